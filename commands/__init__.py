@@ -1,0 +1,1 @@
+"""The face and the write side: each command loads state, decides, appends events, prints."""

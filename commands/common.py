@@ -1,0 +1,230 @@
+"""What every command shares: global options, the application object, exit codes, error output."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from ledger.errors import BadInput, PerfledgerError, Unavailable
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+    from projections.state import State
+
+INTERNAL_ERROR_EXIT = 70  # a bug of ours: EX_SOFTWARE, so that no contract code is borrowed for it
+INTERRUPTED_EXIT = 130
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class LazyGroup(click.Group):
+    """A group whose sub-commands are imported when they run.
+
+    `lazy` maps a name to ("module:attribute", "one-line help"); the help line stands here so that
+    `--help` imports nothing.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = dict(lazy)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order they were declared, which follows the work."""
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module now."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = self.lazy[cmd_name][0].split(":")
+        return cast(click.Command, getattr(importlib.import_module(module), attribute))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their declared help lines, importing none."""
+        rows = [(name, line) for name, (_, line) in self.lazy.items()]
+        rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def GLOBAL_OPTIONS(function: Function) -> Function:  # noqa: N802  (used like a decorator constant)
+    """Add the options every command takes, before or after the sub-command's name.
+
+    They are not passed on: they fill the `App` object of the invocation.
+    """
+    options = [
+        click.option("--ledger", "ledger_dir", metavar="DIR", envvar="PERFLEDGER_DIR", expose_value=False,
+                     callback=_remember, help="The ledger folder. Default: the nearest .perfledger/ upward."),
+        click.option("--actor", metavar="NAME", envvar="PERFLEDGER_ACTOR", expose_value=False, callback=_remember,
+                     help="Who acts. Default: git's user.email, else user@host."),
+        click.option("--json", "as_json", is_flag=True, expose_value=False, callback=_remember,
+                     help="One JSON document on stdout (JSON lines for streams)."),
+        click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_remember,
+                     help="No progress and no notes on stderr."),
+        click.option("--no-color", is_flag=True, expose_value=False, callback=_remember,
+                     help="Plain text. NO_COLOR does the same."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    app = ctx.ensure_object(App)
+    if value not in (None, False):
+        setattr(app, str(param.name), value)
+    return value
+
+
+def command(name: str, *, reads: bool = False, **attrs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declare a click command that gets the `App` first; `reads` adds --as-of and --as-recorded."""
+
+    def declare(function: Callable[..., Any]) -> click.Command:
+        @functools.wraps(function)
+        @click.pass_obj
+        def call(app: App, /, *args: Any, **kwargs: Any) -> Any:
+            return function(app, *args, **kwargs)
+
+        # wraps() copied the parameters that @click.option left on the function; click reads them off `call`
+        wrapped: Any = GLOBAL_OPTIONS(call)
+        if reads:
+            wrapped = click.option("--as-recorded", metavar="TIME", expose_value=False, callback=_remember,
+                                   help="Only what had happened by TIME, as known now.")(wrapped)
+            wrapped = click.option("--as-of", metavar="WHEN", expose_value=False, callback=_remember,
+                                   help="As this ledger knew it at a time (ISO 8601), position@origin or event id.")(wrapped)
+        return click.command(name, **attrs)(wrapped)
+
+    return declare
+
+
+class App:
+    """One invocation: its global options, the ledger it works on, and how it speaks."""
+
+    def __init__(self) -> None:
+        self.ledger_dir: str | None = None
+        self.actor: str | None = None
+        self.as_json = False
+        self.quiet = False
+        self.no_color = bool(os.environ.get("NO_COLOR"))
+        self.as_of: str | None = None
+        self.as_recorded: str | None = None
+
+    def ledger(self) -> Ledger:
+        """Open the ledger. Raises `BadInput` (exit 2) when there is none."""
+        from ledger.ledger import Ledger
+
+        return Ledger.open(self.ledger_dir, actor=self.actor)
+
+    def state(self, ledger: Ledger) -> State:
+        """Open the projections, caught up with the log, at the moment --as-of names."""
+        from projections.state import State
+
+        return State.open(ledger, as_of=self.as_of, as_recorded=self.as_recorded)
+
+    def emit(self, document: Any, text: str | Callable[[], str] = "") -> None:
+        """Print the result: the document with --json, else the text (computed only when needed)."""
+        if self.as_json:
+            from commands.output import to_json
+
+            click.echo(to_json(document))
+        else:
+            click.echo(text() if callable(text) else text)
+
+    def note(self, message: str) -> None:
+        """Say something on stderr that is not the result. Silent with -q."""
+        if not self.quiet:
+            click.echo(message, err=True)
+
+    def progress(self, items: Iterable[Any], *, label: str, length: int | None = None) -> Any:
+        """A progress bar on stderr, only on a terminal; use as a context manager that yields the items."""
+        hidden = self.quiet or self.as_json or not sys.stderr.isatty()
+        return click.progressbar(items, label=label, length=length, file=sys.stderr, hidden=hidden)
+
+    def confirm(self, phrase: str, *, given: str | None, question: str) -> None:
+        """Require the exact phrase, typed or given with --confirm. Raises `BadInput` when it does not come."""
+        if given is None:
+            if not sys.stdin.isatty():
+                raise BadInput(
+                    f'this needs the exact phrase "{phrase}" and there is no terminal to ask at; nothing was done',
+                    code="confirmation_missing",
+                    hint=f'--confirm "{phrase}"',
+                )
+            click.echo(question, err=True)
+            given = click.prompt(f'Type "{phrase}" to go on', default="", show_default=False, err=True)
+        if given != phrase:
+            raise BadInput(
+                f'the phrase "{phrase}" was not given exactly; nothing was done',
+                code="confirmation_wrong",
+                hint=f'--confirm "{phrase}"',
+            )
+
+
+def run(group: click.Command, args: list[str]) -> int:
+    """Run a command line and return its exit code; every failure becomes one sentence, never a traceback."""
+    as_json = "--json" in args
+    try:
+        code = group.main(args, prog_name="perfledger", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except PerfledgerError as error:
+        return _report(error, as_json=as_json)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; everything acknowledged is kept", err=True)
+        return INTERRUPTED_EXIT
+    except click.UsageError as error:
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "perfledger --help"
+        return _report(BadInput(error.format_message(), code="usage", hint=hint), as_json=as_json)
+    except click.ClickException as error:
+        return _report(BadInput(error.format_message(), code="bad_input"), as_json=as_json)
+    except BrokenPipeError:
+        # the reader of our output went away (`| head`): not an error, and nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _report(_from_os(error), as_json=as_json)
+    except Exception as error:  # noqa: BLE001  (the last resort: a bug must still speak one sentence)
+        if os.environ.get("PERFLEDGER_TRACEBACK"):
+            raise
+        click.echo(
+            f"perfledger: internal error: {type(error).__name__}: {error}\n"
+            "  This is a bug. Set PERFLEDGER_TRACEBACK=1 to see where, and report it.",
+            err=True,
+        )
+        return INTERNAL_ERROR_EXIT
+
+
+def _from_os(error: OSError) -> PerfledgerError:
+    where = f" {error.filename}" if error.filename else ""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return BadInput(f"cannot open{where}: {reason}", code="file_not_found", hint="check the path")
+    hint = {
+        errno.ENOSPC: "free some space and run it again",
+        errno.EDQUOT: "free some space and run it again",
+        errno.EROFS: "the file system is read-only; point --ledger at a writable folder",
+        errno.EACCES: "check the permissions of that path",
+        errno.EPERM: "check the permissions of that path",
+    }.get(error.errno or 0, "run it again")
+    return Unavailable(f"cannot write or read{where}: {reason}", code="os_error", hint=hint, errno=error.errno)
+
+
+def _report(error: PerfledgerError, *, as_json: bool) -> int:
+    if as_json:
+        from commands.output import to_json
+
+        click.echo(to_json({"error": {"code": error.code, "message": error.message, "hint": error.hint,
+                                      "details": error.details}}))
+    else:
+        click.echo(f"perfledger: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  next: {error.hint}", err=True)
+    return error.exit_code

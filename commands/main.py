@@ -1,0 +1,54 @@
+"""The root command. Sub-commands are imported only when used, so that every start stays fast."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from commands.common import GLOBAL_OPTIONS, LazyGroup, run
+
+COMMANDS = {
+    "init": ("commands.init:init", "Create a ledger."),
+    "import": ("commands.imports:imports", "Bring an existing history in."),
+    "record": ("commands.record:record", "Record results as events, without judging them."),
+    "check": ("commands.check:check", "Judge results against their rolling baseline."),
+    "baseline": ("commands.baseline:baseline", "List, show, plot and pin baselines."),
+    "policy": ("commands.policy:policy", "Show, check and adopt the metric policy."),
+    "reseed": ("commands.reseed:reseed", "Move a baseline on purpose, approved and reversible."),
+    "calibrate": ("commands.calibrate:calibrate", "Measure, audit and apply worst-of-N thresholds."),
+    "gpu": ("commands.gpu:gpu", "List GPUs, wait for free ones, sample telemetry."),
+    "ci": ("commands.ci:ci", "Lanes, labels, statuses and the merge gate."),
+    "events": ("commands.events:events", "The log itself: list, show, tail, types, export."),
+    "sql": ("commands.sql:sql", "Ask the ledger in read-only SQL."),
+    "explain": ("commands.explain:explain", "The exact events and values behind a decision."),
+    "backtest": ("commands.backtest:backtest", "Which past verdicts another policy would flip."),
+    "replay": ("commands.replay:replay", "Rebuild every projection from the log."),
+    "verify": ("commands.verify:verify", "Check chains, segments and evidence."),
+    "sync": ("commands.sync:sync", "Share the ledger through a Hub dataset or bucket."),
+    "serve": ("commands.serve:serve", "Webhooks and the JSON API."),
+    "doctor": ("commands.doctor:doctor", "What is wrong with this setup, and what mends it."),
+}
+
+EPILOG = """\b
+Exit codes: 0 done or yes, 1 a domain "no", 2 wrong usage or bad input, 3 conflict,
+4 the outside world failed, 5 inconclusive, 6 outcome unknown, 7 damaged ledger,
+130 interrupted."""
+
+
+@click.group(
+    "perfledger",
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@GLOBAL_OPTIONS
+@click.version_option(package_name="perfledger", message="%(prog)s %(version)s")
+def root() -> None:
+    """The event-sourced ledger for performance and quality baselines of GPU software."""
+
+
+def main() -> None:
+    """Console entry point."""
+    sys.exit(run(root, sys.argv[1:]))

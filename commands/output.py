@@ -1,0 +1,61 @@
+"""How results look: JSON with stable keys, and tables for people."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from ledger import canonical
+
+
+def to_json(document: Any) -> str:
+    """Return one indented JSON document; raises on NaN rather than writing null for it."""
+    canonical.check_storable(document)
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def to_json_line(document: Any) -> str:
+    """Return one compact line for a stream of JSON lines."""
+    canonical.check_storable(document)
+    return msgspec.json.encode(document).decode()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), title: str = "") -> str:
+    """Return a text table; `right` names the columns aligned right. None shows as `-`.
+
+    Colour and box characters follow the terminal; piped output is plain and as wide as it needs.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, show_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 10_000
+    console = Console(
+        width=width, force_terminal=terminal and not os.environ.get("NO_COLOR"), color_system="auto" if terminal else None,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        console.print(grid, crop=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if value is True:
+        return "yes"
+    if value is False:
+        return "no"
+    return str(value)

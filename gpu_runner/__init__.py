@@ -1,0 +1,1 @@
+"""The hands: frees GPUs, runs repeats, samples telemetry, emits observation events."""

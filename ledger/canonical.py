@@ -1,0 +1,86 @@
+"""Canonical JSON: the one byte sequence of a value, so that a hash means the same on every machine.
+
+The rules, complete enough for any language to recompute them:
+
+* UTF-8, no insignificant white space, no byte order mark;
+* object keys are strings, sorted by their UTF-8 bytes, each key once;
+* strings escape only `"` `\\` and U+0000 to U+001F: `\\b \\t \\n \\f \\r` where JSON has a short
+  form, else `\\u00xx` in lower-case hex; everything else stands as itself; lone surrogates are refused;
+* integers are decimal digits, between -2^63 and 2^63 - 1;
+* other numbers are IEEE 754 doubles with the fewest digits that read back as the same double (of
+  those, the nearest). With D the digits and E the decimal exponent of the first one:
+  plain notation for -5 <= E <= 15 (`0.00001`, `1.0`, `1234500.0`; at least one digit after the
+  point), else scientific: first digit, the rest after a point if there is any, `e`, E without `+`
+  or leading zeros (`1e-6`, `1.5e16`); minus zero is `-0.0`;
+* NaN and the infinities do not exist: the boundary refuses them, naming the field;
+* `true`, `false`, `null`.
+
+A test recomputes this page independently on random values.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from ledger.errors import BadInput
+
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+_ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="string")
+
+
+def encode(value: Any) -> bytes:
+    """Return the canonical bytes of a JSON value or typed payload.
+
+    Raises `BadInput` naming the field for NaN, infinities, integers outside 64 bits and text that
+    is not valid Unicode.
+    """
+    check_storable(value)
+    try:
+        return _ENCODER.encode(value)
+    except (UnicodeEncodeError, TypeError) as error:
+        raise BadInput(f"not storable as JSON: {error}", code="not_json") from None
+
+
+def decode(data: bytes | str) -> Any:
+    """Read canonical JSON back into plain Python values."""
+    return msgspec.json.decode(data)
+
+
+def check_storable(value: Any, path: str = "") -> None:
+    """Raise `BadInput` naming the first field that JSON cannot hold exactly.
+
+    msgspec writes NaN as null without a word, which is why this walk exists.
+    """
+    if value is None or value is True or value is False:
+        return
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return
+    if kind is float:
+        if not math.isfinite(value):
+            raise BadInput(
+                f"field {path or 'value'} is {value}: NaN and infinities are not measurements",
+                code="not_finite",
+                hint="remove the field or store null with the reason",
+                field=path,
+            )
+    elif kind is int:
+        if not INT_MIN <= value <= INT_MAX:
+            raise BadInput(
+                f"field {path or 'value'} is outside 64 bits: {value}",
+                code="integer_too_large",
+                field=path,
+            )
+    elif kind is dict:
+        for key, item in value.items():
+            check_storable(item, f"{path}.{key}" if path else str(key))
+    elif kind is list or kind is tuple:
+        for index, item in enumerate(value):
+            check_storable(item, f"{path}[{index}]")
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            check_storable(getattr(value, name), f"{path}.{name}" if path else name)

@@ -1,0 +1,1 @@
+"""The catalogue: every event type, one module per kind of stream."""

@@ -1,0 +1,27 @@
+"""What happens to a ledger replica itself: created, pulled from others."""
+
+from __future__ import annotations
+
+from ledger.event import EventPayload, event_type
+
+
+@event_type()
+class LedgerCreated(EventPayload):
+    """The first event of every origin. ledger_format: version of the on-disk format."""
+
+    ledger_format: int
+    perfledger_version: str
+
+
+@event_type()
+class EventsPulled(EventPayload):
+    """Events of another origin became known here: positions first..last of from_origin.
+
+    head_hash: the hash of event `last`, so that what was learned is bound by this chain too.
+    """
+
+    from_origin: str
+    first: int
+    last: int
+    head_hash: str
+    remote: str

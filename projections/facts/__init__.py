@@ -1,0 +1,1 @@
+"""The fact tables: one append-only row per event that matters to a query."""
