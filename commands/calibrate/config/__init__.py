@@ -1,0 +1,1 @@
+"""What configures a calibration: model configs, host profiles, metric registry, `stages.yaml`."""
