@@ -15,8 +15,9 @@ import click
 from ledger.errors import BadInput, PerfledgerError, Unavailable
 
 if TYPE_CHECKING:
-    from ledger.ledger import Ledger
     from projections.state import State
+
+    from ledger.ledger import Ledger
 
 INTERNAL_ERROR_EXIT = 70  # a bug of ours: EX_SOFTWARE, so that no contract code is borrowed for it
 INTERRUPTED_EXIT = 130
@@ -49,7 +50,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their declared help lines, importing none."""
         rows = [(name, line) for name, (_, line) in self.lazy.items()]
-        rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
+        rows += [(name, self.commands[name].get_short_help_str()) for name in super().list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -98,8 +99,10 @@ def command(name: str, *, reads: bool = False, **attrs: Any) -> Callable[[Callab
             wrapped = click.option("--as-recorded", metavar="TIME", expose_value=False, callback=_remember,
                                    help="Only what had happened by TIME, as known now.")(wrapped)
             wrapped = click.option("--as-of", metavar="WHEN", expose_value=False, callback=_remember,
-                                   help="As this ledger knew it at a time (ISO 8601), position@origin or event id.")(wrapped)
-        return click.command(name, **attrs)(wrapped)
+                                   help="As this ledger knew it: a time (ISO 8601), position@origin or event id."
+                                   )(wrapped)
+        made: click.Command = click.command(name, **attrs)(wrapped)
+        return made
 
     return declare
 
@@ -191,7 +194,7 @@ def run(group: click.Command, args: list[str]) -> int:
         return 0
     except OSError as error:
         return _report(_from_os(error), as_json=as_json)
-    except Exception as error:  # noqa: BLE001  (the last resort: a bug must still speak one sentence)
+    except Exception as error:
         if os.environ.get("PERFLEDGER_TRACEBACK"):
             raise
         click.echo(

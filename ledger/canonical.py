@@ -50,37 +50,59 @@ def decode(data: bytes | str) -> Any:
     return msgspec.json.decode(data)
 
 
-def check_storable(value: Any, path: str = "") -> None:
+def check_storable(value: Any) -> None:
     """Raise `BadInput` naming the first field that JSON cannot hold exactly.
 
     msgspec writes NaN as null without a word, which is why this walk exists.
     """
-    if value is None or value is True or value is False:
-        return
+    if not _storable(value):
+        _name_offender(value, "")
+
+
+_PLAIN = frozenset({str, bool, type(None), bytes, msgspec.Raw})
+
+
+def _storable(value: Any) -> bool:
+    """The walk every event takes: loops inside, calls only for nested values, no paths."""
     kind = type(value)
-    if kind is str or kind is bytes:
-        return
-    if kind is float:
-        if not math.isfinite(value):
-            raise BadInput(
-                f"field {path or 'value'} is {value}: NaN and infinities are not measurements",
-                code="not_finite",
-                hint="remove the field or store null with the reason",
-                field=path,
-            )
-    elif kind is int:
-        if not INT_MIN <= value <= INT_MAX:
-            raise BadInput(
-                f"field {path or 'value'} is outside 64 bits: {value}",
-                code="integer_too_large",
-                field=path,
-            )
-    elif kind is dict:
-        for key, item in value.items():
-            check_storable(item, f"{path}.{key}" if path else str(key))
+    items: Any
+    if kind is dict:
+        items = value.values()
     elif kind is list or kind is tuple:
+        items = value
+    elif isinstance(value, msgspec.Struct):
+        items = [getattr(value, name) for name in value.__struct_fields__]
+    else:
+        items = (value,)
+    for item in items:
+        kind = type(item)
+        if kind in _PLAIN:
+            continue
+        if kind is float:
+            if item - item != 0.0:  # NaN and the infinities only
+                return False
+        elif kind is int:
+            if not INT_MIN <= item <= INT_MAX:
+                return False
+        elif not _storable(item):
+            return False
+    return True
+
+
+def _name_offender(value: Any, path: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(
+            f"field {path or 'value'} is {value}: NaN and infinities are not measurements",
+            code="not_finite", hint="remove the field or store null with the reason", field=path,
+        )
+    if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+        raise BadInput(f"field {path or 'value'} is outside 64 bits: {value}", code="integer_too_large", field=path)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _name_offender(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            check_storable(item, f"{path}[{index}]")
+            _name_offender(item, f"{path}[{index}]")
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
-            check_storable(getattr(value, name), f"{path}.{name}" if path else name)
+            _name_offender(getattr(value, name), f"{path}.{name}" if path else name)

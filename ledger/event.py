@@ -19,7 +19,7 @@ from ledger.errors import BadInput
 GENESIS_HASH = "0" * 64
 
 
-class EventPayload(msgspec.Struct, frozen=True, kw_only=True):
+class EventPayload(msgspec.Struct, kw_only=True):
     """Base of every payload. Fields have types, defaults and units; the docstring says when it happens."""
 
 

@@ -1,0 +1,81 @@
+"""Where things are in a ledger folder, and the ledger's own description file.
+
+    .perfledger/
+      ledger.toml                        format version, origin, created
+      log/<origin>/journal.jsonl         the tail: chained canonical JSON, one line per append
+      log/<origin>/<first position>.parquet   sealed segments, never changed
+      log/<origin>/heads.sqlite          derived index; may be deleted
+      log/<origin>/torn/                 bytes of writes that were never acknowledged, kept for a person to see
+      evidence/<origin>/                 small evidence: a tail and sealed packs
+      evidence/sha256/ab/<digest>        large evidence
+      state.duckdb                       projections; may be deleted
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.errors import BadInput
+
+FORMAT_VERSION = 1
+FOLDER_NAME = ".perfledger"
+ORIGIN_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `ledger.toml` says."""
+
+    format: int
+    origin: str
+    created: str
+
+
+def find(given: str | os.PathLike[str] | None) -> Path:
+    """Return the ledger folder: the given one, or the nearest `.perfledger/` from here upward.
+
+    `given` may be the folder itself or one that contains it. Raises `BadInput` (exit 2) when there is none.
+    """
+    if given is not None:
+        path = Path(given)
+        for candidate in (path, path / FOLDER_NAME):
+            if (candidate / "ledger.toml").is_file():
+                return candidate
+        raise BadInput(f"no ledger at {path}", code="no_ledger", hint=f"perfledger init {path}")
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FOLDER_NAME / "ledger.toml").is_file():
+            return folder / FOLDER_NAME
+    raise BadInput("no ledger here; run `perfledger init`", code="no_ledger", hint="perfledger init")
+
+
+def read_description(path: Path) -> Description:
+    """Read `ledger.toml`. Raises `BadInput` when it is unreadable or of a newer format."""
+    file = path / "ledger.toml"
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        found = Description(int(raw["format"]), str(raw["origin"]), str(raw["created"]))
+    except (tomllib.TOMLDecodeError, KeyError, ValueError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} is not a ledger description: {error}", code="bad_ledger_toml",
+                       hint="restore ledger.toml from a copy; the log itself is in log/") from None
+    if found.format > FORMAT_VERSION:
+        raise BadInput(
+            f"{file} has ledger format {found.format}, this version reads up to {FORMAT_VERSION}; nothing was touched",
+            code="newer_format", hint="upgrade perfledger",
+        )
+    check_origin(found.origin)
+    return found
+
+
+def check_origin(origin: str) -> str:
+    """Return a valid origin name or raise `BadInput`: it is a folder name and part of every event."""
+    if not ORIGIN_PATTERN.fullmatch(origin):
+        raise BadInput(
+            f"origin {origin!r} is not a name: lower-case letters, digits, dot, dash, underscore, at most 63",
+            code="bad_origin", hint="perfledger init --origin NAME",
+        )
+    return origin

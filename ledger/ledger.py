@@ -1,0 +1,151 @@
+"""A ledger: the folder, its own origin's log, the logs of others, and the evidence."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ledger import disk, layout
+from ledger.errors import BadInput
+from ledger.event import Event, NewEvent
+from ledger.evidence import EvidenceStore
+from ledger.heads import Head
+from ledger.identifiers import format_time, next_time, parse_time
+from ledger.log import Author, OriginLog, Receipt
+from ledger.segment import SegmentInfo, info
+
+PERFLEDGER_VERSION = "0.1.0"
+
+
+def default_actor() -> str:
+    """Return git's user.email, else user@host."""
+    try:
+        done = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, timeout=5, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def default_origin() -> str:
+    """Return a new origin name: the host's, with a random part, because each replica needs its own."""
+    host = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")[:40] or "host"
+    return f"{host}-{secrets.token_hex(3)}"
+
+
+class Ledger:
+    """An open ledger. `path` is the `.perfledger` folder, `origin` this replica's name, `actor` who writes."""
+
+    def __init__(self, path: Path, origin: str, actor: str | None) -> None:
+        self.path = path
+        self.origin = origin
+        self._actor = actor
+        self.host = socket.gethostname()
+        self.log = OriginLog(path / "log" / origin, origin)
+        self.evidence = EvidenceStore(path / "evidence", origin)
+
+    @property
+    def actor(self) -> str:
+        """Who writes, as given or found out (once, because it may ask git)."""
+        if self._actor is None:
+            self._actor = default_actor()
+        return self._actor
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, origin: str | None = None, actor: str | None = None) -> Ledger:
+        """Create a ledger folder. Raises `BadInput` when there is one already."""
+        from ledger.events.origins import LedgerCreated
+
+        folder = Path(path)
+        if folder.name != layout.FOLDER_NAME:
+            folder = folder / layout.FOLDER_NAME
+        name = layout.check_origin(origin or default_origin())
+        if (folder / "ledger.toml").exists():
+            raise BadInput(f"{folder} is a ledger already; nothing was changed", code="ledger_exists",
+                           hint="perfledger doctor")
+        for part in ("log", f"log/{name}", "evidence"):
+            disk.make_directory(folder / part)
+        ledger = cls(folder, name, actor)
+        ledger.append([NewEvent(stream=f"origin/{name}", key=f"created/{name}", payload=LedgerCreated(
+            ledger_format=layout.FORMAT_VERSION, perfledger_version=PERFLEDGER_VERSION))])
+        # last: a ledger whose description is there is whole
+        text = f'format = {layout.FORMAT_VERSION}\norigin = "{name}"\ncreated = "{format_time(next_time(0))}"\n'
+        disk.put_if_absent(folder / "ledger.toml", text.encode())
+        return ledger
+
+    @classmethod
+    def open(cls, given: str | os.PathLike[str] | None = None, *, actor: str | None = None) -> Ledger:
+        """Open the given ledger, or the nearest one from here upward. See `layout.find` for errors."""
+        folder = layout.find(given)
+        return cls(folder, layout.read_description(folder).origin, actor)
+
+    # ---------------------------------------------------------------- writing
+
+    def append(self, events: Sequence[NewEvent], *, seen: Mapping[str, int] | None = None,
+               correlation_id: str | None = None) -> list[Receipt]:
+        """Append events to this origin's log, all or none; durable on return. See `OriginLog.append`."""
+        return self.log.append(events, author=Author(self.actor, self.host), seen=seen, correlation_id=correlation_id)
+
+    def seal(self) -> None:
+        """Seal the tail of the log and of the evidence, so that all of it is in immutable files."""
+        self.evidence.seal()
+        self.log.seal()
+
+    # ---------------------------------------------------------------- reading
+
+    def origins(self) -> list[str]:
+        """Return all origins this ledger has, its own first."""
+        found = {p.name for p in (self.path / "log").iterdir() if p.is_dir()}
+        return [self.origin, *sorted(found - {self.origin})]
+
+    def log_of(self, origin: str) -> OriginLog:
+        """Return the log of an origin."""
+        return self.log if origin == self.origin else OriginLog(self.path / "log" / origin, origin)
+
+    def segments(self, origin: str | None = None) -> list[SegmentInfo]:
+        """Return what the sealed segments of an origin (default: our own) say about themselves, in order."""
+        return [info(path) for path in self.log_of(origin or self.origin).segment_paths()]
+
+    def head(self, origin: str | None = None) -> Head:
+        """Return where an origin's log ends."""
+        return self.log_of(origin or self.origin).head()
+
+    def read(self, *, origin: str | None = None, after: int = 0, stream: str | None = None,
+             types: Iterable[str] | None = None, since: str | None = None, until: str | None = None) -> Iterator[Event]:
+        """Yield events, origin by origin (own first), in position order.
+
+        `since` (inclusive) and `until` (exclusive) bound `recorded_at`, any ISO 8601 time.
+        """
+        low = format_time(parse_time(since)) if since else ""
+        high = format_time(parse_time(until)) if until else "~"
+        for name in [origin] if origin else self.origins():
+            for event in self.log_of(name).read(after=after, stream=stream, types=types):
+                if low <= event.recorded_at < high:
+                    yield event
+
+    def read_stream(self, stream: str) -> list[Event]:
+        """Return one stream's events over all origins, in recorded order."""
+        found = list(self.read(stream=stream))
+        return sorted(found, key=lambda e: (e.recorded_at, e.origin, e.position))
+
+    def event(self, event_id: str) -> Event:
+        """Return an event by its id, or by `position@origin`. Raises `BadInput` when there is none."""
+        position, at, origin = event_id.partition("@")
+        if at and position.isdigit():
+            if origin not in self.origins():
+                raise BadInput(f"no origin {origin} here", code="no_such_origin", hint="perfledger sql 'FROM origins'")
+            return self.log_of(origin).at(int(position))
+        for name in self.origins():
+            log = self.log_of(name)
+            found = log.position_of(event_id) if name == self.origin else next(
+                (e.position for e in log.read() if e.event_id == event_id), None)
+            if found is not None:
+                return log.at(found)
+        raise BadInput(f"no event {event_id}", code="no_such_event", hint="perfledger events list")
