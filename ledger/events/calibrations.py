@@ -16,7 +16,7 @@ from ledger.event import EventPayload, event_type
 Number = float | int
 
 
-class PlannedMetric(EventPayload, frozen=True):
+class PlannedMetric(EventPayload):
     """One metric of a stage as the schema had it when the session was planned.
 
     worst: `min` when the threshold is a lower bound (worst-of-N is the minimum), else `max`.
@@ -35,21 +35,21 @@ class PlannedMetric(EventPayload, frozen=True):
     configured: bool = True
 
 
-class SampleSource(EventPayload, frozen=True):
+class SampleSource(EventPayload):
     """Where a sample count is read: a result file below the repeat's basetemp and a dotted path."""
 
     json_file: str
     json_path: str
 
 
-class EvidencePattern(EventPayload, frozen=True):
+class EvidencePattern(EventPayload):
     """A regular expression that must occur in the log of a repeat to prove an optimization ran."""
 
     name: str
     pattern: str
 
 
-class PlannedStage(EventPayload, frozen=True):
+class PlannedStage(EventPayload):
     """One stage as the schema had it when the session was planned.
 
     context: the literal of each of `context_vars` at that moment (None when it was not found),
@@ -89,7 +89,7 @@ class PlannedStage(EventPayload, frozen=True):
         return not self.metrics
 
 
-class Plan(EventPayload, frozen=True):
+class Plan(EventPayload):
     """The scope and provenance every session begins with; times are ISO 8601 UTC to the second.
 
     calibration_git_sha is the full commit all repeats must have been measured on. diff, stages_yaml
@@ -119,7 +119,7 @@ class Plan(EventPayload, frozen=True):
 
 
 @event_type()
-class CalibrationPlanned(EventPayload, frozen=True):
+class CalibrationPlanned(EventPayload):
     """A calibration was asked for: the scope is fixed before the first repeat is launched."""
 
     session: str
@@ -127,7 +127,7 @@ class CalibrationPlanned(EventPayload, frozen=True):
 
 
 @event_type()
-class RunDirectoryImported(EventPayload, frozen=True):
+class RunDirectoryImported(EventPayload):
     """A run directory that another tool wrote became known; its repeats follow as `RepeatImported`.
 
     plan_sha256 names the bytes of plan.json in the evidence. Comes again when plan.json or the
@@ -140,7 +140,7 @@ class RunDirectoryImported(EventPayload, frozen=True):
 
 
 @event_type()
-class RepeatImported(EventPayload, frozen=True):
+class RepeatImported(EventPayload):
     """One `<stage>/run<k>.json` of an imported run directory, as it stood.
 
     sha256 is the digest of its bytes. readable is false when they were not JSON: then all else is
@@ -176,7 +176,7 @@ class RepeatImported(EventPayload, frozen=True):
 
 
 @event_type()
-class RunFileVanished(EventPayload, frozen=True):
+class RunFileVanished(EventPayload):
     """A run file of an imported directory that was seen before is gone, and no purge says why."""
 
     session: str
@@ -186,7 +186,7 @@ class RunFileVanished(EventPayload, frozen=True):
 
 
 @event_type()
-class CalibrationResumed(EventPayload, frozen=True):
+class CalibrationResumed(EventPayload):
     """An interrupted session goes on. `stages` is the subset to run; git_sha is HEAD now.
 
     equivalent: HEAD is not the calibration commit but proven measurement-equivalent to it;
@@ -203,7 +203,7 @@ class CalibrationResumed(EventPayload, frozen=True):
 
 
 @event_type()
-class RepeatPurged(EventPayload, frozen=True):
+class RepeatPurged(EventPayload):
     """A repeat stops counting for all stages of a unit and may be measured again.
 
     The values stay in the events that recorded them; only the run files are removed.
@@ -216,7 +216,7 @@ class RepeatPurged(EventPayload, frozen=True):
     reason: str
 
 
-class DestructiveValue(EventPayload, frozen=True):
+class DestructiveValue(EventPayload):
     """Why a value condemns its round. Values are raw, not display units.
 
     robust_z: distance from the median in units of 1.4826 x MAD, null when the MAD is zero
@@ -236,7 +236,7 @@ class DestructiveValue(EventPayload, frozen=True):
 
 
 @event_type()
-class RoundRejected(EventPayload, frozen=True):
+class RoundRejected(EventPayload):
     """A round of a unit is destructive: it stays on record and no longer counts."""
 
     session: str
@@ -247,8 +247,8 @@ class RoundRejected(EventPayload, frozen=True):
 
 
 @event_type()
-class BlockDiscarded(EventPayload, frozen=True):
-    """A whole block of rounds was discarded; it is measured anew with new indices, once per unit."""
+class BlockDiscarded(EventPayload):
+    """A whole block of rounds was discarded; new indices are measured instead, once per unit."""
 
     session: str
     unit: str
@@ -258,7 +258,7 @@ class BlockDiscarded(EventPayload, frozen=True):
 
 
 @event_type()
-class UnitFlagged(EventPayload, frozen=True):
+class UnitFlagged(EventPayload):
     """A unit stayed unstable after its one restart: all rounds of the last block count, flagged."""
 
     session: str
@@ -268,7 +268,7 @@ class UnitFlagged(EventPayload, frozen=True):
 
 
 @event_type()
-class CalibrationHalted(EventPayload, frozen=True):
+class CalibrationHalted(EventPayload):
     """The run stopped because going on would repeat a mistake (tests passed, metrics missing)."""
 
     session: str
@@ -279,7 +279,7 @@ class CalibrationHalted(EventPayload, frozen=True):
 
 
 @event_type()
-class CalibrationEnded(EventPayload, frozen=True):
+class CalibrationEnded(EventPayload):
     """A `run` came to its end. ok of total stage-repeats are complete."""
 
     session: str
@@ -290,7 +290,7 @@ class CalibrationEnded(EventPayload, frozen=True):
 
 
 @event_type()
-class CalibrationReported(EventPayload, frozen=True):
+class CalibrationReported(EventPayload):
     """A report was written; the digests name its bytes in the evidence.
 
     previous_session: the last comparable calibration, changed_files the performance-sensitive files
@@ -308,7 +308,7 @@ class CalibrationReported(EventPayload, frozen=True):
 
 
 @event_type()
-class CalibrationMerged(EventPayload, frozen=True):
+class CalibrationMerged(EventPayload):
     """Disjoint partitions were merged into this session; `plan` is the merged scope."""
 
     session: str
@@ -319,7 +319,7 @@ class CalibrationMerged(EventPayload, frozen=True):
 
 
 @event_type()
-class PullRequestCommitIntended(EventPayload, frozen=True):
+class PullRequestCommitIntended(EventPayload):
     """The applied threshold files are about to be committed in the measured repository."""
 
     session: str
@@ -329,7 +329,7 @@ class PullRequestCommitIntended(EventPayload, frozen=True):
 
 
 @event_type()
-class PullRequestCommitted(EventPayload, frozen=True):
+class PullRequestCommitted(EventPayload):
     """The commit that was announced exists."""
 
     session: str

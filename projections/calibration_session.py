@@ -1,0 +1,372 @@
+"""A calibration session: the state its events fold into.
+
+`evolve(session, event)` is pure; `fold` runs it over a stream. Runs, audits, reports and applies all
+read this one state, so they cannot disagree about what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from ledger.event import Event
+from ledger.events import calibrations as events
+from ledger.events.calibrations import Plan, PlannedStage
+from ledger.events.observations import RepeatObserved, StageObservation
+
+Cell = tuple[str, int]  # (stage key, repeat)
+Round = tuple[str, int]  # (unit name, repeat)
+
+STREAM_PREFIX = "calibration/"
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """Stages that one pytest run measures together: same test file, same environment.
+
+    name is the folder below `_pytest/`: test stem, plus `__` and the preset names.
+    """
+
+    name: str
+    test: str
+    extra_env: dict[str, str]
+    stages: tuple[PlannedStage, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its stage keys in plan order."""
+        return tuple(stage.key for stage in self.stages)
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage's share of one repeat, whoever measured it.
+
+    metrics are raw values, null when not read. not_finite: metric to `NaN` or `inf` as text; such a
+    value is null in metrics. commits: HEAD at the end and, when known, at the start. extra: what a
+    foreign run file held beyond the known fields.
+    """
+
+    stage: str
+    repeat: int
+    event_id: str
+    status: str
+    reason: str
+    metrics: Mapping[str, float | None]
+    samples_total: int | None = None
+    samples_ok: int | None = None
+    commits: tuple[str, ...] = ()
+    diff_sha256: str | None = None
+    recorded_at: str = ""
+    duration_s: float | None = None
+    attempts: int | None = None
+    pytest_rc: int | None = None
+    pytest_log: str = ""
+    basetemp: str = ""
+    readable: bool = True
+    not_finite: Mapping[str, str] = msgspec.field(default_factory=dict)
+    problems: Mapping[str, str] = msgspec.field(default_factory=dict)
+    destructive: bool = False
+    block_discarded: bool = False
+    suspect: tuple[str, ...] = ()
+    environment_problems: tuple[str, ...] = ()
+    log_found: Mapping[str, str | None] = msgspec.field(default_factory=dict)
+    log_sha256: str | None = None
+    sha256: str = ""
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known of one calibration; built by `evolve`, never by hand.
+
+    position: the last position of this ledger's own origin in the stream, for optimistic appends.
+    observations hold what counts now; purged repeats are gone from it and listed in `purged`.
+    """
+
+    id: str
+    plan: Plan
+    imported: bool
+    event_ids: tuple[str, ...] = ()
+    position: int = 0
+    observations: Mapping[Cell, Observation] = msgspec.field(default_factory=dict)
+    rejected: Mapping[Round, events.RoundRejected] = msgspec.field(default_factory=dict)
+    discarded: Mapping[Round, str] = msgspec.field(default_factory=dict)
+    flagged: Mapping[str, str] = msgspec.field(default_factory=dict)
+    purged: tuple[events.RepeatPurged, ...] = ()
+    resumes: tuple[events.CalibrationResumed, ...] = ()
+    vanished: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
+    halted: events.CalibrationHalted | None = None
+    ended: events.CalibrationEnded | None = None
+    reports: tuple[events.CalibrationReported, ...] = ()
+    applied: tuple[Event, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def stream(self) -> str:
+        """The stream its events are in."""
+        return STREAM_PREFIX + self.id
+
+    @property
+    def stages(self) -> dict[str, PlannedStage]:
+        """Planned stages by key, in plan order."""
+        return {stage.key: stage for stage in self.plan.stages}
+
+    @property
+    def accepted_commits(self) -> frozenset[str]:
+        """The calibration commit and those proven measurement-equivalent to it."""
+        proven = {resume.git_sha for resume in self.resumes if resume.equivalent}
+        return frozenset({self.plan.calibration_git_sha, *self.plan.equivalent_commits, *proven})
+
+    def rounds(self, stage: str) -> list[int]:
+        """The repeats that were observed for a stage, ascending."""
+        return sorted(repeat for key, repeat in self.observations if key == stage)
+
+    def set_aside(self, stage: str, repeat: int) -> bool:
+        """Whether this observation is on record but does not count (rejected or discarded)."""
+        seen = self.observations.get((stage, repeat))
+        if seen is not None and (seen.destructive or seen.block_discarded):
+            return True
+        unit = unit_of(self.plan, stage)
+        return (unit, repeat) in self.rejected or (unit, repeat) in self.discarded
+
+
+def units_of(plan: Plan) -> list[Unit]:
+    """Group stages by (test file, extra environment), in the order of their first stage.
+
+    Two units of the same name (same stem in two folders, or two environments without presets) are
+    told apart by a number, so that they never share a log or a basetemp.
+    """
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[PlannedStage]] = {}
+    for stage in plan.stages:
+        groups.setdefault((stage.test, tuple(sorted(stage.extra_env.items()))), []).append(stage)
+    units: list[Unit] = []
+    taken: dict[str, int] = {}
+    for (test, env), stages in groups.items():
+        presets = sorted({s.calibration_preset for s in stages if s.calibration_preset})
+        name = PurePath(test).stem + ("__" + "_".join(presets) if presets else "")
+        taken[name] = taken.get(name, 0) + 1
+        unique = name if taken[name] == 1 else f"{name}__{taken[name]}"
+        units.append(Unit(unique, test, dict(env), tuple(stages)))
+    return units
+
+
+def unit_of(plan: Plan, stage: str) -> str:
+    """Return the name of the unit a stage belongs to; empty for a stage outside the plan."""
+    return _unit_names(plan).get(stage, "")
+
+
+_UNIT_NAMES: dict[int, tuple[Plan, dict[str, str]]] = {}
+
+
+def _unit_names(plan: Plan) -> dict[str, str]:
+    # a plan is immutable and asked once per cell: remember the grouping of the last few plans
+    known = _UNIT_NAMES.get(id(plan))
+    if known is not None and known[0] is plan:
+        return known[1]
+    names = {key: unit.name for unit in units_of(plan) for key in unit.keys}
+    if len(_UNIT_NAMES) >= 8:
+        _UNIT_NAMES.clear()
+    _UNIT_NAMES[id(plan)] = (plan, names)
+    return names
+
+
+def fold(stream: Iterable[Event], *, own_origin: str = "") -> Session | None:
+    """Fold the events of one stream into its session; None when it was never planned."""
+    session: Session | None = None
+    for event in stream:
+        session = evolve(session, event, own_origin=own_origin)
+    return session
+
+
+def evolve(session: Session | None, event: Event, *, own_origin: str = "") -> Session | None:
+    """Return the state after one event. Unknown types change nothing but the position."""
+    if session is None:
+        session = _begin(event)
+        if session is None:
+            return None
+    elif event.type in _HANDLERS:
+        session = _HANDLERS[event.type](session, event)
+    position = event.position if event.origin == own_origin else session.position
+    return msgspec.structs.replace(
+        session, event_ids=(*session.event_ids, event.event_id), position=position
+    )
+
+
+def _begin(event: Event) -> Session | None:
+    payload = event.typed() if event.type in _BEGINNINGS else None
+    if isinstance(payload, events.CalibrationPlanned):
+        return Session(id=payload.session, plan=payload.plan, imported=False)
+    if isinstance(payload, events.RunDirectoryImported):
+        return Session(id=payload.session, plan=payload.plan, imported=True)
+    if isinstance(payload, events.CalibrationMerged):
+        return Session(
+            id=payload.session, plan=payload.plan, imported=True, sources=tuple(payload.sources)
+        )
+    return None
+
+
+def _imported(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.RunDirectoryImported)
+    return msgspec.structs.replace(session, plan=payload.plan)
+
+
+def _observed(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, RepeatObserved)
+    seen = dict(session.observations)
+    for stage in payload.stages:
+        seen[stage.stage, payload.repeat] = _from_repeat(payload, stage, event)
+    return msgspec.structs.replace(session, observations=seen, halted=None, ended=None)
+
+
+def _from_repeat(payload: RepeatObserved, stage: StageObservation, event: Event) -> Observation:
+    commits = [c for c in (payload.git_sha, payload.git_sha_start) if c]
+    diff = payload.diff_sha256 if payload.diff_sha256 != EMPTY_SHA256 else None
+    return Observation(
+        stage=stage.stage, repeat=payload.repeat, event_id=event.event_id, status=stage.status,
+        reason=stage.reason, metrics=stage.metrics,
+        samples_total=stage.sample_counts.get("total"), samples_ok=stage.sample_counts.get("ok"),
+        commits=tuple(dict.fromkeys(commits)), diff_sha256=diff, recorded_at=payload.recorded_at,
+        duration_s=payload.duration_s, attempts=payload.attempts, pytest_rc=payload.pytest_rc,
+        pytest_log=payload.log, basetemp=payload.basetemp, problems=stage.problems,
+        not_finite={k: v for k, v in stage.problems.items() if "not finite" in v},
+        suspect=tuple(payload.suspect), environment_problems=tuple(payload.environment_problems),
+        log_found=payload.log_found, log_sha256=payload.log_sha256,
+        extra=_beyond_the_old_format(payload, stage),
+    )  # fmt: skip
+
+
+def _beyond_the_old_format(payload: RepeatObserved, stage: StageObservation) -> dict[str, Any]:
+    """The run-file fields of the later layout, which readers of the older one pass over."""
+    history = [msgspec.to_builtins(attempt) for attempt in payload.attempt_history]
+    extra: dict[str, Any] = {
+        "attempt_history": history,
+        "gpu_indices": list(payload.gpu_indices),
+        "seed": payload.seed,
+    }
+    if stage.observation_valid is not None:
+        extra["observation_valid"] = stage.observation_valid
+    if stage.allowed_pytest_failure is not None:
+        extra["allowed_pytest_failure"] = stage.allowed_pytest_failure
+    return extra
+
+
+def _run_file(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.RepeatImported)
+    cell = (payload.stage, payload.repeat)
+    before = session.observations.get(cell)
+    seen = dict(session.observations)
+    seen[cell] = Observation(
+        stage=payload.stage, repeat=payload.repeat, event_id=event.event_id,
+        status=payload.status, reason=payload.reason, metrics=payload.metrics,
+        samples_total=payload.samples_total, samples_ok=payload.samples_ok,
+        commits=(payload.git_sha,) if payload.git_sha else (), recorded_at=payload.recorded_at,
+        duration_s=payload.duration_s, attempts=payload.attempts, pytest_rc=payload.pytest_rc,
+        pytest_log=payload.pytest_log, basetemp=payload.basetemp, readable=payload.readable,
+        not_finite=payload.not_finite, destructive=payload.destructive,
+        block_discarded=payload.block_discarded, log_found=payload.log_found,
+        sha256=payload.sha256, extra=payload.extra,
+    )  # fmt: skip
+    rewritten = session.rewritten
+    if before is not None and before.sha256 != payload.sha256:
+        rewritten = (*rewritten, f"{payload.stage}/run{payload.repeat}")
+    return msgspec.structs.replace(session, observations=seen, rewritten=rewritten)
+
+
+def _vanished(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.RunFileVanished)
+    seen = dict(session.observations)
+    seen.pop((payload.stage, payload.repeat), None)
+    gone = (*session.vanished, f"{payload.stage}/run{payload.repeat}")
+    return msgspec.structs.replace(session, observations=seen, vanished=gone)
+
+
+def _purged(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.RepeatPurged)
+    gone = {(stage, payload.repeat) for stage in payload.stages}
+    round_ = (payload.unit, payload.repeat)
+    return msgspec.structs.replace(
+        session,
+        observations={k: v for k, v in session.observations.items() if k not in gone},
+        rejected={k: v for k, v in session.rejected.items() if k != round_},
+        purged=(*session.purged, payload),
+    )
+
+
+def _resumed(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.CalibrationResumed)
+    return msgspec.structs.replace(
+        session, resumes=(*session.resumes, payload), halted=None, ended=None
+    )
+
+
+def _rejected(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.RoundRejected)
+    marks = {**session.rejected, (payload.unit, payload.repeat): payload}
+    return msgspec.structs.replace(session, rejected=marks)
+
+
+def _discarded(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.BlockDiscarded)
+    marks = {(payload.unit, repeat): payload.reason for repeat in payload.repeats}
+    return msgspec.structs.replace(session, discarded={**session.discarded, **marks})
+
+
+def _flagged(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.UnitFlagged)
+    # "keep everything": what the last block had rejected so far counts again
+    kept = {k: v for k, v in session.rejected.items() if k[0] != payload.unit}
+    kept |= {k: v for k, v in session.rejected.items() if k in session.discarded}
+    flags = {**session.flagged, payload.unit: payload.reason}
+    return msgspec.structs.replace(session, rejected=kept, flagged=flags)
+
+
+def _halted(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.CalibrationHalted)
+    return msgspec.structs.replace(session, halted=payload)
+
+
+def _ended(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.CalibrationEnded)
+    return msgspec.structs.replace(session, ended=payload)
+
+
+def _reported(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.CalibrationReported)
+    return msgspec.structs.replace(session, reports=(*session.reports, payload))
+
+
+def _threshold_applied(session: Session, event: Event) -> Session:
+    return msgspec.structs.replace(session, applied=(*session.applied, event))
+
+
+_BEGINNINGS = ("CalibrationPlanned", "RunDirectoryImported", "CalibrationMerged")
+_HANDLERS = {
+    "RunDirectoryImported": _imported,
+    "RepeatObserved": _observed,
+    "RepeatImported": _run_file,
+    "RunFileVanished": _vanished,
+    "RepeatPurged": _purged,
+    "CalibrationResumed": _resumed,
+    "RoundRejected": _rejected,
+    "BlockDiscarded": _discarded,
+    "UnitFlagged": _flagged,
+    "CalibrationHalted": _halted,
+    "CalibrationEnded": _ended,
+    "CalibrationReported": _reported,
+    "ThresholdApplied": _threshold_applied,
+}
