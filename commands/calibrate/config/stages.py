@@ -137,9 +137,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
             if self.variant:
                 # the preset stands first: `tts_moss_nonstream` answers to `tts_nonstream` too
                 whole = f"{tail}_{self.variant}"
-                names += (
-                    [base.removesuffix(whole) + f"_{self.variant}"] if base.endswith(whole) else []
-                )
+                names += [base.removesuffix(whole) + f"_{self.variant}"] if base.endswith(whole) else []
         return list(dict.fromkeys(names))
 
 
@@ -305,9 +303,7 @@ def json_path_from(value: Any) -> JsonPath:
     if not isinstance(value, Mapping):
         return JsonPath()
     file, dotted = value.get("json_file"), value.get("json_path")
-    return JsonPath(
-        None if file is None else scalar_text(file), None if dotted is None else scalar_text(dotted)
-    )
+    return JsonPath(None if file is None else scalar_text(file), None if dotted is None else scalar_text(dotted))
 
 
 def scalar_text(value: Any) -> str:

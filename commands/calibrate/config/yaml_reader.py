@@ -98,9 +98,7 @@ def _quote_unless_yaml(text: str) -> str:
 
 def _keep_backslashes(match: re.Match[str]) -> str:
     """Double every backslash of a quoted value that YAML would take for an escape of its own."""
-    return _BACKSLASH.sub(
-        lambda m: m.group(0) if m.group(1) in '"\\' else "\\\\" + m.group(1), match.group(0)
-    )
+    return _BACKSLASH.sub(lambda m: m.group(0) if m.group(1) in '"\\' else "\\\\" + m.group(1), match.group(0))
 
 
 class _Values:
@@ -122,9 +120,7 @@ class _Values:
         raw = self.text[node.start_mark.index : node.end_mark.index]
         if node.style == '"' and "\\" in raw and "\n" not in raw:
             # YAML would read "^\\bx" as a backspace; the files mean the two characters
-            return _BACKSLASH.sub(
-                lambda m: m.group(1) if m.group(1) in '"\\' else m.group(0), raw[1:-1]
-            )
+            return _BACKSLASH.sub(lambda m: m.group(1) if m.group(1) in '"\\' else m.group(0), raw[1:-1])
         return node.value
 
     def mapping(self, node: Any) -> dict[str, Any]:
@@ -137,9 +133,7 @@ class _Values:
             if key in result:
                 raise _bad(self.path, line, f"gives the key {key!r} twice in one mapping")
             # `key:` with nothing below it is an empty mapping for the existing reader
-            empty = (
-                value_node.id == "scalar" and value_node.style is None and value_node.value == ""
-            )
+            empty = value_node.id == "scalar" and value_node.style is None and value_node.value == ""
             result[key] = {} if empty else self.of(value_node)
         return result
 
