@@ -1,0 +1,1 @@
+"""The CI rules as pure functions: policy, path filters, lanes, labels, commands, aggregates, gate."""
