@@ -79,7 +79,7 @@ class HubServer:
     """The server: state, faults, and a thread that serves it."""
 
     page_size: int = 1000
-    lfs: bool = True     # *.parquet goes through LFS, as .gitattributes of a dataset says; False: small files as they are
+    lfs: bool = True     # *.parquet goes through LFS, as .gitattributes of a dataset says; False: as it is
     repos: dict[str, Repo] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)

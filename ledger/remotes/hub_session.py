@@ -1,0 +1,225 @@
+"""How we talk to a Hugging Face Hub: tokens, timeouts, and every failure said in one sentence.
+
+The client library waits without a timeout by default, retries some calls inside itself and not others, and puts
+what the server said, URLs with signatures included, into its errors. So every request goes through a client
+of ours that times out, never retries, and turns failures into `Busy`; what is shown is composed here, and
+no token can be in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ledger.errors import BadInput, PerfledgerError, Unavailable
+from ledger.remotes.remote import timeout_s
+from ledger.remotes.retry import Busy, Moved
+
+if TYPE_CHECKING:
+    import httpx2
+
+TOKEN_VARIABLES = ("HF_API_KEY", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN")
+DEFAULT_ENDPOINT = "https://huggingface.co"
+CONNECT_TIMEOUT_S = 10.0
+
+
+def find_token() -> str | None:
+    """Return the access token from the environment: the first non-empty of HF_API_KEY, HUGGINGFACE_HUB_TOKEN, HF_TOKEN.
+
+    Raises `BadInput` naming the variable, never its content, when it cannot be sent in a header.
+    """
+    for name in TOKEN_VARIABLES:
+        token = os.environ.get(name, "").strip()
+        if token:
+            if not all(33 <= ord(letter) <= 126 for letter in token):
+                raise BadInput(f"{name} holds spaces or characters that no access token has", code="bad_token",
+                               hint=f"set {name} again, without line breaks or quotes")
+            return token
+    return None
+
+
+def endpoint() -> str:
+    """Return the Hub's address: HF_ENDPOINT, else the public Hub."""
+    address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
+    if not address.startswith(("http://", "https://")):
+        raise BadInput(f"HF_ENDPOINT={address!r} is not an http or https address", code="bad_endpoint",
+                       hint=f"unset it, or export HF_ENDPOINT={DEFAULT_ENDPOINT}")
+    return address
+
+
+def prepare() -> None:
+    """Import the client library with our HTTP client in it. Safe to call again."""
+    # read once, when the library is imported: no progress bars of its own, and no calls beside ours
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import httpx2
+    from huggingface_hub import get_session, set_client_factory
+
+    global _client_class
+    if _client_class is None:
+        _client_class = _make_client_class()
+    if not isinstance(get_session(), _client_class):
+        made = _client_class
+        set_client_factory(lambda: made(follow_redirects=True, timeout=httpx2.Timeout(timeout_s())))
+
+
+_client_class: type[httpx2.Client] | None = None
+
+
+def _make_client_class() -> type[httpx2.Client]:
+    import httpx2
+
+    class OnePolicyClient(httpx2.Client):
+        """Times out always, retries never: failures that may pass become `Busy`, which no caller inside catches."""
+
+        def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+            # the library passes timeout=None for some calls, which would wait for ever
+            given = request.extensions.get("timeout") or {}
+            limit = timeout_s()
+            fallback = {"connect": min(CONNECT_TIMEOUT_S, limit), "read": limit, "write": limit, "pool": limit}
+            request.extensions["timeout"] = {k: given.get(k) or v for k, v in fallback.items()}
+            try:
+                response = super().send(request, **options)
+            except httpx2.TransportError as error:
+                raise busy_from(error) from None
+            if response.status_code in (408, 425, 429) or response.status_code >= 500:
+                response.close()
+                raise Busy(_status_reason(response.status_code, asked := retry_after(response)), retry_after=asked,
+                           sent=response.status_code != 429)
+            return response
+
+    return OnePolicyClient
+
+
+def busy_from(error: httpx2.TransportError) -> Busy:
+    """Say what went wrong below HTTP, and whether the request may have arrived."""
+    import httpx2
+
+    if isinstance(error, httpx2.UnsupportedProtocol):
+        return Busy("was given an address that is no http address", sent=False)
+    if isinstance(error, httpx2.ConnectTimeout):
+        return Busy("did not accept a connection in time", sent=False)
+    if isinstance(error, (httpx2.ConnectError, httpx2.ProxyError)):
+        return Busy("cannot be reached", sent=False)
+    if isinstance(error, httpx2.TimeoutException):
+        return Busy(f"did not answer within {timeout_s():g} s")
+    return Busy("closed the connection without an answer")
+
+
+def _status_reason(status: int, asked: float | None) -> str:
+    if status == 429:
+        wait = f", and asks to wait {asked:g} s" if asked is not None else ""
+        return f"says there were too many requests (429){wait}"
+    if status == 408:
+        return "timed out (408)"
+    return f"failed with status {status}"
+
+
+def retry_after(response: httpx2.Response) -> float | None:
+    """Return the seconds a response asks to wait: Retry-After as seconds or as a date, or RateLimit's t."""
+    text = response.headers.get("retry-after", "").strip()
+    if text:
+        try:
+            return max(0.0, float(text))
+        except ValueError:
+            return _seconds_until(text)
+    limit = response.headers.get("ratelimit", "").replace(" ", "")
+    if response.status_code == 429 and ";r=0;t=" in limit:
+        seconds = limit.partition(";r=0;t=")[2].partition(";")[0]
+        return float(seconds) if seconds.isdigit() else None
+    return None
+
+
+def _seconds_until(date: str) -> float | None:
+    import time
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from; the library wraps failures of its upload threads."""
+    seen: BaseException | None = error
+    for _ in range(10):
+        if seen is None:
+            return
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def raise_translated(error: Exception, repo_id: str, *, token: str | None) -> NoReturn:
+    """Raise what a failed call of the client library means to us.
+
+    `Busy` and `Moved` for what looking again or later may mend, else a `PerfledgerError`. Unknown failures are raised
+    as they are.
+    """
+    import httpx2
+
+    for cause in causes(error):
+        if isinstance(cause, (Busy, Moved, PerfledgerError)):
+            raise cause from None
+        if isinstance(cause, httpx2.TransportError):
+            raise busy_from(cause) from None
+        response = getattr(cause, "response", None)
+        if isinstance(response, httpx2.Response):
+            _raise_for_status(response, repo_id, token=token)
+    raise error
+
+
+def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | None) -> NoReturn:
+    status = response.status_code
+    said = response.headers.get("x-error-message", "")
+    kind = response.headers.get("x-error-code", "")
+    if status == 412:
+        raise Moved(f"{repo_id} has a newer commit") from None
+    if status == 401 and token is None:
+        raise no_token(repo_id) from None
+    if status == 401 and kind == "RepoNotFound":
+        raise missing(repo_id) from None
+    if status == 401:
+        raise Unavailable(
+            "the Hub does not accept the access token (401): it is wrong or has expired; nothing more was sent to "
+            f"{repo_id}",
+            code="hub_token_refused", repo=repo_id,
+            hint=f"make a token with write access at {endpoint()}/settings/tokens, export HF_TOKEN=..., run it again",
+        ) from None
+    if status == 403 or kind == "GatedRepo":
+        raise Unavailable(
+            f"the access token has no permission for this at {repo_id} ({status}); nothing was written",
+            code="hub_forbidden", repo=repo_id,
+            hint=f"use a token with write access to {repo_id} ({endpoint()}/settings/tokens), or ask its owner",
+        ) from None
+    if status == 404 and kind not in ("EntryNotFound", "RevisionNotFound"):
+        raise missing(repo_id) from None
+    if status in (400, 413, 422):
+        detail = "".join(letter for letter in said if letter.isprintable())[:200]
+        if token:
+            detail = detail.replace(token, "***")
+        why = f": {detail}" if detail else ""
+        raise Unavailable(f"the Hub refused the request for {repo_id} ({status}){why}; nothing was written",
+                          code="hub_refused", repo=repo_id, hint="perfledger doctor") from None
+    raise Unavailable(f"the Hub answered {status} for {repo_id}", code="hub_status", repo=repo_id, status=status,
+                      hint="run it again; if it stays, look at the Hub's status page") from None
+
+
+def no_token(repo_id: str) -> PerfledgerError:
+    """Return the error for a write, or a private read, without a token."""
+    return Unavailable(
+        f"no access token is set, and {repo_id} cannot be used without one; nothing was sent", code="hub_no_token",
+        repo=repo_id,
+        hint=f"export HF_TOKEN=... (from {endpoint()}/settings/tokens, with write access); HF_API_KEY and "
+             "HUGGINGFACE_HUB_TOKEN work too",
+    )
+
+
+def missing(repo_id: str) -> PerfledgerError:
+    """Return the error for a dataset that does not exist or that this token may not see."""
+    return BadInput(
+        f"there is no dataset {repo_id} at {endpoint()} that this token can see; nothing was written",
+        code="hub_no_repo", repo=repo_id,
+        hint=f"--create makes it (private), or: huggingface-cli repo create {repo_id} --repo-type dataset",
+    )

@@ -1,0 +1,100 @@
+"""How often and how long a remote is asked again: one policy for every store.
+
+Every request of ours is retried here and nowhere else. The Hub client's own loops are bypassed, because they
+differ from call to call: some wait 23 seconds, some for as long as a Retry-After says, some never.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ledger.errors import Unavailable
+
+Result = TypeVar("Result")
+
+
+class Busy(Exception):
+    """The remote could not do it now; asking again later may help.
+
+    reason: the rest of a sentence that begins with the remote's name. retry_after: seconds it asked to wait.
+    sent: whether the request may have reached it, so that a write may have happened.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, sent: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+class Moved(Exception):
+    """A write was refused because another one came first: look again."""
+
+
+class Unsure(Busy):
+    """A write's answer was lost: it may or may not have happened. Look before repeating it."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """At most `tries_max` tries and `wait_total_max_s` seconds of waiting between them, all together.
+
+    The waits double from `wait_s` to `wait_max_s`, each shortened by up to half at random so that machines
+    that failed together do not come back together.
+    """
+
+    tries_max: int = 10
+    wait_s: float = 0.25
+    wait_max_s: float = 8.0
+    wait_total_max_s: float = 90.0
+
+
+class Patience:
+    """The tries and waits of one operation."""
+
+    def __init__(self, policy: RetryPolicy, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.policy = policy
+        self.tries = 0
+        self.waited_s = 0.0
+        self._sleep = sleep
+
+    def wait(self, failure: Busy | Moved) -> bool:
+        """Wait as long as the failure asks for; False, without waiting, when there is no try or time left."""
+        self.tries += 1
+        if self.tries >= self.policy.tries_max:
+            return False
+        asked = failure.retry_after if isinstance(failure, Busy) else None
+        if asked is not None:
+            seconds = asked * random.uniform(1.0, 1.1)
+        else:
+            seconds = min(self.policy.wait_max_s, self.policy.wait_s * 2 ** (self.tries - 1)) * random.uniform(0.5, 1.0)
+        if self.waited_s + seconds > self.policy.wait_total_max_s:
+            return False
+        self._sleep(seconds)
+        self.waited_s += seconds
+        return True
+
+
+def given_up(failure: Busy, name: str, *, tries: int) -> Unavailable:
+    """Return what `Busy` becomes when patience has ended; `name` is the remote's."""
+    times = f" ({tries} tries)" if tries > 1 else ""
+    return Unavailable(
+        f"{name} {failure.reason}{times}; this ledger is whole and goes on working without it",
+        code="remote_unavailable", remote=name, reason=failure.reason, tries=tries,
+        hint="run it again later; perfledger sync status shows what waits",
+    )
+
+
+def asking(question: Callable[[], Result], policy: RetryPolicy, *, name: str) -> Result:
+    """Ask something that changes nothing until it is answered. Raises `Unavailable` when patience ends."""
+    patience = Patience(policy)
+    while True:
+        try:
+            return question()
+        except Busy as failure:
+            if not patience.wait(failure):
+                raise given_up(failure, name, tries=patience.tries) from None
