@@ -81,6 +81,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of one calibration; built by `evolve`, never by hand.
 
+    imported: the run directory is another tool's, and the source of what is known. sources: the
+    sessions this one was merged from.
     position: the last position of this ledger's own origin in the stream, for optimistic appends.
     observations hold what counts now; purged repeats are gone from it and listed in `purged`.
     """
@@ -203,7 +205,7 @@ def _begin(event: Event) -> Session | None:
         return Session(id=payload.session, plan=payload.plan, imported=True)
     if isinstance(payload, events.CalibrationMerged):
         return Session(
-            id=payload.session, plan=payload.plan, imported=True, sources=tuple(payload.sources)
+            id=payload.session, plan=payload.plan, imported=False, sources=tuple(payload.sources)
         )
     return None
 
@@ -270,6 +272,7 @@ def _run_file(session: Session, event: Event) -> Session:
         pytest_log=payload.pytest_log, basetemp=payload.basetemp, readable=payload.readable,
         not_finite=payload.not_finite, destructive=payload.destructive,
         block_discarded=payload.block_discarded, log_found=payload.log_found,
+        log_sha256=payload.log_sha256,
         sha256=payload.sha256, extra=payload.extra,
     )  # fmt: skip
     rewritten = session.rewritten

@@ -84,8 +84,8 @@ def _problem(session: Session, seen: Observation, accepted: frozenset[str]) -> s
     for other in seen.commits:
         if other not in accepted:
             return f"artifact {other[:SHORT]} != calibration {commit[:SHORT]}"
-    # an imported run directory does not say what the workspace held at each repeat
-    if not session.imported and seen.diff_sha256 != session.plan.diff_sha256:
+    # a run file does not say what the workspace held at each repeat; our own observations do
+    if not seen.sha256 and seen.diff_sha256 != session.plan.diff_sha256:
         return "tracked files were changed since the plan was made"
     return ""
 

@@ -146,6 +146,7 @@ class RepeatImported(EventPayload):
     sha256 is the digest of its bytes. readable is false when they were not JSON: then all else is
     empty. not_finite lists metrics whose value was NaN or an infinity; they are stored as null.
     log_found: evidence pattern to the first log line that matched, or null; empty without a log.
+    log_sha256 names the pytest log in the evidence, when it was kept.
     extra keeps every further field of the file. from_event: the event a merged session copied.
     """
 
@@ -171,6 +172,7 @@ class RepeatImported(EventPayload):
     block_discarded: bool = False
     destructive_evidence: list[Any] = field(default_factory=list)
     log_found: dict[str, str | None] = field(default_factory=dict)
+    log_sha256: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     from_event: str | None = None
 

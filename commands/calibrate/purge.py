@@ -1,0 +1,132 @@
+"""`perfledger calibrate purge`: repeats stop counting and may be measured again.
+
+A purge is an event and takes a whole unit: all stages that one pytest run measured. The values stay
+in the log; only the run files go.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from commands.calibrate.run_directory import RunDirectory
+from commands.calibrate.sessions import follow, open_session, run_dir_options
+from commands.common import App, command
+from ledger.errors import BadInput
+from ledger.event import NewEvent
+from ledger.events.calibrations import RepeatPurged
+from projections.calibration_session import Session, Unit, units_of
+from projections.worst_of_n import STRICT, missing_reason, strict_cell
+
+
+class Purge(msgspec.Struct, frozen=True):
+    """One repeat of one unit to set aside, and why."""
+
+    unit: Unit
+    repeat: int
+    reason: str
+
+
+def chosen(session: Session, *, stages: tuple[str, ...], repeats: tuple[int, ...],
+           stale: bool, incomplete: bool) -> list[Purge]:  # fmt: skip
+    """Return what to purge: named repeats, those of another commit, or those that are not strict.
+
+    A condition met by one stage takes the repeat of its whole unit. Raises `BadInput` for a stage or
+    repeat the session does not have, and when nothing was chosen by any option.
+    """
+    unknown = sorted(set(stages) - set(session.stages))
+    if unknown:
+        raise BadInput(
+            f"no stage {', '.join(unknown)} in this session",
+            code="unknown_stage",
+            hint="one of: " + ", ".join(session.stages),
+        )
+    if not (repeats or stale or incomplete):
+        raise BadInput(
+            "say what to purge; nothing was done",
+            code="nothing_chosen",
+            hint="--repeat K, --stale (another commit) or --incomplete (not strict)",
+        )
+    found: list[Purge] = []
+    for unit in units_of(session.plan):
+        if stages and not set(stages) & set(unit.keys):
+            continue
+        observed = sorted({r for key in unit.keys for r in session.rounds(key)})
+        for repeat in observed:
+            reason = _reason(session, unit, repeat, repeats, stale=stale, incomplete=incomplete)
+            if reason:
+                found.append(Purge(unit, repeat, reason))
+    known = {r for key in session.stages for r in session.rounds(key)}
+    absent = sorted(set(repeats) - known)
+    if absent:
+        raise BadInput(
+            f"no repeat {', '.join(map(str, absent))} was observed",
+            code="unknown_repeat",
+            hint=f"observed: {', '.join(map(str, sorted(known))) or 'none'}",
+        )
+    return found
+
+
+def purge_events(session: Session, purges: list[Purge]) -> list[NewEvent]:
+    """The events of purges, one for each unit and repeat."""
+    return [
+        NewEvent(
+            stream=session.stream,
+            payload=RepeatPurged(
+                session=session.id, unit=p.unit.name, repeat=p.repeat,
+                stages=[k for k in p.unit.keys if (k, p.repeat) in session.observations],
+                reason=p.reason,
+            ),
+        )
+        for p in purges
+    ]  # fmt: skip
+
+
+def _reason(session: Session, unit: Unit, repeat: int, repeats: tuple[int, ...], *,
+            stale: bool, incomplete: bool) -> str:  # fmt: skip
+    if repeat in repeats:
+        return "asked for"
+    for stage in unit.stages:
+        seen = session.observations.get((stage.key, repeat))
+        if stale and seen is not None and not seen.commits:
+            return f"{stage.key} names no commit"
+        if stale and seen is not None and not set(seen.commits) <= session.accepted_commits:
+            return f"{stage.key} was measured on {seen.commits[0][:8]}"
+        aside = session.set_aside(stage.key, repeat)
+        if incomplete and not aside and strict_cell(stage, seen) != STRICT:
+            return f"{stage.key}: {missing_reason(stage, seen)}"
+    return ""
+
+
+@command("purge")
+@run_dir_options
+@click.option("--stage", "stages", multiple=True, help="Only the units of these stages.")
+@click.option("--repeat", "repeats", type=click.IntRange(1), multiple=True, help="This repeat.")
+@click.option("--stale", is_flag=True, help="Every repeat that is not of the calibration commit.")
+@click.option("--incomplete", is_flag=True, help="Every repeat that is not strict.")
+@click.option("--dry-run", is_flag=True, help="Show what would be purged; change nothing.")
+def purge(
+    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None,
+    stages: tuple[str, ...], repeats: tuple[int, ...], stale: bool, incomplete: bool, dry_run: bool,
+) -> None:  # fmt: skip
+    """Set repeats aside for all stages of their unit, as events, and remove their run files."""
+    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    purges = chosen(session, stages=stages, repeats=repeats, stale=stale, incomplete=incomplete)
+    events = purge_events(session, purges)
+    if purges and not dry_run:
+        directory = RunDirectory(Path(session.plan.run_dir))
+        follow(ledger, session, events)
+        for item in purges:
+            for key in item.unit.keys:
+                directory.remove_run_file(key, item.repeat)
+    document = {
+        "session": session.id,
+        "dry_run": dry_run,
+        "purged": [{"unit": p.unit.name, "repeat": p.repeat, "stages": list(p.unit.keys),
+                    "reason": p.reason} for p in purges],
+    }  # fmt: skip
+    verb = "would purge" if dry_run else "purged"
+    lines = [f"{verb} {p.unit.name} run{p.repeat}: {p.reason}" for p in purges]
+    app.emit(document, "\n".join(lines) or "nothing to purge")
