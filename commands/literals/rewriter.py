@@ -8,6 +8,7 @@ out: it must be valid Python, say the new numbers, and say everything else as be
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 
@@ -116,7 +117,7 @@ def rewrite(constants: Constants, edits: Iterable[Edit]) -> bytes:
     a broken invariant, not an error of the user.
     """
     ordered = sorted(edits, key=lambda edit: edit.site.start)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in itertools.pairwise(ordered):
         if one.site.start == other.site.start:
             raise _refusal(constants, one.site.name, "ambiguous_literal", "two metrics would write it")
     source = constants.source
