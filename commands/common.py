@@ -55,10 +55,10 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
-def GLOBAL_OPTIONS(function: Function) -> Function:  # noqa: N802  (used like a decorator constant)
+def global_options(function: Function, *, actor: bool = True) -> Function:
     """Add the options every command takes, before or after the sub-command's name.
 
-    They are not passed on: they fill the `App` object of the invocation.
+    They are not passed on: they fill the `App` object of the invocation. `actor` is off where --actor filters.
     """
     options = [
         click.option("--ledger", "ledger_dir", metavar="DIR", envvar="PERFLEDGER_DIR", expose_value=False,
@@ -72,7 +72,7 @@ def GLOBAL_OPTIONS(function: Function) -> Function:  # noqa: N802  (used like a 
         click.option("--no-color", is_flag=True, expose_value=False, callback=_remember,
                      help="Plain text. NO_COLOR does the same."),
     ]
-    for option in reversed(options):
+    for option in reversed(options if actor else [options[0], *options[2:]]):
         function = option(function)
     return function
 
@@ -84,8 +84,11 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
-def command(name: str, *, reads: bool = False, **attrs: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """Declare a click command that gets the `App` first; `reads` adds --as-of and --as-recorded."""
+def command(name: str, *, reads: bool = False, acts: bool = True, **attrs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declare a click command that gets the `App` first.
+
+    `reads` adds --as-of and --as-recorded; `acts` off leaves --actor to the command.
+    """
 
     def declare(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
@@ -94,7 +97,7 @@ def command(name: str, *, reads: bool = False, **attrs: Any) -> Callable[[Callab
             return function(app, *args, **kwargs)
 
         # wraps() copied the parameters that @click.option left on the function; click reads them off `call`
-        wrapped: Any = GLOBAL_OPTIONS(call)
+        wrapped: Any = global_options(call, actor=acts)
         if reads:
             wrapped = click.option("--as-recorded", metavar="TIME", expose_value=False, callback=_remember,
                                    help="Only what had happened by TIME, as known now.")(wrapped)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from commands.common import GLOBAL_OPTIONS, LazyGroup, run
+from commands.common import LazyGroup, global_options, run
 
 COMMANDS = {
     "init": ("commands.init:init", "Create a ledger."),
@@ -43,7 +43,7 @@ Exit codes: 0 done or yes, 1 a domain "no", 2 wrong usage or bad input, 3 confli
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@GLOBAL_OPTIONS
+@global_options
 @click.version_option(package_name="perfledger", message="%(prog)s %(version)s")
 def root() -> None:
     """The event-sourced ledger for performance and quality baselines of GPU software."""

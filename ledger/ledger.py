@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger import disk, layout
 from ledger.errors import BadInput
@@ -18,6 +19,9 @@ from ledger.heads import Head
 from ledger.identifiers import format_time, next_time, parse_time
 from ledger.log import Author, OriginLog, Receipt
 from ledger.segment import SegmentInfo, info
+
+if TYPE_CHECKING:
+    from ledger.events.origins import EventsPulled
 
 PERFLEDGER_VERSION = "0.1.0"
 
@@ -97,6 +101,12 @@ class Ledger:
         """Seal the tail of the log and of the evidence, so that all of it is in immutable files."""
         self.evidence.seal()
         self.log.seal()
+
+    def adopt(self, origin: str, staged: Sequence[Path], *, remote: str) -> EventsPulled | None:
+        """Take in another origin's segments, verified. See `ledger.adoption.adopt`."""
+        from ledger.adoption import adopt
+
+        return adopt(self, origin, staged, remote=remote)
 
     # ---------------------------------------------------------------- reading
 

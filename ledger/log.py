@@ -33,7 +33,7 @@ APPEND_EVENTS_MAX = 100_000
 APPEND_BYTES_MAX = 64 * 2**20
 EVENT_BYTES_MAX = 2**20
 SEGMENT_BATCH_EVENTS = 4_000  # from here one Parquet file is written faster than journal lines are encoded and re-read
-JOURNAL_BYTES_MAX = 8 * 2**20  # an append seals past this, so that readers never parse more
+JOURNAL_BYTES_MAX = 2 * 2**20  # an append seals past this, so that readers never parse more
 READ_RETRY_COUNT_MAX = 50
 
 
@@ -381,7 +381,7 @@ class OriginLog:
 
     def head(self) -> Head:
         """Return the last position, hash and time, without taking the lock."""
-        tail = journal.read(self.journal_path).events
+        tail = self.tail()
         if tail:
             return head_after(tail)
         paths = self.segment_paths()
@@ -397,7 +397,7 @@ class OriginLog:
 
     def tail(self) -> list[Event]:
         """Return the events the journal holds."""
-        return journal.read(self.journal_path).events
+        return journal.read(self.journal_path, check=False).events
 
     def read(self, *, after: int = 0, stream: str | None = None, types: Iterable[str] | None = None) -> Iterator[Event]:
         """Yield events after a position in order, each once, without taking the lock.

@@ -1,0 +1,78 @@
+"""What there is to project: the fact tables, the SQL that fills them, and the views over them.
+
+Read from the files beside this one; nothing is registered anywhere else. The digest of all of it names the
+shape of a state file: a state made by another shape is built again.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FACTS = HERE / "facts"
+VIEWS = HERE / "views"
+STATE_VERSION = 1
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class FactTable:
+    """A fact table: its DDL, the SELECT that makes rows of `arrivals`, and the event types that SELECT names."""
+
+    name: str
+    ddl: str
+    select: str
+    types: frozenset[str]
+
+
+@functools.cache
+def facts() -> dict[str, FactTable]:
+    """Return all fact tables by name, in the order they are filled: pulls first, since they say what is known."""
+    ddl = {m.group(1): m.group(0) for m in re.finditer(r"CREATE TABLE (\w+) \([^;]*\)", _read(FACTS / "schema.sql"))}
+    found = {}
+    for path in sorted(FACTS.glob("fact_*.sql"), key=lambda p: (p.stem != "fact_pull", p.stem)):
+        select = _read(path)
+        types = frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", select))
+        if path.stem in ddl:
+            found[path.stem] = FactTable(path.stem, ddl[path.stem], select, types)
+    return found
+
+
+@functools.cache
+def views() -> dict[str, str]:
+    """Return the body of every view by name."""
+    return {path.stem: _read(path).strip().rstrip(";") for path in sorted(VIEWS.glob("*.sql"))}
+
+
+@functools.cache
+def digest() -> str:
+    """Return the digest of everything that decides what a fact row looks like."""
+    parts = [str(STATE_VERSION), *(f"{t.ddl}\n{t.select}" for t in facts().values())]
+    return sha256("\n\n".join(parts).encode()).hexdigest()
+
+
+def mentioned(sql: str) -> list[str]:
+    """Return the views and facts a query needs, each after the ones it is made of."""
+    order: list[str] = []
+
+    def visit(text: str, inside: frozenset[str]) -> None:
+        for word in dict.fromkeys(w.lower() for w in _WORD.findall(text)):
+            if word in inside or word in order:
+                continue
+            if word in views():
+                visit(views()[word], inside | {word})
+                order.append(word)
+            elif word in facts():
+                order.append(word)
+
+    visit(sql, frozenset())
+    return order
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

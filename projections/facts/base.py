@@ -1,0 +1,23 @@
+"""The columns every fact table begins with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import DateTime
+from sqlmodel import Field, SQLModel
+
+
+class Fact(SQLModel):
+    """One row made from one event; `item` numbers the rows when an event makes several.
+
+    recorded_at: when it happened, where it happened. learned_at: when this ledger came to know it: the same
+    for own events, the time of the pull for others. Both UTC. (origin, position, item) is unique.
+    """
+
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    learned_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    origin: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    event_id: str
+    item: int = Field(primary_key=True)

@@ -1,0 +1,294 @@
+-- Made by `make docs` from the SQLModel classes in projections/facts/. Do not edit.
+
+CREATE TABLE fact_calibration_step (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    sha VARCHAR,
+    state VARCHAR NOT NULL,
+    description VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_change (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    sha VARCHAR NOT NULL,
+    files VARCHAR NOT NULL,
+    base VARCHAR,
+    repository VARCHAR,
+    number BIGINT
+);
+
+CREATE TABLE fact_check (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    sha VARCHAR NOT NULL,
+    context VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    reported_at TIMESTAMPTZ NOT NULL,
+    remote_id BIGINT NOT NULL,
+    source VARCHAR NOT NULL,
+    repository VARCHAR,
+    description VARCHAR NOT NULL,
+    target_url VARCHAR
+);
+
+CREATE TABLE fact_ci_policy (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    name VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL,
+    globs VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    replaces VARCHAR
+);
+
+CREATE TABLE fact_command (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    repository VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    comment_id BIGINT NOT NULL,
+    entry BIGINT NOT NULL,
+    text VARCHAR NOT NULL,
+    known BOOLEAN NOT NULL,
+    allowed BOOLEAN NOT NULL,
+    action VARCHAR,
+    test_type VARCHAR,
+    scope VARCHAR,
+    ref VARCHAR,
+    sha VARCHAR,
+    answer VARCHAR NOT NULL,
+    reaction VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_delivery (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    source VARCHAR NOT NULL,
+    delivery VARCHAR NOT NULL,
+    event VARCHAR NOT NULL,
+    action VARCHAR,
+    repository VARCHAR,
+    body_sha256 VARCHAR NOT NULL,
+    body_bytes BIGINT NOT NULL,
+    understood BOOLEAN NOT NULL
+);
+
+CREATE TABLE fact_judgement (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    target VARCHAR NOT NULL,
+    result_event_id VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    baseline_status VARCHAR NOT NULL,
+    success BOOLEAN NOT NULL,
+    baseline_eligible BOOLEAN NOT NULL,
+    run_source VARCHAR NOT NULL,
+    window_length BIGINT NOT NULL,
+    baseline_n BIGINT NOT NULL,
+    policy_digest VARCHAR NOT NULL,
+    failing_metrics VARCHAR NOT NULL,
+    pinned_exceeded VARCHAR
+);
+
+CREATE TABLE fact_metric_policy (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    name VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    policy VARCHAR NOT NULL,
+    window_length BIGINT NOT NULL,
+    reason VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_origin (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    ledger_format BIGINT NOT NULL,
+    perfledger_version VARCHAR NOT NULL,
+    host VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_pin (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    target VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    pinned BOOLEAN NOT NULL,
+    medians VARCHAR,
+    result_event_ids VARCHAR,
+    reason VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_post (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    plan VARCHAR NOT NULL,
+    step VARCHAR NOT NULL,
+    kind VARCHAR,
+    repository VARCHAR,
+    subject VARCHAR,
+    sha VARCHAR,
+    number BIGINT,
+    body VARCHAR,
+    http_status BIGINT,
+    reason VARCHAR
+);
+
+CREATE TABLE fact_pull (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    from_origin VARCHAR NOT NULL,
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL,
+    remote VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_pull_request (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    repository VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    title VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    draft BOOLEAN NOT NULL,
+    merged BOOLEAN NOT NULL,
+    mergeable BOOLEAN,
+    head_sha VARCHAR NOT NULL,
+    head_ref VARCHAR NOT NULL,
+    base_ref VARCHAR NOT NULL,
+    labels VARCHAR NOT NULL,
+    author VARCHAR NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE fact_record_change (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    source VARCHAR NOT NULL,
+    path VARCHAR NOT NULL,
+    old_sha256 VARCHAR NOT NULL,
+    new_sha256 VARCHAR
+);
+
+CREATE TABLE fact_result (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    target VARCHAR NOT NULL,
+    identity_digest VARCHAR,
+    model_id VARCHAR NOT NULL,
+    gpu_type VARCHAR NOT NULL,
+    workload_id VARCHAR,
+    variant_id VARCHAR,
+    benchmark_version VARCHAR,
+    recipe_fingerprint VARCHAR,
+    hardware_profile_id VARCHAR,
+    software_profile_id VARCHAR,
+    claims_identity BOOLEAN NOT NULL,
+    instant TIMESTAMPTZ,
+    commit_sha VARCHAR,
+    path VARCHAR NOT NULL,
+    source VARCHAR,
+    folder VARCHAR NOT NULL,
+    format VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    measurement VARCHAR NOT NULL,
+    latency DOUBLE,
+    throughput DOUBLE,
+    memory DOUBLE,
+    text_encoder_time_s DOUBLE,
+    dit_time_s DOUBLE,
+    vae_decode_time_s DOUBLE,
+    measured BOOLEAN NOT NULL,
+    success_json VARCHAR,
+    marked_eligible BOOLEAN NOT NULL,
+    run_source_claimed BOOLEAN NOT NULL,
+    run_source VARCHAR,
+    branch VARCHAR,
+    pr_number VARCHAR,
+    test_scope VARCHAR,
+    build_url VARCHAR,
+    comparison_status VARCHAR,
+    seeded BOOLEAN NOT NULL,
+    unusable VARCHAR
+);
+
+CREATE TABLE fact_review (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    repository VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    reviewer VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    review_id BIGINT NOT NULL,
+    sha VARCHAR,
+    submitted_at TIMESTAMPTZ NOT NULL
+);

@@ -1,0 +1,192 @@
+"""The projected facts on disk: two DuckDB files, each built aside and put in place by a rename.
+
+`state.duckdb` holds the facts of the sealed log up to its checkpoint, `state-recent.duckdb` those of the
+segments sealed since then. Neither is ever opened for writing where a reader could see it, so a reader never
+meets a lock; both may be deleted at any time. What is not in either (the journal, the newest segments) a
+session reads from the log into memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ledger.errors import Damaged
+from projections import arrivals, catalogue, engine
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from ledger.ledger import Ledger
+
+BASE_NAME = "state.duckdb"
+RECENT_NAME = "state-recent.duckdb"
+RECENT_EVENTS_MAX = 20_000  # more than this, and more than a tenth of the base: fold it into the base
+BUILD_MEMORY = "1GB"
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a state file says of itself: the shape of its facts, and the log positions it begins after and ends at."""
+
+    digest: str
+    start: dict[str, int] = field(default_factory=dict)
+    checkpoint: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+
+
+def read_meta(connection: duckdb.DuckDBPyConnection, name: str) -> Meta | None:
+    """Return the meta of an attached file, or None when it was made by another shape of facts."""
+    import duckdb
+
+    try:
+        row = connection.execute(f"SELECT body FROM {name}.meta").fetchone()
+        meta = msgspec.json.decode(row[0], type=Meta) if row else None
+    except (duckdb.Error, msgspec.MsgspecError):
+        return None
+    return meta if meta and meta.digest == catalogue.digest() else None
+
+
+def attach(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Meta | None, Meta | None]:
+    """Attach the state files as `base` and `recent`; return their metas, None for one that is of no use."""
+    metas: list[Meta | None] = []
+    for name, file in (("base", BASE_NAME), ("recent", RECENT_NAME)):
+        meta = None
+        if (folder / file).exists() and engine.attach(connection, folder / file, name):
+            meta = read_meta(connection, name)
+            if meta is None or (name == "recent" and (metas[0] is None or meta.start != metas[0].checkpoint)):
+                connection.execute(f"DETACH {name}")
+                meta = None
+        metas.append(meta)
+    return metas[0], metas[1]
+
+
+@contextlib.contextmanager
+def building(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the builder's lock. Yields False when another process is building and `wait` is off."""
+    fd = os.open(folder / "state.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(fd)
+
+
+def advance(ledger: Ledger, base: Meta | None, recent: Meta | None, *, wait: bool) -> bool:
+    """Bring the state files up to the sealed log. Return whether they may have changed."""
+    with building(ledger.path, wait=wait) as mine:
+        if not mine:
+            return False
+        probe = engine.connect()
+        try:
+            base, recent = attach(probe, ledger.path)
+        finally:
+            probe.close()
+        if base is None:
+            build(ledger, ledger.path / BASE_NAME, Meta(catalogue.digest()))
+            (ledger.path / RECENT_NAME).unlink(missing_ok=True)
+            return True
+        if not arrivals.after(ledger, (recent or base).checkpoint, tail=False).files:
+            return True
+        start = Meta(catalogue.digest(), base.checkpoint, base.checkpoint)
+        made = build(ledger, ledger.path / RECENT_NAME, start, pulls=ledger.path / BASE_NAME)
+        if made.events > max(RECENT_EVENTS_MAX, base.events // 10):
+            _fold(ledger, base)
+    return True
+
+
+def rebuild(ledger: Ledger) -> Meta:
+    """Build the state from nothing. A reader sees the old one until the new one is whole."""
+    with building(ledger.path, wait=True):
+        meta = build(ledger, ledger.path / BASE_NAME, Meta(catalogue.digest()))
+        (ledger.path / RECENT_NAME).unlink(missing_ok=True)
+    return meta
+
+
+def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = None) -> Meta:
+    """Project the sealed log after `start.checkpoint` into a new file at `target`."""
+    temporary = _temporary(target)
+    try:
+        connection = engine.connect(temporary, memory_limit=BUILD_MEMORY, preserve_insertion_order=False,
+                                    temp_directory=str(temporary) + ".spill")
+        try:
+            arrivals.create_tables(connection, "main")
+            meta = _project(connection, ledger, start, pulls=pulls)
+        finally:
+            connection.close()
+        os.replace(temporary, target)  # noqa: PTH105
+        return meta
+    finally:
+        _remove(temporary)
+
+
+def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta, *, pulls: Path | None) -> Meta:
+    import duckdb
+
+    batch = arrivals.after(ledger, start.checkpoint, tail=False)
+    known = []
+    if pulls is not None and engine.attach(connection, pulls, "base"):
+        known = ["base.fact_pull"]
+    try:
+        arrivals.load(connection, batch, known)
+        arrivals.insert_facts(connection, "main")
+        ends = connection.execute("SELECT origin, max(position), count(*) FROM arrivals GROUP BY origin").fetchall()
+    except duckdb.Error as error:
+        raise Damaged(f"the log could not be projected: {str(error).splitlines()[0]}", code="projection_failed",
+                      hint="perfledger verify") from error
+    connection.execute("DROP VIEW arrivals")
+    meta = Meta(start.digest, start.checkpoint, start.checkpoint | {o: p for o, p, _ in ends}, sum(n for *_, n in ends))
+    _write_meta(connection, meta)
+    if known:
+        connection.execute("DETACH base")
+    return meta
+
+
+def _write_meta(connection: duckdb.DuckDBPyConnection, meta: Meta) -> None:
+    connection.execute("CREATE OR REPLACE TABLE meta (body VARCHAR)")
+    connection.execute("INSERT INTO meta VALUES (?)", [msgspec.json.encode(meta, order="sorted").decode()])
+
+
+def _fold(ledger: Ledger, base: Meta) -> None:
+    """Put the recent facts into a copy of the base, and the copy in the base's place."""
+    target, recent = ledger.path / BASE_NAME, ledger.path / RECENT_NAME
+    temporary = _temporary(target)
+    try:
+        shutil.copyfile(target, temporary)
+        connection = engine.connect(temporary, memory_limit=BUILD_MEMORY, preserve_insertion_order=False)
+        try:
+            engine.attach(connection, recent, "recent")
+            newer = read_meta(connection, "recent")
+            assert newer is not None and newer.start == base.checkpoint, (newer, base)
+            for table in catalogue.facts():
+                connection.execute(f"INSERT INTO main.{table} BY NAME SELECT * FROM recent.{table}")
+            _write_meta(connection, Meta(base.digest, base.start, newer.checkpoint, base.events + newer.events))
+            connection.execute("DETACH recent")
+        finally:
+            connection.close()
+        os.replace(temporary, target)  # noqa: PTH105
+        recent.unlink(missing_ok=True)
+    finally:
+        _remove(temporary)
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}")
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", ".wal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    shutil.rmtree(str(path) + ".spill", ignore_errors=True)
