@@ -47,6 +47,7 @@ CATALOGUE_MODULES = (
     "checks",
     "policies",
     "origins",
+    "uploads",
 )
 
 
