@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ledger.event import EventPayload, event_type
 
 
@@ -20,6 +22,9 @@ class ResultRecorded(EventPayload):
     format: the adapter that read it: `raw`, `normalized`, `hf-tracking`, `calibration`, ...
     source: the history it belongs to (a root folder or dataset); null for a single file.
     sha256: digest of the original bytes in the evidence store.
+    samples: the single measured values behind a metric, in run order, when the file has them.
+    static_limits: the fixed limits the result carries itself, by their own names (`max_generation_time_s`).
+    run_source_claimed: whether the original said where its run came from (`run_source` or `baseline_eligible`).
     """
 
     target: str
@@ -29,8 +34,11 @@ class ResultRecorded(EventPayload):
     sha256: str
     instant: str | None = None
     identity_digest: str | None = None
-    unusable: dict[str, str] = {}
+    unusable: dict[str, str] = msgspec.field(default_factory=dict)
     source: str | None = None
+    samples: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    static_limits: dict[str, float] = msgspec.field(default_factory=dict)
+    run_source_claimed: bool = True
 
 
 @event_type()
@@ -41,6 +49,9 @@ class ResultJudged(EventPayload):
     policy: the effective policy (limits per metric, window, rules), as data. metrics: per metric the same
     object as in `check --json` (fractions, not percents). pinned: the same against the pinned baseline, or null.
     nearest: medians of the nearest other cohort when the own cohort is empty, as information, or null.
+    run_source: where the run came from, as judged. static_failures: the result's own fixed limits it breaches.
+    run_failed_unexplained: the test run failed and no result of it breached a fixed limit.
+    other_recipes: recipe fingerprints that trusted results of the same workload have instead.
     """
 
     target: str
@@ -56,9 +67,12 @@ class ResultJudged(EventPayload):
     policy_digest: str
     metrics: dict[str, dict[str, Any]]
     failing_metrics: list[str]
-    static_failures: list[dict[str, Any]] = []
+    static_failures: list[dict[str, Any]] = msgspec.field(default_factory=list)
     pinned: dict[str, Any] | None = None
     nearest: dict[str, Any] | None = None
+    run_source: str = "unknown"
+    run_failed_unexplained: bool = False
+    other_recipes: list[str] = msgspec.field(default_factory=list)
 
 
 @event_type()

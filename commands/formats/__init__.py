@@ -1,0 +1,1 @@
+"""Input formats of results, one small adapter each: bytes in, a `Measured` out."""
