@@ -18,6 +18,7 @@ VIEWS = HERE / "views"
 STATE_VERSION = 1
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMMENT = re.compile(r"--[^\n]*")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def mentioned(sql: str) -> list[str]:
     order: list[str] = []
 
     def visit(text: str, inside: frozenset[str]) -> None:
-        for word in dict.fromkeys(w.lower() for w in _WORD.findall(text)):
+        for word in dict.fromkeys(w.lower() for w in _WORD.findall(_COMMENT.sub("", text))):
             if word in inside or word in order:
                 continue
             if word in views():

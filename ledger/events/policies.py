@@ -13,6 +13,7 @@ class CiPolicyAdopted(EventPayload):
 
     digest: SHA-256 hex over the canonical JSON of `policy`, which is complete, defaults included.
     path: the file or shipped name it came from; sha256: the file's bytes in the evidence store.
+    globs: each path pattern with a `*` and the regular expression it means, so that SQL reads it as we do.
     replaces: digest of the policy it takes over from, null for the first. reason: why, in a sentence.
     """
 
@@ -22,4 +23,20 @@ class CiPolicyAdopted(EventPayload):
     path: str
     sha256: str
     reason: str
+    globs: list[dict[str, str]]
     replaces: str | None = None
+
+
+@event_type()
+class MetricPolicyAdopted(EventPayload):
+    """From here on results are judged by this metric policy, unless a command names another.
+
+    policy: the whole policy as data, every limit and rule spelled out. digest: SHA-256 hex over its
+    canonical JSON without the name. sha256: the policy file's original bytes in the evidence store.
+    """
+
+    name: str
+    policy: dict[str, Any]
+    digest: str
+    sha256: str
+    reason: str
