@@ -99,8 +99,9 @@ class RepeatRequest:
     before each attempt, an existing log is kept under another name. gpus: how many, 0 for a CPU test.
     cache_dirs: removed before each attempt. telemetry_hz: samples a second, 0 for none.
     log_patterns: name to a regular expression looked for in the log (proof that an optimization ran).
-    packages: distributions whose versions belong in the environment fingerprint. emit is called with each event
-    payload in order, the final `RepeatObserved` last. say gets the milestone lines.
+    packages: distributions whose versions belong in the environment fingerprint; known_environment: the digest
+    the session has recorded already. clock_medians_mhz: GPU UUID to the median SM clock of the session so far.
+    emit is called with each event payload in order, the final `RepeatObserved` last. say gets the milestone lines.
     """
 
     unit: str
@@ -126,6 +127,7 @@ class RepeatRequest:
     log_patterns: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ("torch", "sglang", "vllm", "transformers", "flashinfer-python", "triton")
     container_image: str | None = None
+    known_environment: str | None = None
     clock_medians_mhz: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     say: Say | None = None

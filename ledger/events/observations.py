@@ -57,6 +57,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     gpu_indices: list[int] = []
     log_sha256: str | None = None
+    telemetry_sha256: str | None = None
     retried: bool = False
 
 

@@ -1,0 +1,117 @@
+"""The small process between a runner and its repeat, so that nothing of a repeat can outlive the runner.
+
+    perfledger (runner)  --pipe-->  keeper (child subreaper)  -->  pytest (own session)  -->  servers, daemons, ...
+
+Being a child subreaper, the keeper is the ancestor of everything the repeat ever starts, daemons included: "descends
+from the keeper" is exactly "belongs to this repeat". It ends that tree when pytest is done, when told to, and
+when the pipe from the runner closes, which the kernel does even for a runner killed with SIGKILL.
+
+It speaks JSON lines on stdout: `{"pid": n}`, then `{"exit": status}` (negative: the signal), then
+`{"ended": [pids], "stuck": [pids]}`. It runs in a bare interpreter (`-I -S`), hence standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+from typing import Any
+
+from gpu_runner import processes
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Keeper:
+    """Starts one command, waits for it or for the end of the runner, and ends what is left."""
+
+    def __init__(self, command: list[str], log_fd: int, grace_s: float) -> None:
+        self.command = command
+        self.log_fd = log_fd
+        self.grace_s = grace_s
+        self.child = -1
+        self.status: int | None = None
+
+    def run(self) -> None:
+        """Keep the repeat until it is over; returns when no process of it is left."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self.child = self._start()
+        self.tell(pid=self.child)
+        while self.status is None:
+            ready, _, _ = select.select([0, wake_read], [], [])
+            stopped = 0 in ready
+            if wake_read in ready:
+                woken = os.read(wake_read, 4096)
+                stopped |= any(signum != signal.SIGCHLD for signum in woken)
+            self.reap()
+            if stopped:
+                break
+        if self.status is not None:
+            self.tell(exit=self.status)
+        ended, stuck = processes.end(lambda: processes.descendants(os.getpid()), self.grace_s, self.reap)
+        self.reap()
+        self.tell(ended=sorted(ended), stuck=sorted(stuck), exit=self.status)
+
+    def reap(self) -> None:
+        """Collect every child that ended; remember how the command itself did."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self.child:
+                    self.status = os.waitstatus_to_exitcode(status)
+
+    def tell(self, **message: Any) -> None:
+        """Write one JSON line to the runner; a runner that is gone hears nothing."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(1, json.dumps(message).encode() + b"\n")
+
+    def _start(self) -> int:
+        keeper = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.setsid()
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != keeper:
+                os._exit(1)  # the keeper died between fork and prctl
+            for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+                signal.signal(signum, signal.SIG_DFL)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.dup2(self.log_fd, 1)
+            os.dup2(self.log_fd, 2)
+            os.execvp(self.command[0], self.command)  # noqa: S606  (a list, and no shell is wanted)
+        except OSError as error:
+            os.write(self.log_fd, f"cannot start {self.command[0]}: {error}\n".encode())
+        finally:
+            os._exit(127)
+
+
+def prctl(option: int, value: int) -> None:
+    """Call prctl(2). Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def main() -> None:
+    """`log_fd grace_s inherited_fds command...`; stdin is the pipe whose end means: stop."""
+    log_fd, grace_s, inherited, *command = sys.argv[1:]
+    # GPU locks (and the log) are held by this process, not by what it starts
+    for fd in (int(log_fd), *(int(part) for part in inherited.split(",") if part)):
+        os.set_inheritable(fd, False)
+    Keeper(command, int(log_fd), float(grace_s)).run()

@@ -1,0 +1,161 @@
+"""Processes of a repeat: found by descent or by their marker, and ended without ever hitting anybody else's.
+
+A process id alone names nothing for long: it is reused. Everything here identifies a process by (pid, start time) and
+signals it through a pidfd that was opened before the identity was checked. Standard library only: the keeper
+imports this in an interpreter without site-packages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable
+
+MARKER = "PERFLEDGER_REPEAT_ID"
+POLL_S = 0.02
+KILL_LIMIT_S = 30.0
+
+
+class Process:
+    """One process: pid, parent and start time (clock ticks since boot). Equal when pid and start time are."""
+
+    __slots__ = ("parent", "pid", "start", "state")
+
+    def __init__(self, pid: int, parent: int, start: int, state: str) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.start = start
+        self.state = state
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Process) and (self.pid, self.start) == (other.pid, other.start)
+
+    def __hash__(self) -> int:
+        return hash((self.pid, self.start))
+
+    def __repr__(self) -> str:
+        return f"Process(pid={self.pid}, start={self.start})"
+
+
+Finder = Callable[[], "set[Process]"]
+
+
+def read(pid: int) -> Process | None:
+    """Return the process with this pid now, or None. Zombies are processes that already ended: None too."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123  (pathlib costs the keeper its start)
+            # the command name is in parentheses and may itself hold spaces and parentheses
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    state = fields[0].decode()
+    if state in "ZX":
+        return None
+    return Process(pid, int(fields[1]), int(fields[19]), state)
+
+
+def every() -> list[Process]:
+    """Every living process this user can see."""
+    with os.scandir("/proc") as entries:
+        found = [read(int(entry.name)) for entry in entries if entry.name.isdigit()]
+    return [process for process in found if process is not None]
+
+
+def descendants(root: int) -> set[Process]:
+    """All living descendants of a pid, not itself; complete when `root` is a child subreaper."""
+    children: dict[int, list[Process]] = {}
+    for process in every():
+        children.setdefault(process.parent, []).append(process)
+    found: set[Process] = set()
+    waiting = list(children.get(root, ()))
+    while waiting:
+        process = waiting.pop()
+        if process not in found:
+            found.add(process)
+            waiting += children.get(process.pid, ())
+    return found
+
+
+def marked(repeat_id: str) -> set[Process]:
+    """All living processes whose environment carries this repeat's marker, wherever they were reparented to."""
+    wanted = f"{MARKER}={repeat_id}".encode()
+    found: set[Process] = set()
+    for process in every():
+        if process.pid == os.getpid():
+            continue
+        # unreadable means another user's process, which can never be ours
+        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/environ", "rb") as environ:  # noqa: PTH123
+            if wanted in environ.read().split(b"\0"):
+                found.add(process)
+    return found
+
+
+def send(process: Process, signum: int) -> bool:
+    """Signal exactly this process; False when it is gone (its pid may belong to somebody else by now)."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except OSError:
+        return False
+    try:
+        # the descriptor names one process for ever, so the check below holds when the signal is sent
+        if read(process.pid) != process:
+            return False
+        signal.pidfd_send_signal(handle, signum)
+        return True
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        os.close(handle)
+
+
+def end(find: Finder, grace_s: float, reap: Callable[[], None] = lambda: None) -> tuple[set[int], set[int]]:
+    """End every process that `find` returns, again and again until it returns none: TERM, `grace_s`, then KILL.
+
+    Returns the pids that were signalled and those that even KILL did not end within `KILL_LIMIT_S` (a
+    process stuck in the kernel). `reap` is called between looks, for a caller that is their parent.
+    """
+    ended: set[int] = set()
+    asked: set[Process] = set()
+    deadline = time.monotonic() + grace_s
+    while True:
+        reap()
+        left = find()
+        if not left:
+            return ended, set()
+        for process in left - asked:
+            if send(process, signal.SIGTERM):
+                ended.add(process.pid)
+        asked |= left
+        if time.monotonic() >= deadline:
+            break
+        _wait(left, min(POLL_S, grace_s))
+    deadline = time.monotonic() + KILL_LIMIT_S
+    while left and time.monotonic() < deadline:
+        for process in left:
+            if send(process, signal.SIGKILL):
+                ended.add(process.pid)
+        _wait(left, POLL_S)
+        reap()
+        left = find()
+    return ended, {process.pid for process in left}
+
+
+def end_marked(repeat_id: str, grace_s: float = 5.0) -> tuple[set[int], set[int]]:
+    """End what a repeat left behind, for example after its runner and keeper were killed. See `end`."""
+    return end(lambda: marked(repeat_id), grace_s)
+
+
+def _wait(processes: Iterable[Process], seconds: float) -> None:
+    """Sleep until one of the processes ends, at most `seconds`."""
+    handles = []
+    for process in list(processes)[:64]:
+        with contextlib.suppress(OSError):
+            handles.append(os.pidfd_open(process.pid))
+    try:
+        select.select(handles, [], [], seconds) if handles else time.sleep(seconds)
+    finally:
+        for handle in handles:
+            os.close(handle)
