@@ -11,6 +11,25 @@ from dataclasses import dataclass
 from ledger.errors import BadInput
 
 
+def _must_compile(name: str, what: str, pattern: str | None) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise BadInput(
+            f"signature {name!r}: {what} is not a regular expression: {error}",
+            code="bad_signature",
+            hint="correct the pattern in the configuration",
+            field=what,
+        ) from None
+
+
+def _exceeds(seconds: str, limit: float) -> bool:
+    try:
+        return float(seconds) > limit
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashSignature:
     """A log line after which a run is lost, though pytest may go on waiting for minutes.
@@ -142,22 +161,3 @@ INFRASTRUCTURE = re.compile(
 OUT_OF_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|cudaErrorMemoryAllocation")
 TIMED_OUT = re.compile(r"TimeoutExpired|Timeout >\d|pytest_timeout")
 PYTEST_ERROR = re.compile(r"^(?:E   |FAILED |ERROR |INTERNALERROR> )")
-
-
-def _must_compile(name: str, what: str, pattern: str | None) -> None:
-    try:
-        re.compile(pattern or "")
-    except re.error as error:
-        raise BadInput(
-            f"signature {name!r}: {what} is not a regular expression: {error}",
-            code="bad_signature",
-            hint="correct the pattern in the configuration",
-            field=what,
-        ) from None
-
-
-def _exceeds(seconds: str, limit: float) -> bool:
-    try:
-        return float(seconds) > limit
-    except ValueError:
-        return False
