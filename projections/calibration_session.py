@@ -235,7 +235,7 @@ def _from_repeat(payload: RepeatObserved, stage: StageObservation, event: Event)
         commits=tuple(dict.fromkeys(commits)), diff_sha256=diff, recorded_at=payload.recorded_at,
         duration_s=payload.duration_s, attempts=payload.attempts, pytest_rc=payload.pytest_rc,
         pytest_log=payload.log, basetemp=payload.basetemp, problems=stage.problems,
-        not_finite={k: v for k, v in stage.problems.items() if "not finite" in v},
+        not_finite={k: v for k, v in stage.problems.items() if "is not a measurement" in v},
         suspect=tuple(payload.suspect), environment_problems=tuple(payload.environment_problems),
         log_found=payload.log_found, log_sha256=payload.log_sha256,
         extra=_beyond_the_old_format(payload, stage),

@@ -69,7 +69,7 @@ def _processes() -> Iterator[tuple[int, list[str], Path]]:
             line = (entry / "cmdline").read_bytes()
             if b"basetemp" not in line:
                 continue
-            cwd = Path(os.readlink(entry / "cwd"))
+            cwd = (entry / "cwd").readlink()
         except OSError:  # it ended meanwhile, or is another user's
             continue
         arguments = [a.decode("utf-8", "surrogateescape") for a in line.split(b"\0") if a]
