@@ -27,6 +27,7 @@ class PullSeen(msgspec.Struct, frozen=True, kw_only=True):
     head_sha: str
     event_id: str
     at: str
+    recorded_at: str = ""
     draft: bool = False
     merged: bool = False
     mergeable: bool | None = None
@@ -35,9 +36,9 @@ class PullSeen(msgspec.Struct, frozen=True, kw_only=True):
     head_ref: str = ""
     base_ref: str = ""
 
-    def order(self) -> tuple[str, str]:
-        """The key of the latest sight."""
-        return (self.at, self.event_id)
+    def order(self) -> tuple[str, str, str]:
+        """The key of the latest sight; two of one second are told apart by the order of recording."""
+        return (self.at, self.recorded_at, self.event_id)
 
 
 class ReviewSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +48,13 @@ class ReviewSeen(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     at: str
     event_id: str
+    recorded_at: str = ""
     review_id: int = 0
     sha: str | None = None
 
-    def order(self) -> tuple[str, int, bool, str]:
+    def order(self) -> tuple[str, int, bool, str, str]:
         """The key of the latest word; a dismissal keeps the time and number of the review it takes back."""
-        return (self.at, self.review_id, self.state == "dismissed", self.event_id)
+        return (self.at, self.review_id, self.state == "dismissed", self.recorded_at, self.event_id)
 
 
 class ChangeSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ class ChangeSeen(msgspec.Struct, frozen=True, kw_only=True):
     sha: str
     files: list[str]
     event_id: str
+    recorded_at: str = ""
 
 
 Input = PullSeen | ReviewSeen | ChangeSeen | Report
@@ -127,7 +130,8 @@ def evolve(policy: Policy, state: GateState, seen: Input) -> None:
         if known is None or seen.order() >= known.order():
             state.reviews[seen.reviewer] = seen
     elif isinstance(seen, ChangeSeen):
-        if seen.sha not in state.changes or seen.event_id >= state.changes[seen.sha].event_id:
+        old_change = state.changes.get(seen.sha)
+        if old_change is None or (seen.recorded_at, seen.event_id) >= (old_change.recorded_at, old_change.event_id):
             state.changes[seen.sha] = seen
             state.starts[seen.sha] = lanes.started(policy, seen.files)
     else:

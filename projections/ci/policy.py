@@ -203,6 +203,12 @@ def as_data(policy: Policy) -> dict[str, Any]:
     return data
 
 
+def regexes(policy: Policy) -> list[dict[str, str]]:
+    """Return every path pattern with a `*` and the regular expression it means, sorted by pattern."""
+    patterns = {p for lane in policy.lanes for p in (*policy.patterns(lane), *lane.measures) if "*" in p}
+    return [{"pattern": pattern, "regex": globs.to_regex(pattern)} for pattern in sorted(patterns)]
+
+
 def from_data(data: Any, *, where: str) -> Policy:
     """Return the checked policy. `where` names the file in errors. Raises `BadInput`."""
     try:

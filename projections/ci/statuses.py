@@ -1,7 +1,8 @@
 """The latest state of every context of a commit, and the aggregate of a tier, strict and observed.
 
-*Latest* is by the reporter's time, then the reporter's own rising number, then event id, so that
-late and repeated deliveries change nothing. A report counts for the commit it names and no other.
+*Latest* is by the reporter's time, then the reporter's own rising number, then the order of recording
+and the event id, so that late and repeated deliveries change nothing. A report counts for the commit
+it names and no other.
 
 * **strict**: every lane that the change should have started, by policy and changed files, has
   reported success on this very commit, and so has everything else reported in the tier's group.
@@ -34,15 +35,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     at: str
     event_id: str
+    recorded_at: str = ""
     remote_id: int = 0
     part: str = ""
     source: str = ""
     description: str = ""
     target_url: str | None = None
 
-    def order(self) -> tuple[str, int, str]:
+    def order(self) -> tuple[str, int, str, str]:
         """The key by which the latest of two reports is found."""
-        return (self.at, self.remote_id, self.event_id)
+        return (self.at, self.remote_id, self.recorded_at, self.event_id)
 
 
 class ContextState(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +126,7 @@ def latest(reports: Iterable[Report]) -> dict[str, ContextState]:
     return board.states()
 
 
-def _badness(report: Report) -> tuple[int, tuple[str, int, str]]:
+def _badness(report: Report) -> tuple[int, tuple[str, int, str, str]]:
     return (_SEVERITY.get(report.state, len(STATES)), report.order())
 
 

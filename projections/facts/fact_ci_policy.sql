@@ -1,0 +1,6 @@
+SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
+       p.name, p.digest, CAST(p.policy AS VARCHAR) AS policy,
+       CAST(p.globs AS VARCHAR) AS globs, p.reason, p.replaces
+FROM (SELECT *, json_transform(payload, '{"name":"VARCHAR","digest":"VARCHAR","policy":"JSON","globs":"JSON",
+        "reason":"VARCHAR","replaces":"VARCHAR"}') AS p
+      FROM arrivals WHERE type = 'CiPolicyAdopted')
