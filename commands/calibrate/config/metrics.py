@@ -39,13 +39,35 @@ class GroupRule(msgspec.Struct, frozen=True):
     smart: SmartRule = "ask"
 
 
-class Registry(msgspec.Struct, frozen=True):
-    """All metrics, name patterns in the order they are tried, groups and pinned symbols."""
+class SampleConstant(msgspec.Struct, frozen=True):
+    """A constant that says how many samples a stage has; empty `groups` or `variants` fit all."""
 
-    metrics: dict[str, MetricSpec]
-    patterns: tuple[tuple[re.Pattern[str], str | None], ...]
-    groups: dict[str, GroupRule]
-    fixed_symbols: frozenset[str]
+    constant: str
+    groups: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+
+    def fits(self, group: str, variant: str | None) -> bool:
+        """Whether the constant speaks of a stage of this group and variant."""
+        return (not self.groups or group in self.groups) and (not self.variants or variant in self.variants)
+
+
+class Convention(msgspec.Struct, frozen=True):
+    """Where tests that import `imports` (None: any test) keep their numbers by default."""
+
+    paths: dict[str, str]
+    sample_counts: dict[str, str]
+    imports: str | None = None
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """Metrics, name patterns in the order they are tried, groups, pinned symbols, conventions."""
+
+    metrics: dict[str, MetricSpec] = {}
+    patterns: tuple[tuple[re.Pattern[str], str | None], ...] = ()
+    groups: dict[str, GroupRule] = {}
+    fixed_symbols: frozenset[str] = frozenset()
+    sample_constants: tuple[SampleConstant, ...] = ()
+    conventions: tuple[Convention, ...] = ()
 
     def metric_of(self, symbol: str, subkey: str | None = None) -> MetricSpec | None:
         """Return the metric a constant bounds; of a nested table its `subkey` alone decides.
@@ -75,8 +97,7 @@ def default_registry() -> Registry:
     from commands.calibrate.config.yaml_reader import parse_yaml
 
     path = Path(__file__).with_name("metrics.yaml")
-    empty = Registry({}, (), {}, frozenset())
-    return extend_registry(empty, parse_yaml(path.read_bytes(), path), path)
+    return extend_registry(Registry(), parse_yaml(path.read_bytes(), path), path)
 
 
 def extend_registry(base: Registry, document: Mapping[str, Any], path: Path) -> Registry:
@@ -142,6 +163,28 @@ def _group(name: str, entry: Any, path: Path) -> GroupRule:
     if smart not in ("always", "tightens", "ask"):
         raise bad_config(path, f"groups.{name}.smart", "`always`, `tightens` or `ask`")
     return GroupRule(write, smart)
+
+
+def _sample_constant(number: int, entry: Any, path: Path) -> SampleConstant:
+    field = f"sample_constants[{number}]"
+    if not isinstance(entry, dict) or not entry.get("constant"):
+        raise bad_config(path, field, "a mapping with constant, and groups or variants")
+    return SampleConstant(
+        scalar_text(entry["constant"]),
+        tuple(scalar_text(item) for item in _list(entry, "groups", path)),
+        tuple(scalar_text(item) for item in _list(entry, "variants", path)),
+    )
+
+
+def _convention(number: int, entry: Any, path: Path) -> Convention:
+    if not isinstance(entry, dict):
+        raise bad_config(path, f"conventions[{number}]", "a mapping with paths and sample_counts")
+    imports = entry.get("imports")
+    return Convention(
+        {k: scalar_text(v) for k, v in _mapping(entry, "paths", path).items()},
+        {k: scalar_text(v) for k, v in _mapping(entry, "sample_counts", path).items()},
+        None if imports is None else scalar_text(imports),
+    )
 
 
 def compile_pattern(text: str, path: Path, field: str) -> re.Pattern[str]:

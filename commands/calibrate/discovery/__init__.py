@@ -1,0 +1,1 @@
+"""What `discover` finds out from configuration and source files."""
