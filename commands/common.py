@@ -15,9 +15,8 @@ import click
 from ledger.errors import BadInput, PerfledgerError, Unavailable
 
 if TYPE_CHECKING:
-    from projections.state import State
-
     from ledger.ledger import Ledger
+    from projections.state import State
 
 INTERNAL_ERROR_EXIT = 70  # a bug of ours: EX_SOFTWARE, so that no contract code is borrowed for it
 INTERRUPTED_EXIT = 130
@@ -84,7 +83,9 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
-def command(name: str, *, reads: bool = False, acts: bool = True, **attrs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+def command(
+    name: str, *, reads: bool = False, acts: bool = True, **attrs: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
     """Declare a click command that gets the `App` first.
 
     `reads` adds --as-of and --as-recorded; `acts` off leaves --actor to the command.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -175,6 +175,35 @@ def encode_payload(payload: EventPayload) -> bytes:
     except BadInput as error:
         raise BadInput(f"{name}: {error.message}", code=error.code, hint=error.hint, **error.details) from None
     return data
+
+
+# A field of this type cites the evidence store: `verify` demands that the piece is there, a push brings it along.
+Evidence = Annotated[str, msgspec.Meta(extra={"evidence": True}, pattern="^([0-9a-f]{64})?$")]
+
+
+def evidence_paths(payload: type[msgspec.Struct]) -> list[tuple[str, ...]]:
+    """Return the paths of `Evidence` fields in a payload class; `*` stands for any key of an object."""
+    found: list[tuple[str, ...]] = []
+    for field, kind in get_type_hints(payload, include_extras=True).items():
+        found += [(field, *rest) for rest in _evidence_in(kind)]
+    return found
+
+
+def _evidence_in(kind: Any) -> Iterator[tuple[str, ...]]:
+    if get_origin(kind) is Annotated:
+        metas = [m for m in get_args(kind)[1:] if isinstance(m, msgspec.Meta)]
+        if any((m.extra or {}).get("evidence") for m in metas):
+            yield ()
+        return
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield from evidence_paths(kind)
+        return
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is dict and len(args) == 2:
+        yield from (("*", *rest) for rest in _evidence_in(args[1]))
+        return
+    for argument in args:
+        yield from _evidence_in(argument)
 
 
 def iter_fields(payload: type[EventPayload]) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,8 @@ def read(path: Path, *, start: int = 0, check: bool = True) -> Journal:
     """Read a journal from byte `start`, the beginning of a line. A missing file is an empty journal.
 
     Writers check every hash. Readers (`check=False`) check the last line's only, which is the one a crash can
-    leave half written, and leave the rest to `verify`. Raises `Damaged` when a line that is not whole is followed by one that is.
+    leave half written, and leave the rest to `verify`. Raises `Damaged` when a line that is not whole is followed
+    by one that is.
     """
     try:
         fd = os.open(path, os.O_RDONLY)

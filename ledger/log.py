@@ -379,6 +379,19 @@ class OriginLog:
 
     # ---------------------------------------------------------------- reading
 
+    def acknowledged(self) -> Head | None:
+        """Return the head the derived index last acknowledged, or None when there is no index to ask."""
+        heads = self._heads or Heads.open(self.folder)
+        if heads is None:
+            return None
+        try:
+            return heads.indexed().head
+        except sqlite3.Error:
+            return None
+        finally:
+            if heads is not self._heads:
+                heads.close()
+
     def head(self) -> Head:
         """Return the last position, hash and time, without taking the lock."""
         tail = self.tail()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from commands.common import GLOBAL_OPTIONS, LazyGroup
+from commands.common import global_options, LazyGroup
 
 _HERE = "commands.calibrate"
 
@@ -33,6 +33,6 @@ COMMANDS = {
 
 
 @click.group("calibrate", cls=LazyGroup, lazy=COMMANDS)
-@GLOBAL_OPTIONS
+@global_options
 def calibrate() -> None:
     """Measure thresholds N times, audit the repeats strictly, write the worst back."""
