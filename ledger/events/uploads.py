@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.event import EventPayload, event_type
+from ledger.event import EventPayload, Evidence, event_type
 
 
 @event_type()
@@ -37,7 +37,7 @@ class QueuedRecord(EventPayload):
     """One file of an upload: where it goes, its bytes by digest in the evidence store, and the result it tells of."""
 
     path: str
-    sha256: str
+    sha256: Evidence
     size: int
     target: str
     result_event_id: str | None = None

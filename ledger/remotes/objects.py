@@ -61,9 +61,10 @@ class ObjectRemote(Remote):
             import obstore
 
             found = {}
-            for chunk in obstore.list(self._store, chunk_size=LIST_CHUNK):
-                for meta in chunk:
-                    if not meta["path"].startswith(f"{STAGING}/"):
+            # the log first: evidence is put before the segments that cite it, so what is listed later is there
+            for folder in ("log", "evidence"):
+                for chunk in obstore.list(self._store, prefix=folder, chunk_size=LIST_CHUNK):
+                    for meta in chunk:
                         found[meta["path"]] = RemoteFile(safe_path(meta["path"]), meta["size"])
             return found
 

@@ -1,0 +1,1 @@
+"""Sharing a ledger: push own events, pull those of others, say what waits."""

@@ -1,0 +1,120 @@
+"""What waits to leave this machine. It is the log itself, so it is known without asking anybody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.errors import BadInput
+from ledger.event import Event
+from ledger.ledger import Ledger
+
+REMOTE_VARIABLE = "PERFLEDGER_REMOTE"
+
+# Notes about syncing travel with the next event of substance. Alone they do not make a push: else two ledgers that
+# push and pull on a timer would send each other notes about notes for ever.
+NOTES = frozenset({"EventsPulled", "PushStarted", "PushFinished"})
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Own events that a remote does not have yet: how many of substance, how many notes, and where they begin."""
+
+    events: int
+    notes: int
+    after: int
+
+
+def stream_of(remote: str) -> str:
+    """Return the stream in which pushes to a remote are noted."""
+    return f"remote/{remote}"
+
+
+def waiting(ledger: Ledger, *, after: int) -> Waiting:
+    """Count own events after a position."""
+    events = notes = 0
+    for event in ledger.read(origin=ledger.origin, after=after):
+        if event.type in NOTES:
+            notes += 1
+        else:
+            events += 1
+    return Waiting(events, notes, after)
+
+
+def last_push(ledger: Ledger, remote: str) -> Event | None:
+    """Return the newest `PushFinished` of this ledger to a remote."""
+    last = None
+    for event in ledger.read(origin=ledger.origin, stream=stream_of(remote), types=["PushFinished"]):
+        last = event
+    return last
+
+
+def unfinished_push(ledger: Ledger, remote: str) -> bool:
+    """Whether the last push to a remote was started and is not known to have ended."""
+    last = None
+    for event in ledger.read(origin=ledger.origin, stream=stream_of(remote), types=["PushStarted", "PushFinished"]):
+        last = event
+    return last is not None and last.type == "PushStarted"
+
+
+def default_remote(ledger: Ledger) -> str | None:
+    """Return the remote to use when none is named: PERFLEDGER_REMOTE, else the one last pushed to or pulled from."""
+    named = os.environ.get(REMOTE_VARIABLE, "").strip()
+    if named:
+        return named
+    last = None
+    for event in ledger.read(origin=ledger.origin, types=["PushFinished", "EventsPulled"]):
+        last = event
+    return str(last.body()["remote"]) if last is not None else None
+
+
+def require_remote(ledger: Ledger, named: str | None) -> str:
+    """Return the remote to use. Raises `BadInput` when none was ever named."""
+    remote = named or default_remote(ledger)
+    if not remote:
+        raise BadInput("no remote is known yet", code="no_remote",
+                       hint="perfledger sync push --remote hf://datasets/OWNER/NAME (or s3://..., file:///...); "
+                            f"later ones are remembered. {REMOTE_VARIABLE} works too")
+    return remote
+
+
+@dataclass(frozen=True)
+class QueuedUpload:
+    """An upload of record files and how far it got: `queued`, `started`, `uploaded` or `refused`."""
+
+    upload_id: str
+    state: str
+    dataset: str
+    message: str
+    records: list[dict[str, Any]]
+    queued_at: str
+    position: int
+    ended: dict[str, Any] | None = None
+
+
+_STATES = {"UploadQueued": "queued", "UploadStarted": "started", "RecordsUploaded": "uploaded",
+           "UploadRefused": "refused"}
+
+
+def uploads(ledger: Ledger) -> Iterator[QueuedUpload]:
+    """Yield every upload of this ledger, in the order they were queued, folded from its events."""
+    found: dict[str, QueuedUpload] = {}
+    for event in ledger.read(origin=ledger.origin, types=list(_STATES)):
+        body = event.body()
+        if event.type == "UploadQueued":
+            found[event.stream] = QueuedUpload(
+                event.stream.partition("/")[2], "queued", body["dataset"], body["message"], body["records"],
+                event.recorded_at, event.position)
+        elif event.stream in found:
+            known = found[event.stream]
+            found[event.stream] = QueuedUpload(
+                known.upload_id, _STATES[event.type], known.dataset, known.message, known.records, known.queued_at,
+                event.position, body if event.type in ("RecordsUploaded", "UploadRefused") else None)
+    yield from found.values()
+
+
+def waiting_uploads(ledger: Ledger) -> list[QueuedUpload]:
+    """Return the uploads that are still to be sent."""
+    return [upload for upload in uploads(ledger) if upload.state in ("queued", "started")]

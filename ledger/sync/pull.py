@@ -1,0 +1,196 @@
+"""Pull: other origins' segments and evidence, staged aside and verified before they count."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from ledger import disk, lock, segment
+from ledger.errors import Conflict, Damaged, PerfledgerError
+from ledger.layout import ORIGIN_PATTERN
+from ledger.ledger import Ledger
+from ledger.remotes.remote import Remote, Snapshot
+from ledger.remotes.retry import asking
+from ledger.sync import checkpoint
+
+DOWNLOADS_AT_ONCE = 4
+PACK_DIGEST_LENGTH = 32  # a pack of small evidence is named by the first half of its SHA-256
+
+
+@dataclass(frozen=True)
+class PulledOrigin:
+    """What became known of one origin: positions `first`..`last`."""
+
+    origin: str
+    first: int
+    last: int
+    segments: int
+
+
+@dataclass
+class PullReport:
+    """What a pull did."""
+
+    remote: str
+    revision: str | None
+    origins: list[PulledOrigin] = field(default_factory=list)
+    evidence: int = 0
+
+    @property
+    def events(self) -> int:
+        """How many events became known."""
+        return sum(found.last - found.first + 1 for found in self.origins)
+
+
+def pull(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda _: None) -> PullReport:
+    """Take in what a remote has of other origins. Only files this ledger lacks are requested.
+
+    An origin that does not verify, or that forked, is left out; the others are taken in, and then its error is
+    raised: `Damaged` (also when its log was cut off behind its own checkpoint) or `Conflict` (`forked_origin`).
+    """
+    with lock.exclusive(ledger.path / "sync.lock"):
+        snapshot = asking(remote.snapshot, remote.policy, name=remote.url)
+        report = PullReport(remote.url, snapshot.revision)
+        problems: list[PerfledgerError] = []
+        with _staging(ledger) as staging:
+            report.evidence = _pull_evidence(ledger, remote, snapshot)
+            for origin in _origins(snapshot):
+                try:
+                    if origin == ledger.origin:
+                        _check_own(ledger, remote, snapshot)
+                    else:
+                        _pull_origin(ledger, remote, snapshot, origin, staging, report)
+                except (Damaged, Conflict) as error:
+                    problems.append(error)
+                    say(f"{origin}: {error.message}")
+        if problems:
+            raise problems[0]
+        return report
+
+
+def _origins(snapshot: Snapshot) -> list[str]:
+    """Return the origins a remote has, in name order."""
+    names = {path.split("/")[1] for path in snapshot.files if path.startswith("log/") and path.count("/") == 2}
+    return sorted(name for name in names if ORIGIN_PATTERN.fullmatch(name))
+
+
+def _segments(snapshot: Snapshot, origin: str) -> list[str]:
+    """Return the paths of an origin's segments at a remote, in position order."""
+    folder = f"log/{origin}/"
+    names = (path[len(folder):] for path in snapshot.files if path.startswith(folder))
+    return sorted(folder + name for name in names if segment.first_of(name) is not None)
+
+
+def _pull_origin(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str, staging: Path,
+                 report: PullReport) -> None:
+    held = {path.name: path for path in ledger.log_of(origin).segment_paths()}
+    there = _segments(snapshot, origin)
+    common = [path for path in there if path.rpartition("/")[2] in held]
+    if common:
+        _same_history(remote, snapshot, origin, common[-1], held[common[-1].rpartition("/")[2]])
+    fresh = [path for path in there if path not in set(common)]
+    folder = staging / origin
+    folder.mkdir()
+    staged = []
+    for path, data in _download(remote, snapshot, fresh):
+        target = folder / path.rpartition("/")[2]
+        target.write_bytes(data)
+        staged.append(target)
+    pulled = ledger.adopt(origin, staged, remote=remote.url)
+    shutil.rmtree(folder)
+    if pulled is not None:
+        report.origins.append(PulledOrigin(origin, pulled.first, pulled.last, len(fresh)))
+    _check_reach(ledger, remote, snapshot, origin)
+
+
+def _same_history(remote: Remote, snapshot: Snapshot, origin: str, path: str, held: Path) -> None:
+    """Compare the last segment both sides have: it chains to all before it, so its content speaks for them."""
+    listed = snapshot.files[path]
+    if not listed.is_content(held.read_bytes()):
+        raise checkpoint.forked(origin, remote.url, own=False, position=segment.first_of(held.name) or 0)
+
+
+def _check_reach(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str) -> None:
+    """Hold an origin's log against its checkpoint: a cut-off log verifies, only the checkpoint tells."""
+    paths = ledger.log_of(origin).segment_paths()
+    found = checkpoint.read(remote, snapshot, origin, expected=segment.info(paths[-1]) if paths else None)
+    if found is None:
+        return
+    here = checkpoint.hash_here(ledger, origin, found.position)
+    if here is None:
+        reach = ledger.head(origin).position
+        raise Damaged(
+            f"the log of {origin} at {remote.url} ends at position {reach:,}, but it had reached {found.position:,}: "
+            "its end was cut off there", code="remote_cut_off", origin=origin, position=reach + 1, remote=remote.url,
+            hint=f"`perfledger sync push` on the machine of {origin} puts the missing segments back",
+        )
+    if here != found.hash:
+        raise checkpoint.forked(origin, remote.url, own=False, position=found.position)
+
+
+def _check_own(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> None:
+    """Say so when somebody else writes under our own origin's name; a push would be refused."""
+    held = {path.name: path for path in ledger.log.segment_paths()}
+    for path in _segments(snapshot, ledger.origin):
+        name = path.rpartition("/")[2]
+        if name not in held or not snapshot.files[path].size == held[name].stat().st_size:
+            raise checkpoint.forked(ledger.origin, remote.url, own=True, position=segment.first_of(name) or 0)
+
+
+def _pull_evidence(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
+    """Take in evidence files this ledger lacks. Each is named by its content, so each proves itself."""
+    held = {f"evidence/{relative.as_posix()}" for relative in ledger.evidence.files()}
+    own = f"evidence/{ledger.origin}/"
+    fresh = [path for path in sorted(snapshot.files)
+             if path.startswith("evidence/") and path not in held and not path.startswith(own) and _is_evidence(path)]
+    for path, data in _download(remote, snapshot, fresh):
+        digest = sha256(data).hexdigest()
+        name = path.rpartition("/")[2]
+        expected = name if path.startswith("evidence/sha256/") else name.partition(".")[0]
+        if not digest.startswith(expected) or len(expected) < PACK_DIGEST_LENGTH:
+            raise Damaged(f"{remote.url}/{path} is not what its name says; it was not taken", code="evidence_damaged",
+                          hint="delete it there; the next push of the machine that wrote it puts it back")
+        target = ledger.path / path
+        disk.make_directory(target.parent)
+        disk.put_if_absent(target, data)
+    return len(fresh)
+
+
+def _is_evidence(path: str) -> bool:
+    parts = path.split("/")
+    if len(parts) == 4 and parts[1] == "sha256":
+        return len(parts[3]) == 64 and parts[3].startswith(parts[2])
+    return len(parts) == 3 and parts[2].endswith(".parquet") and bool(ORIGIN_PATTERN.fullmatch(parts[1]))
+
+
+def _download(remote: Remote, snapshot: Snapshot, paths: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, bytes), a few requests at a time, in the order of `paths`."""
+    def get(path: str) -> tuple[str, bytes]:
+        return path, asking(lambda: remote.read(snapshot, path), remote.policy, name=remote.url)
+
+    if not paths:
+        return
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        for start in range(0, len(paths), DOWNLOADS_AT_ONCE * 4):
+            yield from pool.map(get, paths[start:start + DOWNLOADS_AT_ONCE * 4])
+
+
+class _staging:  # noqa: N801  (used as a context manager only)
+    """A folder on the ledger's own file system that is gone afterwards, whatever happened."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._parent = ledger.path / "incoming"
+
+    def __enter__(self) -> Path:
+        # what a killed pull left: nothing in there was ever taken in, and the sync lock is ours
+        shutil.rmtree(self._parent, ignore_errors=True)
+        disk.make_directory(self._parent)
+        return Path(tempfile.mkdtemp(dir=self._parent))
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._parent, ignore_errors=True)

@@ -1,0 +1,148 @@
+"""Push: everything of our own that a remote lacks, in one commit where the store has commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger import lock
+from ledger.errors import Conflict
+from ledger.event import EventPayload, NewEvent
+from ledger.events.uploads import PushFinished, PushStarted
+from ledger.ledger import Ledger
+from ledger.remotes.landing import Words, land
+from ledger.remotes.remote import Remote, Snapshot, Taken, Upload
+from ledger.remotes.retry import asking
+from ledger.segment import SegmentInfo
+from ledger.sync import checkpoint, outbox
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What a push did. `through` is the last own position the remote holds; `notes` stay for the next push."""
+
+    remote: str
+    revision: str | None
+    through: int
+    events: int
+    segments: int
+    evidence: int
+    notes: int
+    tries: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    snapshot: Snapshot
+    upload: Upload
+    segments: int
+    evidence: int
+
+
+def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda _: None) -> PushReport:
+    """Add to a remote what it lacks of this ledger's own events and evidence.
+
+    Repeating it is always safe: it looks first. Raises `Conflict` (code `forked_origin`) when the remote holds other
+    events under our origin's name, and what `land` raises.
+    """
+    with lock.exclusive(ledger.path / "sync.lock"):
+        snapshot = asking(remote.snapshot, remote.policy, name=remote.url)
+        sealed = ledger.segments()
+        covered = asking(lambda: _covered(ledger, remote, snapshot, sealed), remote.policy, name=remote.url)
+        waits = outbox.waiting(ledger, after=covered)
+        unfinished = outbox.unfinished_push(ledger, remote.url)
+        if not waits.events and not _plan(ledger, remote, snapshot, covered, sealed):
+            if unfinished:  # it landed, and its process died before it could say so
+                _finished(ledger, remote, snapshot.revision, sealed[-1])
+            return PushReport(remote.url, snapshot.revision, covered, 0, 0, 0, waits.notes, 1)
+        say(f"{waits.events:,} events wait to be pushed to {remote.url}")
+        if not unfinished:
+            _note(ledger, remote, PushStarted(remote=remote.url, after=covered, events=waits.events))
+        ledger.seal()
+        return _publish(ledger, remote, snapshot, waits.events)
+
+
+def _publish(ledger: Ledger, remote: Remote, first_look: Snapshot, events: int) -> PushReport:
+    sealed = ledger.segments()
+    looked = [first_look]
+    seen = first_look
+
+    def look() -> _Plan | None:
+        nonlocal seen
+        seen = looked.pop() if looked else remote.snapshot()
+        return _plan(ledger, remote, seen, _covered(ledger, remote, seen, sealed), sealed)
+
+    def write(plan: _Plan) -> None:
+        try:
+            remote.publish(plan.snapshot, plan.upload)
+        except Taken as taken:
+            raise _taken(ledger, remote, taken.path, sealed) from None
+
+    done = land(look, write, words=Words(remote.url, remote.url), policy=remote.policy)
+    head = sealed[-1]
+    segments, evidence = (done.plan.segments, done.plan.evidence) if done.plan else (0, 0)
+    _finished(ledger, remote, seen.revision, head, segments=segments, evidence=evidence)
+    return PushReport(remote.url, seen.revision, head.last, events, segments, evidence, 1, done.tries)
+
+
+def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot, sealed: list[SegmentInfo]) -> int:
+    """Return the last own position the remote's checkpoint vouches for, after checking that it is our chain."""
+    found = checkpoint.read(remote, snapshot, ledger.origin, expected=sealed[-1] if sealed else None)
+    if found is None:
+        return 0
+    here = checkpoint.hash_here(ledger, ledger.origin, found.position)
+    if here is None:
+        head = ledger.head().position
+        raise Conflict(
+            f"{remote.url} holds {found.position:,} events of {ledger.origin}, this ledger only {head:,}: it was restored "
+            "from an older copy, or another copy of it pushed; nothing was pushed", code="forked_origin",
+            origin=ledger.origin, remote=remote.url, position=head + 1,
+            hint="`perfledger init NEWDIR --origin NEWNAME`, then `sync pull` there: it gets all that was pushed",
+        )
+    if here != found.hash:
+        raise checkpoint.forked(ledger.origin, remote.url, own=True, position=found.position)
+    return found.position
+
+
+def _plan(ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int,
+          sealed: list[SegmentInfo]) -> _Plan | None:
+    """Return what the remote lacks, or None. Evidence comes first: no event may stand there without what it cites."""
+    additions: dict[str, Path] = {}
+    for relative in ledger.evidence.files():
+        path = f"evidence/{relative.as_posix()}"
+        if relative.parts[0] in (ledger.origin, "sha256") and path not in snapshot.files:
+            additions[path] = ledger.evidence.root / relative
+    evidence = len(additions)
+    for info in sealed:
+        path = f"log/{ledger.origin}/{info.name}"
+        there = snapshot.files.get(path)
+        if there is None:
+            additions[path] = info.path
+        elif info.last > covered and there.has_digest:
+            if not there.is_content(info.path.read_bytes()):
+                raise checkpoint.forked(ledger.origin, remote.url, own=True, position=info.first)
+        elif info.last > covered:
+            additions[path] = info.path  # left by a push that died before its checkpoint: put-if-absent compares it
+    if not additions and (not sealed or covered == sealed[-1].last):
+        return None
+    events = sealed[-1].last - covered
+    message = f"{ledger.origin}: {events:,} events, to position {sealed[-1].last:,}"
+    upload = Upload(additions, checkpoint.path_of(ledger.origin), checkpoint.encode(sealed[-1]), message)
+    return _Plan(snapshot, upload, len(additions) - evidence, evidence)
+
+
+def _taken(ledger: Ledger, remote: Remote, path: str, sealed: list[SegmentInfo]) -> Conflict:
+    name = path.rpartition("/")[2]
+    position = next((info.first for info in sealed if info.name == name), 0)
+    return checkpoint.forked(ledger.origin, remote.url, own=True, position=position)
+
+
+def _finished(ledger: Ledger, remote: Remote, revision: str | None, head: SegmentInfo, *, segments: int = 0,
+              evidence: int = 0) -> None:
+    _note(ledger, remote, PushFinished(remote=remote.url, through=head.last, head_hash=head.head_hash,
+                                       revision=revision, segments=segments, evidence=evidence))
+
+
+def _note(ledger: Ledger, remote: Remote, payload: EventPayload) -> None:
+    ledger.append([NewEvent(stream=outbox.stream_of(remote.url), payload=payload)])
