@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from commands.common import global_options, LazyGroup
+from commands.common import LazyGroup, global_options
 
 _HERE = "commands.calibrate"
 

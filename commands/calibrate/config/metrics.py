@@ -116,7 +116,21 @@ def extend_registry(base: Registry, document: Mapping[str, Any], path: Path) -> 
     for name, entry in _mapping(document, "groups", path).items():
         groups[name] = _group(name, entry, path)
     fixed = {scalar_text(item) for item in _list(document, "fixed_symbols", path)}
-    return Registry(metrics, (*patterns, *base.patterns), groups, base.fixed_symbols | frozenset(fixed))
+    samples = [
+        _sample_constant(number, entry, path)
+        for number, entry in enumerate(_list(document, "sample_constants", path), start=1)
+    ]
+    conventions = [
+        _convention(number, entry, path) for number, entry in enumerate(_list(document, "conventions", path), start=1)
+    ]
+    return Registry(
+        metrics,
+        (*patterns, *base.patterns),
+        groups,
+        base.fixed_symbols | frozenset(fixed),
+        (*samples, *base.sample_constants),
+        (*conventions, *base.conventions),
+    )
 
 
 def _metric(key: str, entry: Any, path: Path) -> MetricSpec:

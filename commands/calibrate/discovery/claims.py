@@ -14,6 +14,8 @@ from ledger.errors import BadInput
 
 # Names that speak of a bound; when no pattern knows them the user should hear of it.
 _BOUND_WORD = re.compile(r"(?:.*_)?(?:MIN|MAX|REF|REFERENCE)(?:_.*)?\Z")
+# Limits of the work asked for, not of how well it went.
+_SCOPE_WORD = re.compile(r"(?:.*_)?(?:SAMPLES|TOKENS|CONCURRENCY|SEQ_LEN|TIMEOUT)(?:_.*)?\Z")
 # Of several constants for one metric the reference is the one that calibration writes.
 _PREFERRED_ENDINGS = ("_REF", "_REFERENCE")
 
@@ -89,7 +91,8 @@ def _entries(binding: Binding, registry: Registry) -> tuple[list[Candidate], lis
 
 
 def _looks_like_bound(symbol: str, registry: Registry) -> bool:
-    if not _BOUND_WORD.match(symbol.lstrip("_")):
+    name = symbol.lstrip("_")
+    if not _BOUND_WORD.match(name) or _SCOPE_WORD.match(name):
         return False
     # a pattern that maps the name to nothing says on purpose that it is no threshold
     return not any(p.fullmatch(symbol) and metric is None for p, metric in registry.patterns)

@@ -8,16 +8,17 @@ from commands.calibrate.config.sources import MetricSource, Routing
 from commands.calibrate.discovery.claims import Candidate, Claim, Thresholds
 
 
-def source_line(file: str, inferred: Routing | None, entry: MetricSource | None) -> str | None:
+def source_line(file: str, inferred: Routing | None, entry: MetricSource | None, metrics: Iterable[str]) -> str | None:
     """Say whether convention, configuration or both know where the numbers lie.
 
-    Nothing is said when only the configuration does.
+    Nothing is said when only the configuration does, or when every variant says it for itself.
+    `metrics` are those the file bounds; a suggested entry names no others.
     """
     if entry is None:
         if inferred is None:
             return f"  [warn] {file}: no auto-inference available, needs metric_sources in config.yaml"
-        return f"  [auto] {file}: inferred from AST (convention).\n" + _suggestion(file, inferred)
-    if inferred is None:
+        return f"  [auto] {file}: inferred from AST (convention).\n" + _suggestion(file, inferred, set(metrics))
+    if inferred is None or (entry.variants and entry.routing.json_file is None):
         return None
     differing = _differences(inferred, entry.routing)
     if not differing:
@@ -37,7 +38,7 @@ def _differences(inferred: Routing, configured: Routing) -> list[str]:
     return differing
 
 
-def _suggestion(file: str, inferred: Routing) -> str:
+def _suggestion(file: str, inferred: Routing, metrics: set[str]) -> str:
     lines = [
         "    suggested entry for metric_sources:",
         f"      {file}:",
@@ -45,7 +46,7 @@ def _suggestion(file: str, inferred: Routing) -> str:
         "        sample_counts:",
         *(f'          {key}: "{path}"' for key, path in (inferred.sample_counts or {}).items()),
         "        paths:",
-        *(f'          {key}: "{path}"' for key, path in inferred.paths.items()),
+        *(f'          {key}: "{path}"' for key, path in inferred.paths.items() if key in metrics),
     ]
     return "\n".join(lines)
 
