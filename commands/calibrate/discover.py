@@ -54,11 +54,12 @@ def discover(
     root = workspace.repo_root(given=repo_root, host=workspace.host(host))
     path = Path(output) if output else config.stages_path
     found = discover_model(config, root, stamp=_now())
-    renewed = _only(found, only)
+    found = found if only is None else _only(found, only)
+    renewed = found.stages
     written = _written(path)
     compared = {key: written[key] for key in renewed if key in written} if only else written
     drift = drift_between(compared, renewed)
-    document = _document(found, path, renewed, drift)
+    document = _document(found, path, drift)
     if check:
         app.emit(document, lambda: _check_text(found, path, drift))
         return 1 if drift else 0
@@ -77,9 +78,7 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _only(found: Discovery, only: str | None) -> dict[str, Stage]:
-    if only is None:
-        return found.stages
+def _only(found: Discovery, only: str) -> Discovery:
     if only not in found.stages:
         raise BadInput(
             f"discover finds no stage {only!r} in the model {found.model}",
@@ -87,7 +86,7 @@ def _only(found: Discovery, only: str | None) -> dict[str, Stage]:
             hint="one of: " + ", ".join(sorted(found.stages)),
             stage=only,
         )
-    return {only: found.stages[only]}
+    return found.only(only)
 
 
 def _written(path: Path) -> dict[str, Stage]:
@@ -118,7 +117,7 @@ def _check_text(found: Discovery, path: Path, drift: list[Drift]) -> str:
     return "\n".join([*found.messages, *lines])
 
 
-def _document(found: Discovery, path: Path, renewed: dict[str, Stage], drift: list[Drift]) -> dict[str, Any]:
+def _document(found: Discovery, path: Path, drift: list[Drift]) -> dict[str, Any]:
     ok, need = found.counts
     return {
         "model": found.model,
@@ -134,7 +133,7 @@ def _document(found: Discovery, path: Path, renewed: dict[str, Stage], drift: li
                     for metric in stage.metrics.values()
                 ],
             }
-            for stage in renewed.values()
+            for stage in found.stages.values()
         ],
         "metrics_ok": ok,
         "metrics_need_config": need,

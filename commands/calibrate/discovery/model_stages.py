@@ -40,6 +40,10 @@ class Discovery(msgspec.Struct, frozen=True):
         states = [m.status for stage in self.stages.values() for m in stage.metrics.values()]
         return states.count(OK), len(states) - states.count(OK)
 
+    def only(self, key: str) -> Discovery:
+        """Return the same discovery with one of its stages."""
+        return msgspec.structs.replace(self, stages={key: self.stages[key]})
+
     def summary(self, path: Path) -> str:
         """The last line of the command."""
         ok, need = self.counts
@@ -137,7 +141,8 @@ class _File:
         """Configuration over convention, and the line that says which of them there is."""
         inferred = self.facts.inferred(self.config.registry)
         entry = self.config.metric_sources.get(self.name)
-        line = messages.source_line(self.name, inferred, entry)
+        bounded = thresholds_of(self.constants, self.config.registry).candidates
+        line = messages.source_line(self.name, inferred, entry, (c.metric.key for c in bounded))
         if line:
             self.lines.append(line)
         if entry is None:
