@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from commands.common import GLOBAL_OPTIONS, LazyGroup
+from commands.common import global_options, LazyGroup
 
 
 @click.group(
@@ -20,6 +20,6 @@ from commands.common import GLOBAL_OPTIONS, LazyGroup
         "asv": ("commands.import_series:asv", "The results folder of airspeed velocity."),
     },
 )
-@GLOBAL_OPTIONS
+@global_options
 def imports() -> None:
     """Bring an existing history in. Importing again adds only what is new, and says what changed."""

@@ -68,7 +68,7 @@ def window_for(
         f"""
         SELECT event_id, full_path, source, {_METRIC_COLUMNS} FROM results
         WHERE {scope} AND superseded IS NULL AND {measured}
-          AND measurement NOT IN (SELECT measurement FROM results WHERE target = $target AND event_id = $event_id)
+          AND measurement NOT IN (SELECT measurement FROM fact_result WHERE target = $target AND event_id = $event_id)
           AND (list_contains(CAST($counting AS VARCHAR[]), event_id)
                OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id) AND {success} AND {_eligible(subject, policy)}))
         ORDER BY {_ORDER[rules.order]} LIMIT $window""",  # noqa: S608  (only our own fragments are put in)

@@ -1,4 +1,4 @@
--- success is kept as JSON text: what counts as a yes is a rule of the policy, not of the fact.
+-- success: what the field means, the text "false" being a no; success_as_truth: any text but the empty one is a yes.
 SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        p.target, p.identity_digest,
        COALESCE(r.model_id, 'unknown') AS model_id, COALESCE(r.gpu_type, 'unknown') AS gpu_type,
@@ -19,8 +19,15 @@ SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s,
        COALESCE(r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s)
            IS NOT NULL AS measured,
-       CASE WHEN list_contains(json_keys(payload, '$.record'), 'success')
-            THEN COALESCE(CAST(r.success AS VARCHAR), 'null') END AS success_json,
+       NOT list_contains(json_keys(payload, '$.record'), 'success')
+           OR COALESCE(CAST(r.success AS VARCHAR), 'null')
+              NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}') AS success_as_truth,
+       NOT list_contains(json_keys(payload, '$.record'), 'success')
+           OR (COALESCE(CAST(r.success AS VARCHAR), 'null')
+               NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}')
+               AND NOT (json_type(r.success) = 'VARCHAR'
+                        AND lower(trim(json_extract_string(r.success, '$'), chr(32) || chr(9) || chr(10) || chr(13)))
+                            IN ('', 'false', '0', 'no', 'off'))) AS success,
        (CAST(r.baseline_eligible AS VARCHAR) = 'true') IS TRUE AS marked_eligible,
        COALESCE(p.run_source_claimed, TRUE) AS run_source_claimed,
        r.run_source, r.branch, r.pr_number, r.test_scope, r.build_url, r.comparison_status,

@@ -8,7 +8,12 @@ from projections.facts.base import Fact
 
 
 class FactResult(Fact, table=True):
-    """One recorded result. Metrics are in their own units (s, fps, MB); `*_json` is a field's raw JSON."""
+    """One recorded result. Metrics are in their own units (s, fps, MB).
+
+    success is what the record's field means (missing: yes; the text "false": no), success_as_truth the older
+    reading in which every text but the empty one is a yes. measurement: a digest by which a result and its own
+    copy in a history are known as one.
+    """
 
     __tablename__ = "fact_result"
     target: str
@@ -37,7 +42,8 @@ class FactResult(Fact, table=True):
     dit_time_s: float | None
     vae_decode_time_s: float | None
     measured: bool
-    success_json: str | None
+    success_as_truth: bool
+    success: bool
     marked_eligible: bool
     run_source_claimed: bool
     run_source: str | None

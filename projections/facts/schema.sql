@@ -123,6 +123,20 @@ CREATE TABLE fact_judgement (
     pinned_exceeded VARCHAR
 );
 
+CREATE TABLE fact_metric (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    repeat BIGINT NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE
+);
+
 CREATE TABLE fact_metric_policy (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -135,6 +149,42 @@ CREATE TABLE fact_metric_policy (
     policy VARCHAR NOT NULL,
     window_length BIGINT NOT NULL,
     reason VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_observation (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    unit VARCHAR,
+    stage VARCHAR NOT NULL,
+    repeat BIGINT NOT NULL,
+    status VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    metrics VARCHAR NOT NULL,
+    problems VARCHAR,
+    samples_total BIGINT,
+    samples_ok BIGINT,
+    duration_s DOUBLE,
+    attempts BIGINT,
+    pytest_rc BIGINT,
+    git_sha VARCHAR,
+    git_sha_start VARCHAR,
+    dirty BOOLEAN,
+    measured_at TIMESTAMPTZ,
+    measured_on VARCHAR,
+    gpu_uuids VARCHAR,
+    telemetry VARCHAR,
+    telemetry_sha256 VARCHAR,
+    environment VARCHAR,
+    environment_problems VARCHAR,
+    suspect VARCHAR,
+    halt VARCHAR,
+    log_sha256 VARCHAR,
+    imported BOOLEAN NOT NULL
 );
 
 CREATE TABLE fact_origin (
@@ -231,6 +281,20 @@ CREATE TABLE fact_record_change (
     new_sha256 VARCHAR
 );
 
+CREATE TABLE fact_repeat_end (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    repeat BIGINT NOT NULL,
+    kind VARCHAR NOT NULL,
+    reason VARCHAR
+);
+
 CREATE TABLE fact_result (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -264,7 +328,8 @@ CREATE TABLE fact_result (
     dit_time_s DOUBLE,
     vae_decode_time_s DOUBLE,
     measured BOOLEAN NOT NULL,
-    success_json VARCHAR,
+    success_as_truth BOOLEAN NOT NULL,
+    success BOOLEAN NOT NULL,
     marked_eligible BOOLEAN NOT NULL,
     run_source_claimed BOOLEAN NOT NULL,
     run_source VARCHAR,
@@ -291,4 +356,30 @@ CREATE TABLE fact_review (
     review_id BIGINT NOT NULL,
     sha VARCHAR,
     submitted_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE fact_telemetry (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    unit VARCHAR NOT NULL,
+    repeat BIGINT NOT NULL,
+    attempt BIGINT NOT NULL,
+    repeat_id VARCHAR NOT NULL,
+    gpu_uuid VARCHAR NOT NULL,
+    gpu_index BIGINT NOT NULL,
+    sampled_at TIMESTAMPTZ NOT NULL,
+    offset_ms BIGINT NOT NULL,
+    stride BIGINT NOT NULL,
+    sm_clock_mhz BIGINT,
+    memory_clock_mhz BIGINT,
+    power_mw BIGINT,
+    temperature_c BIGINT,
+    used_mib BIGINT,
+    utilization_percent BIGINT,
+    throttle BIGINT
 );

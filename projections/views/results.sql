@@ -5,12 +5,12 @@ SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.worklo
        r.recipe_fingerprint, r.hardware_profile_id, r.software_profile_id, r.claims_identity, r.instant, r.commit_sha,
        r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s, r.measured,
        COALESCE(j.status, r.comparison_status) AS status, j.reason, j.baseline_status,
-       COALESCE(j.success, r.success_meant) AS success, COALESCE(j.success, r.success_true) AS success_as_truth,
+       COALESCE(j.success, r.success) AS success, COALESCE(j.success, r.success_as_truth) AS success_as_truth,
        COALESCE(j.baseline_eligible, r.eligible_as_recorded) AS eligible,
        CASE WHEN c.new_sha256 IS NOT NULL THEN 'rewritten'
             WHEN r.copy > 1 THEN 'copy'
             WHEN r.source IS NULL AND r.imported_too THEN 'uploaded' END AS superseded,
-       COALESCE(j.success, r.success_meant) AND COALESCE(j.baseline_eligible, r.eligible_as_recorded) AND r.measured
+       COALESCE(j.success, r.success) AND COALESCE(j.baseline_eligible, r.eligible_as_recorded) AND r.measured
            AND c.new_sha256 IS NULL AND r.copy = 1 AND NOT (r.source IS NULL AND r.imported_too) AS counted,
        COALESCE(j.run_source, r.run_source) AS run_source, r.run_source_claimed, r.marked_eligible, r.branch, r.pr_number, r.test_scope,
        r.build_url, r.seeded, r.unusable, r.path, r.source, r.folder, r.format, r.sha256, r.measurement,
@@ -18,13 +18,6 @@ SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.worklo
        j.event_id AS judgement_event_id, j.policy_digest, j.failing_metrics, j.pinned_exceeded,
        r.recorded_at, r.learned_at, r.origin, r.position
 FROM (SELECT *,
-             success_json IS NULL OR success_json NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}')
-                 AS success_true,
-             success_json IS NULL
-                 OR (success_json NOT IN ('null', 'false', '0', '0.0', '-0.0', '[]', '{}')
-                     AND NOT (substr(success_json, 1, 1) = '"'
-                              AND lower(trim(trim(success_json, '"'))) IN ('', 'false', '0', 'no', 'off')))
-                 AS success_meant,
              CASE WHEN identity_digest IS NULL AND claims_identity THEN FALSE
                   WHEN marked_eligible OR NOT run_source_claimed THEN TRUE
                   ELSE identity_digest IS NULL AND run_source IS NOT DISTINCT FROM 'scheduled_main' END AS eligible_as_recorded,
