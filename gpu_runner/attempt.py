@@ -125,7 +125,7 @@ def run_attempt(
             cause=redactor.text(outcome.cause),
             gpu_indices=[gpu.index for gpu in grant.gpus] if grant else [],
             log_sha256=_keep_log(request, place, redactor),
-            telemetry_sha256=_keep_telemetry(request, tracks, number, repeat_id, started_at),
+            telemetry_sha256=_keep_telemetry(request, sampler, number, repeat_id),
             retried=outcome.retried and number < request.limits.attempts,
         ),
         outcome=outcome,
@@ -191,17 +191,19 @@ def _keep_log(request: RepeatRequest, place: Place, redactor: Redactor) -> str |
 
 
 def _keep_telemetry(
-    request: RepeatRequest, tracks: list[telemetry.Track], number: int, repeat_id: str, started_at: str
+    request: RepeatRequest, sampler: telemetry.Sampler | None, number: int, repeat_id: str
 ) -> str | None:
     """Emit the rows of each GPU and keep all of them as Parquet; None when nothing was sampled."""
-    sampled = [track for track in tracks if track.offset_ms]
+    sampled = [track for track in sampler.tracks if track.offset_ms] if sampler else []
+    if sampler is None or not sampled:
+        return None
     for track in sampled:
         request.emit(
             telemetry.recorded(
                 track, unit=request.unit, repeat=request.repeat, attempt=number, repeat_id=repeat_id,
-                started_at=started_at,
+                started_at=sampler.started_at,
             )
         )
-    if not sampled or request.evidence is None:
+    if request.evidence is None:
         return None
-    return request.evidence.put(telemetry.parquet(sampled, started_at), "application/vnd.apache.parquet")
+    return request.evidence.put(telemetry.parquet(sampled, sampler.started_at), "application/vnd.apache.parquet")

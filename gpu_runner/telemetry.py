@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from gpu_runner.health import throttle_reasons
@@ -63,10 +64,12 @@ class Sampler:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._origin = 0.0
+        self.started_at = ""
 
     def start(self) -> None:
         """Begin; does nothing at 0 Hz or without GPUs."""
         self._origin = time.monotonic()
+        self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         for track in self.tracks:
             track.energy_mj = (self._nvml.energy_mj(track.gpu), None)
             track.ecc = (self._nvml.ecc_errors(track.gpu), (None, None))
