@@ -32,16 +32,21 @@ SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        COALESCE(p.run_source_claimed, TRUE) AS run_source_claimed,
        r.run_source, r.branch, r.pr_number, r.test_scope, r.build_url, r.comparison_status,
        (CAST(r.baseline_seed AS VARCHAR) = 'true' OR CAST(r.baseline_reseed AS VARCHAR) = 'true') IS TRUE AS seeded,
+       CASE WHEN json_type(r.regression_thresholds) = 'OBJECT'
+            THEN CAST(r.regression_thresholds AS VARCHAR) END AS regression_thresholds,
+       CASE WHEN CAST(p.static_limits AS VARCHAR) <> '{}' THEN CAST(p.static_limits AS VARCHAR) END AS static_limits,
        CASE WHEN CAST(p.unusable AS VARCHAR) <> '{}' THEN CAST(p.unusable AS VARCHAR) END AS unusable
 FROM (SELECT *, p.record AS r
       FROM (SELECT *, json_transform(payload, '{"target":"VARCHAR","identity_digest":"VARCHAR","path":"VARCHAR",
               "source":"VARCHAR","format":"VARCHAR","sha256":"VARCHAR","instant":"VARCHAR","unusable":"JSON",
+              "static_limits":"JSON",
               "run_source_claimed":"BOOLEAN","record":{"model_id":"VARCHAR","gpu_type":"VARCHAR",
               "timestamp":"VARCHAR","commit_sha":"VARCHAR","latency":"DOUBLE","throughput":"DOUBLE",
               "memory":"DOUBLE","text_encoder_time_s":"DOUBLE","dit_time_s":"DOUBLE","vae_decode_time_s":"DOUBLE",
               "success":"JSON","baseline_eligible":"JSON","run_source":"VARCHAR","branch":"VARCHAR",
               "pr_number":"VARCHAR","test_scope":"VARCHAR","build_url":"VARCHAR","comparison_status":"VARCHAR",
-              "baseline_seed":"JSON","baseline_reseed":"JSON","result_schema_version":"VARCHAR",
+              "baseline_seed":"JSON","baseline_reseed":"JSON",
+              "regression_thresholds":"JSON","result_schema_version":"VARCHAR",
               "workload_id":"VARCHAR","variant_id":"VARCHAR","benchmark_version":"VARCHAR",
               "recipe_fingerprint":"VARCHAR","hardware_profile_id":"VARCHAR",
               "software_profile_id":"VARCHAR"}}') AS p

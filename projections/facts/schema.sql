@@ -339,6 +339,8 @@ CREATE TABLE fact_result (
     build_url VARCHAR,
     comparison_status VARCHAR,
     seeded BOOLEAN NOT NULL,
+    regression_thresholds VARCHAR,
+    static_limits VARCHAR,
     unusable VARCHAR
 );
 

@@ -13,7 +13,7 @@ SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.worklo
        COALESCE(j.success, r.success) AND COALESCE(j.baseline_eligible, r.eligible_as_recorded) AND r.measured
            AND c.new_sha256 IS NULL AND r.copy = 1 AND NOT (r.source IS NULL AND r.imported_too) AS counted,
        COALESCE(j.run_source, r.run_source) AS run_source, r.run_source_claimed, r.marked_eligible, r.branch, r.pr_number, r.test_scope,
-       r.build_url, r.seeded, r.unusable, r.path, r.source, r.folder, r.format, r.sha256, r.measurement,
+       r.build_url, r.seeded, r.regression_thresholds, r.static_limits, r.unusable, r.path, r.source, r.folder, r.format, r.sha256, r.measurement,
        CASE WHEN r.source IS NULL THEN r.path ELSE r.source || '/' || r.path END AS full_path,
        j.event_id AS judgement_event_id, j.policy_digest, j.failing_metrics, j.pinned_exceeded,
        r.recorded_at, r.learned_at, r.origin, r.position
