@@ -10,8 +10,11 @@ import msgspec
 
 from ledger import canonical
 from ledger.errors import Conflict, Damaged
+from ledger.heads import Head
+from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
 from ledger.remotes.remote import Remote, Snapshot
+from ledger.remotes.retry import asking
 from ledger.segment import SegmentInfo
 
 NAME = "HEAD.json"
@@ -74,8 +77,8 @@ def forked(origin: str, remote: str, *, own: bool, position: int) -> Conflict:
             f"the origin {origin} was written in two places: {remote} holds other events at position {position} than "
             "this ledger does; nothing was pushed", code="forked_origin", origin=origin, remote=remote,
             position=position,
-            hint="this folder is a copy of another ledger: `perfledger init NEWDIR --origin NEWNAME`, `sync pull` there, "
-                 f"and record again what only this copy has (perfledger events export --origin {origin})",
+            hint="this folder is a copy of another ledger: `perfledger init NEWDIR --origin NEWNAME`, `sync pull` "
+                 f"there, and record again what only this copy has (perfledger events export --origin {origin})",
         )
     return Conflict(
         f"the origin {origin} has two histories: {remote} holds other events at position {position} than this ledger "
@@ -83,3 +86,18 @@ def forked(origin: str, remote: str, *, own: bool, position: int) -> Conflict:
         hint=f"ask whoever runs {origin}: one of its copies must get a new origin (perfledger init --origin NEWNAME); "
              "`perfledger verify --remote` names the first difference",
     )
+
+
+def heads(remote: Remote) -> dict[str, Head]:
+    """Return where every origin's log ends according to the checkpoints at a remote."""
+    snapshot = asking(remote.snapshot, remote.policy, name=remote.url)
+    found = {}
+    for path in sorted(snapshot.files):
+        parts = path.split("/")
+        if len(parts) == 3 and parts[0] == "log" and parts[2] == NAME and ORIGIN_PATTERN.fullmatch(parts[1]):
+            origin = parts[1]
+            said = asking(lambda o=origin: read(remote, snapshot, o, expected=None), remote.policy,  # type: ignore[misc]
+                          name=remote.url)
+            if said is not None:
+                found[origin] = Head(said.position, said.hash)
+    return found

@@ -118,7 +118,8 @@ def _same_history(remote: Remote, snapshot: Snapshot, origin: str, path: str, he
 def _check_reach(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str) -> None:
     """Hold an origin's log against its checkpoint: a cut-off log verifies, only the checkpoint tells."""
     paths = ledger.log_of(origin).segment_paths()
-    found = checkpoint.read(remote, snapshot, origin, expected=segment.info(paths[-1]) if paths else None)
+    ours = segment.info(paths[-1]) if paths else None
+    found = asking(lambda: checkpoint.read(remote, snapshot, origin, expected=ours), remote.policy, name=remote.url)
     if found is None:
         return
     here = checkpoint.hash_here(ledger, origin, found.position)

@@ -95,8 +95,8 @@ def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot, sealed: list[Se
     if here is None:
         head = ledger.head().position
         raise Conflict(
-            f"{remote.url} holds {found.position:,} events of {ledger.origin}, this ledger only {head:,}: it was restored "
-            "from an older copy, or another copy of it pushed; nothing was pushed", code="forked_origin",
+            f"{remote.url} holds {found.position:,} events of {ledger.origin}, this ledger only {head:,}: it was "
+            "restored from an older copy, or another copy of it pushed; nothing was pushed", code="forked_origin",
             origin=ledger.origin, remote=remote.url, position=head + 1,
             hint="`perfledger init NEWDIR --origin NEWNAME`, then `sync pull` there: it gets all that was pushed",
         )
