@@ -1,0 +1,1 @@
+"""From a finished calibration to rewritten threshold literals."""
