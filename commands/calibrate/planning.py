@@ -25,7 +25,7 @@ def planned_stage(stage: Stage, repo_root: Path | None, *, gpus: int | None = No
         gpus=stage.gpus if stage.gpus is not None else gpus,
         hf_model_ids=list(stage.hf_model_ids), expected_samples=stage.expected_samples,
         samples_total=_source(counts.total) if counts else None,
-        samples_ok=_source(counts.ok) if counts else None,
+        samples_ok=_source(counts.ok) if counts else None, sample_columns=counts is not None,
         test_file_sha256=stage.test_file_sha256 or None, threshold_file=stage.threshold_file,
         threshold_file_sha256=stage.threshold_file_sha256,
         evidence_patterns=[EvidencePattern(name=n, pattern=p) for n, p in stage.runtime_evidence.items()],

@@ -6,24 +6,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from ledger.errors import BadInput, Unavailable
 from projections.provenance import not_equivalent
 
 TIMEOUT_S = 120
-
-
-class Head(msgspec.Struct, frozen=True):
-    """Where a checkout stands: full commit, branch, and the tracked changes on top.
-
-    dirty counts untracked files too, as `git status --porcelain` does; diff is `git diff HEAD`.
-    """
-
-    sha: str
-    branch: str
-    dirty: bool
-    diff: bytes
 
 
 class Repository:
@@ -32,13 +18,13 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def head(self) -> Head:
-        """Return HEAD. Raises `BadInput` when `root` is no checkout or has no commit."""
-        sha = self._git("rev-parse", "--verify", "HEAD").decode().strip()
-        branch = self._git("rev-parse", "--abbrev-ref", "HEAD").decode().strip()
-        dirty = bool(self._git("status", "--porcelain").strip())
-        diff = self._git("diff", "HEAD") if dirty else b""
-        return Head(sha, branch, dirty, diff)
+    def head(self) -> str:
+        """Return the full commit. Raises `BadInput` when `root` is no checkout or has no commit."""
+        return self._git("rev-parse", "--verify", "HEAD").decode().strip()
+
+    def branch(self) -> str:
+        """Return the branch; `HEAD` when detached."""
+        return self._git("rev-parse", "--abbrev-ref", "HEAD").decode().strip()
 
     def has(self, commit: str) -> bool:
         """Whether this checkout knows a commit."""

@@ -54,7 +54,8 @@ class PlannedStage(EventPayload):
 
     context: the literal of each of `context_vars` at that moment (None when it was not found),
     under the keyword it is passed as (`max_samples`, `max_tokens`, `max_concurrency`, ...).
-    A stage without metrics is a documentation stage: its repeat passes or fails.
+    A stage without metrics is a documentation stage: its repeat passes or fails. sample_columns: the
+    schema mentions sample counts, configured or not, so a report shows their columns.
     """
 
     key: str
@@ -71,6 +72,7 @@ class PlannedStage(EventPayload):
     expected_samples: int | None = None
     samples_total: SampleSource | None = None
     samples_ok: SampleSource | None = None
+    sample_columns: bool = False
     test_file_sha256: str | None = None
     threshold_file: str | None = None
     threshold_file_sha256: str | None = None
@@ -94,6 +96,7 @@ class Plan(EventPayload):
 
     calibration_git_sha is the full commit all repeats must have been measured on. diff, stages_yaml
     and precheck digests name evidence. Empty text means the source did not say.
+    performance_sensitive: glob patterns of the files whose change may move a number.
     """
 
     model: str
@@ -116,6 +119,7 @@ class Plan(EventPayload):
     versions: dict[str, str] = field(default_factory=dict)
     equivalent_commits: list[str] = field(default_factory=list)
     destructive_rejection: bool = False
+    performance_sensitive: list[str] = field(default_factory=list)
 
 
 @event_type()

@@ -1,5 +1,48 @@
 -- Made by `make docs` from the SQLModel classes in projections/facts/. Do not edit.
 
+CREATE TABLE fact_calibration (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    model VARCHAR,
+    repeats BIGINT,
+    calibration_git_sha VARCHAR,
+    git_branch VARCHAR,
+    dirty BOOLEAN,
+    run_dir VARCHAR,
+    started_at VARCHAR,
+    gpu_summary VARCHAR,
+    stage_count BIGINT,
+    commits VARCHAR,
+    diff_sha256 VARCHAR
+);
+
+CREATE TABLE fact_calibration_stage (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    title VARCHAR NOT NULL,
+    stage_group VARCHAR NOT NULL,
+    test VARCHAR NOT NULL,
+    preset VARCHAR,
+    variant VARCHAR,
+    expected_samples BIGINT,
+    counted BOOLEAN NOT NULL,
+    docs BOOLEAN NOT NULL,
+    required_metrics VARCHAR NOT NULL
+);
+
 CREATE TABLE fact_calibration_step (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -268,6 +311,20 @@ CREATE TABLE fact_pull_request (
     seen_at TIMESTAMPTZ NOT NULL
 );
 
+CREATE TABLE fact_push (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    remote VARCHAR NOT NULL,
+    through BIGINT NOT NULL,
+    revision VARCHAR,
+    segments BIGINT NOT NULL,
+    evidence BIGINT NOT NULL
+);
+
 CREATE TABLE fact_record_change (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -360,6 +417,53 @@ CREATE TABLE fact_review (
     submitted_at TIMESTAMPTZ NOT NULL
 );
 
+CREATE TABLE fact_round_mark (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    repeat BIGINT,
+    mark VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_stage_repeat (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    session VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    repeat BIGINT NOT NULL,
+    unit VARCHAR,
+    readable BOOLEAN NOT NULL,
+    status VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    metrics VARCHAR NOT NULL,
+    metric_keys VARCHAR NOT NULL,
+    metric_count BIGINT NOT NULL,
+    null_count BIGINT NOT NULL,
+    samples_total BIGINT,
+    samples_ok BIGINT,
+    git_sha VARCHAR,
+    git_sha_start VARCHAR,
+    diff_sha256 VARCHAR,
+    measured_at VARCHAR NOT NULL,
+    duration_s DOUBLE,
+    attempts BIGINT,
+    pytest_rc BIGINT,
+    destructive BOOLEAN NOT NULL,
+    block_discarded BOOLEAN NOT NULL,
+    suspect VARCHAR NOT NULL,
+    foreign_file BOOLEAN NOT NULL
+);
+
 CREATE TABLE fact_telemetry (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -384,4 +488,24 @@ CREATE TABLE fact_telemetry (
     used_mib BIGINT,
     utilization_percent BIGINT,
     throttle BIGINT
+);
+
+CREATE TABLE fact_upload (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    upload_id VARCHAR NOT NULL,
+    step VARCHAR NOT NULL,
+    dataset VARCHAR,
+    path VARCHAR,
+    sha256 VARCHAR,
+    size BIGINT,
+    target VARCHAR,
+    result_event_id VARCHAR,
+    revision VARCHAR,
+    code VARCHAR,
+    message VARCHAR
 );

@@ -1,0 +1,61 @@
+"""What lies between a calibration and the last comparable one: commits and sensitive files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.calibrate.reporting.contents import Comparison
+from commands.calibrate.repository import Repository
+from ledger.errors import PerfledgerError
+from projections.calibration_session import Session
+from projections.provenance import performance_sensitive
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+
+# what can move a number when nothing else is configured: code, kernels, dependencies, launch scripts
+SENSITIVE = (
+    "*.py", "*.cu", "*.cuh", "*.cpp", "*.h", "*.rs", "*.go", "*.sh", "*pyproject.toml",
+    "*requirements*.txt", "*uv.lock", "*Dockerfile*", "*.yaml", "*.yml",
+)  # fmt: skip
+
+
+def last_comparable(ledger: Ledger, session: Session) -> Comparison | None:
+    """Return the newest earlier reported session of the same model on the same GPUs, or None."""
+    from projections.state import State
+
+    with State.open(ledger) as state:
+        rows = state.rows(
+            """SELECT session, calibration_git_sha, started_at FROM calibrations
+               WHERE model = $model AND gpu_summary = $gpus AND session <> $session
+                 AND reported AND started_at < $started
+               ORDER BY started_at DESC, session DESC LIMIT 1""",
+            {"model": session.plan.model, "gpus": session.plan.gpu_summary,
+             "session": session.id, "started": session.plan.started_at},
+        )  # fmt: skip
+    if not rows:
+        return None
+    row = rows[0]
+    old, new = str(row["calibration_git_sha"]), session.plan.calibration_git_sha
+    base = Comparison(session=row["session"], git_sha=old, started_at=row["started_at"])
+    return _with_history(base, session, old, new)
+
+
+def _with_history(base: Comparison, session: Session, old: str, new: str) -> Comparison:
+    import msgspec
+
+    if not session.plan.repo_root:
+        return msgspec.structs.replace(base, note="the measured repository is not known here")
+    repository = Repository(Path(session.plan.repo_root))
+    try:
+        commits = repository.subjects(old, new)
+        changed = performance_sensitive(repository.changed(old, new), _patterns(session))
+    except PerfledgerError:
+        # a shallow checkout, or another clone: the report is worth writing without its history
+        return msgspec.structs.replace(base, note="git does not have both commits here")
+    return msgspec.structs.replace(base, commits=tuple(commits), changed_files=tuple(changed))
+
+
+def _patterns(session: Session) -> tuple[str, ...]:
+    return tuple(session.plan.performance_sensitive) or SENSITIVE
