@@ -23,7 +23,8 @@ SHOWN = 30
 
 @command("backtest", reads=True)
 @click.option("--policy", "policy_file", required=True, metavar="FILE", help="The policy to try.")
-@click.option("--since", metavar="TIME", help="Report only results from TIME on; what was before still fills the windows.")
+@click.option("--since", metavar="TIME",
+              help="Report only results from TIME on; what was before still fills the windows.")
 @click.option("--target", metavar="TARGET", help="Only this target.")
 def backtest(app: App, policy_file: str, since: str | None, target: str | None) -> int:
     """Judge the whole history again under another policy and list the verdicts that would be others.
@@ -51,8 +52,8 @@ def _instant(since: str) -> str:
 def past_results(state: State, target: str | None) -> Iterator[PastResult]:
     """Yield every result of the history, target by target in the baseline's order, with the status it got."""
     rows = state.rows(
-        f"""SELECT event_id, target, instant, recorded_at, model_id, gpu_type, {", ".join(IDENTITY_FIELDS)}, claims_identity,
-                   {", ".join(METRICS)}, success, status, run_source, run_source_claimed, seeded, counted,
+        f"""SELECT event_id, target, instant, recorded_at, model_id, gpu_type, {", ".join(IDENTITY_FIELDS)},
+                   claims_identity, {", ".join(METRICS)}, success, status, run_source, run_source_claimed, seeded, counted,
                    regression_thresholds, static_limits
             FROM results
             WHERE superseded IS NULL AND ($target IS NULL OR target = $target)
@@ -87,8 +88,8 @@ def _document(outcomes: list[Outcome], policy_file: str, digest: str) -> dict[st
 
 
 def _text(document: dict[str, Any]) -> str:
-    lines = [f"{document['flips']} of {document['results']} verdicts over {document['targets']} targets would be others "
-             f"under {document['policy']}"]
+    lines = [f"{document['flips']} of {document['results']} verdicts over {document['targets']} targets "
+             f"would be others under {document['policy']}"]
     lines += [f"  {row['was']} -> {row['would_be']}: {row['count']}" for row in document["moves"]]
     for row in document["records"][:SHOWN]:
         lines.append(f"{(row['instant'] or 'no time')[:19]}  {row['target']}  {row['was']} -> {row['would_be']}")

@@ -11,8 +11,9 @@ from commands.common import LazyGroup, global_options
     "baseline",
     cls=LazyGroup,
     lazy={
-        "list": ("commands.baseline_reading:list_baselines", "Every target: medians, and how many results they rest on."),
-        "show": ("commands.baseline_reading:show", "One target: medians, its window, and why results count or not."),
+        "list": ("commands.baseline_reading:list_baselines",
+                 "Every target: medians, and how many results they rest on."),
+        "show": ("commands.baseline_reading:show", "One target: medians, window, and why results count or not."),
         "history": ("commands.baseline_history:history", "One target's results in order."),
         "plot": ("commands.baseline_history:plot", "One metric over time, in the terminal."),
         "pin": ("commands.baseline_pinning:pin", "Name a fixed baseline to compare with beside the rolling one."),

@@ -60,7 +60,8 @@ def _history_text(target: str, rows: list[dict[str, Any]]) -> str:
 @command("plot", reads=True)
 @target_options
 @click.option("--metric", type=click.Choice(METRICS), default="latency", show_default=True, help="What to plot.")
-@click.option("-n", "--last", type=click.IntRange(min=2), default=200, show_default=True, help="How many results at most.")
+@click.option("-n", "--last", type=click.IntRange(min=2), default=200, show_default=True,
+              help="How many results at most.")
 def plot(app: App, target: str | None, metric: str, last: int, **selection: str | None) -> int:
     """Plot one metric of a target over its results, with the rolling baseline each was compared with."""
     with app.state(app.ledger()) as state:
@@ -74,8 +75,8 @@ def plot(app: App, target: str | None, metric: str, last: int, **selection: str 
     pinned = _pinned(pins, metric)
     document = {
         "target": name, "metric": metric, "unit": CATALOGUE[metric].unit, "pinned": pinned,
-        "points": [{"instant": row["instant"], "value": point.value, "baseline": point.baseline, "status": row["status"],
-                    "counted": row["counted"], "event_id": row["event_id"]}
+        "points": [{"instant": row["instant"], "value": point.value, "baseline": point.baseline,
+                    "status": row["status"], "counted": row["counted"], "event_id": row["event_id"]}
                    for row, point in zip(rows, points, strict=True)],
     }
     app.emit(document, lambda: _plot_text(name, metric, points, rows, pinned))
@@ -112,5 +113,6 @@ def _plot_text(target: str, metric: str, points: list[Point], rows: list[dict[st
     lines += chart(points, width=width, decimals=about.decimals, pinned=pinned)
     first, last = rows[0]["instant"] or "no time", rows[-1]["instant"] or "no time"
     lines.append(f"{len(points)} results, {first[:16]} to {last[:16]}")
-    lines.append("● counts   ○ does not count   ✗ failed   ─ rolling baseline" + ("   ┄ pinned" if pinned is not None else ""))
+    pin = "   ┄ pinned" if pinned is not None else ""
+    lines.append(f"● counts   ○ does not count   ✗ failed   ─ rolling baseline{pin}")
     return "\n".join(lines)

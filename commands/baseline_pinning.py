@@ -49,8 +49,9 @@ def pin(app: App, target: str | None, name: str, reason: str, results: tuple[str
 def _rows(state: State, target: str, results: tuple[str, ...]) -> list[dict[str, Any]]:
     columns = ", ".join(METRICS)
     if not results:
-        return state.rows(f"SELECT event_id, {columns} FROM baseline_windows WHERE target = $target ORDER BY place DESC",  # noqa: S608
-                          {"target": target})
+        return state.rows(
+            f"SELECT event_id, {columns} FROM baseline_windows WHERE target = $target ORDER BY place DESC",  # noqa: S608
+            {"target": target})
     rows = state.rows(
         f"SELECT event_id, {columns} FROM results WHERE target = $target AND list_contains($ids, event_id)",  # noqa: S608
         {"target": target, "ids": list(results)})
@@ -70,7 +71,8 @@ def unpin(app: App, target: str | None, name: str, reason: str, **selection: str
     ledger = app.ledger()
     with app.state(ledger) as state:
         chosen = resolve_target(state, target, **selection)
-        pinned = state.rows("SELECT name FROM pinned_baselines WHERE target = $target ORDER BY name", {"target": chosen})
+        pinned = state.rows("SELECT name FROM pinned_baselines WHERE target = $target ORDER BY name",
+                            {"target": chosen})
     names = [row["name"] for row in pinned]
     if name not in names:
         raise BadInput(f"{chosen} has no pinned baseline {name}", code="not_pinned",

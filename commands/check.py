@@ -33,14 +33,16 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, metavar="FILE...")
 @click.option("--tracking-root", metavar="DIR", envvar="PERFORMANCE_TRACKING_ROOT",
               help="Import this folder of records first. [env: PERFORMANCE_TRACKING_ROOT]")
-@click.option("--window", type=click.IntRange(min=1), metavar="N", help="Results per baseline. Default: the policy's, 5.")
+@click.option("--window", type=click.IntRange(min=1), metavar="N",
+              help="Results per baseline. Default: the policy's, 5.")
 @click.option("--policy", "policy_file", metavar="FILE", help="Judge by this policy file, not by the adopted policy.")
 @click.option("--upload", type=click.Choice(UPLOAD_POLICIES), metavar="never|pass|always",
               help="Queue judged records for upload. Default: PERF_UPLOAD_POLICY, else never.")
 @click.option("--pytest-rc", type=int, metavar="N", envvar="PERF_PYTEST_RC", default=0,
               help="Exit code of the test run behind these results. [env: PERF_PYTEST_RC]")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the summary as Markdown.")
-@click.option("--normalized-dir", metavar="DIR", help="Write each judged record there. Default: $PERF_REPORTS_DIR/results.")
+@click.option("--normalized-dir", metavar="DIR",
+              help="Write each judged record there. Default: $PERF_REPORTS_DIR/results.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="auto", help="How the files are written.")
 def check(
     app: App, files: tuple[str, ...], tracking_root: str | None, window: int | None, policy_file: str | None,
@@ -99,9 +101,10 @@ def effective_policy(
     if single and policy.rules.legacy_max_regression is None:
         limit = safe_float(single)
         if limit is None or not math.isfinite(limit):
-            raise BadInput(f"PERF_MAX_REGRESSION is {single!r}; it must be a fraction such as 0.05", code="bad_environment",
-                           hint="unset it, or set a number")
-        policy = msgspec.structs.replace(policy, rules=msgspec.structs.replace(policy.rules, legacy_max_regression=limit))
+            raise BadInput(f"PERF_MAX_REGRESSION is {single!r}; it must be a fraction such as 0.05",
+                           code="bad_environment", hint="unset it, or set a number")
+        rules = msgspec.structs.replace(policy.rules, legacy_max_regression=limit)
+        policy = msgspec.structs.replace(policy, rules=rules)
     return policy if window is None else msgspec.structs.replace(policy, window=window)
 
 

@@ -108,7 +108,8 @@ def _record_text(row: Row) -> str:
     lines.append(f"  {row['reason']}")
     shown = [(name, m) for name, m in row["metrics"].items() if m["current"] is not None or m["baseline"] is not None]
     if shown:
-        lines.append(f"  {'':<12}{'now':>12}{'median of ' + str(row['baseline_n']):>14}{'change':>10}   fails when worse by")
+        title = f"median of {row['baseline_n']}"
+        lines.append(f"  {'':<12}{'now':>12}{title:>14}{'change':>10}   fails when worse by")
     for name, m in shown:
         change = m["delta_percent"]
         if change is not None and CATALOGUE[name].higher_is_better:

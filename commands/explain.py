@@ -72,7 +72,8 @@ def explain_plainly(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     """Explain an event by itself: what it says, what caused it, and what happened around it in its stream."""
     del app
     around = [e for e in ledger.read_stream(event.stream) if e.event_id != event.event_id]
-    before = [e for e in around if (e.recorded_at, e.origin, e.position) < (event.recorded_at, event.origin, event.position)]
+    mine = (event.recorded_at, event.origin, event.position)
+    before = [e for e in around if (e.recorded_at, e.origin, e.position) < mine]
     cause = event.causation_id
     lines = [headline(event)]
     lines += [f"  {name}: {_short(value)}" for name, value in event.body().items()]

@@ -44,12 +44,15 @@ def explain_verdict(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     ]
     lines += [f"  {row['event_id']}  {_values(row)}  {_origin(row)}" for row in window]
     lines += ["", *_metric_lines(verdict), ""]
-    lines += [f"fixed limit     {row['field']} {row['current']} > {row['threshold']}" for row in verdict["static_failures"]]
+    lines += [f"fixed limit     {row['field']} {row['current']} > {row['threshold']}"
+              for row in verdict["static_failures"]]
     if verdict["run_failed_unexplained"]:
         lines.append("test run        failed, and no result of it breached a fixed limit")
     lines += [f"also            {aside}" for aside in asides(verdict)]
-    lines.append(f"then            success={_word(verdict['success'])}, may enter later baselines={_word(verdict['baseline_eligible'])}")
-    lines.append(f"policy          {verdict['policy']['name']}, digest {verdict['policy_digest'][:12]}; all of it with --json")
+    lines.append(f"then            success={_word(verdict['success'])}, "
+                 f"may enter later baselines={_word(verdict['baseline_eligible'])}")
+    lines.append(f"policy          {verdict['policy']['name']}, digest {verdict['policy_digest'][:12]}; "
+                 "all of it with --json")
     return document, "\n".join(lines)
 
 
@@ -94,11 +97,12 @@ def explain_result(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, An
 
     body = event.body()
     with app.state(ledger) as state:
-        mine = state.rows(f"SELECT counted, {WHY_SQL} AS why FROM results WHERE target = $target AND event_id = $id",  # noqa: S608
-                          {"target": body["target"], "id": event.event_id})
+        mine = state.rows(
+            f"SELECT counted, {WHY_SQL} AS why FROM results WHERE target = $target AND event_id = $id",  # noqa: S608
+            {"target": body["target"], "id": event.event_id})
         verdicts = state.rows(
-            "SELECT event_id, status, reason, recorded_at FROM judgements WHERE target = $target AND result_event_id = $id "
-            "ORDER BY recorded_at, position", {"target": body["target"], "id": event.event_id})
+            "SELECT event_id, status, reason, recorded_at FROM judgements "
+            "WHERE target = $target AND result_event_id = $id ORDER BY recorded_at, position", {"target": body["target"], "id": event.event_id})
         used = state.rows(
             """SELECT event_id, json_extract_string(payload, '$.status') AS status, recorded_at FROM events
                WHERE type = 'ResultJudged' AND stream = $stream AND contains(payload, $id)
@@ -122,6 +126,7 @@ def explain_pin(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any],
     """Explain a pinned baseline: its medians and the results they come from."""
     body = event.body()
     rows = _results(app, ledger, body["result_event_ids"])
-    lines = [headline(event), f"{body['target']} pinned as {body['name']}: {body['reason']}", f"  {_values(body['medians'])}"]
+    lines = [headline(event), f"{body['target']} pinned as {body['name']}: {body['reason']}",
+             f"  {_values(body['medians'])}"]
     lines += [f"  from {event_id}  {_origin(rows.get(event_id))}" for event_id in body["result_event_ids"]]
     return {"pin": body, "results": list(rows.values())}, "\n".join(lines)

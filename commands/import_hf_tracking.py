@@ -91,7 +91,7 @@ def import_folder(app: App, ledger: Ledger, root: str | Path, *, source: str | N
     report.unchanged = len(files) - len(stale)
     if not stale and not gone and remembered:
         return report
-    known = _known_files(app, ledger, name)
+    known = _known_files(ledger, name)
     digests = {path: digest for path, (_, digest) in remembered.items()}
     _bring_in(app, ledger, stale, known, report, digests)
     _tell_vanished(ledger, known, {f.relative for f in files}, report)
@@ -102,7 +102,7 @@ def import_folder(app: App, ledger: Ledger, root: str | Path, *, source: str | N
     return report
 
 
-def _known_files(app: App, ledger: Ledger, source: str) -> dict[str, Known]:
+def _known_files(ledger: Ledger, source: str) -> dict[str, Known]:
     """Return what the ledger knows of each path of a source, the last change of a path winning."""
     from projections.state import State
 
@@ -198,14 +198,16 @@ def _tell_vanished(ledger: Ledger, known: dict[str, Known], present: set[str], r
         if path not in present and before.sha256 is not None:
             report.vanished.append(path)
             events.append(NewEvent(
-                stream=f"import/{report.source}", key=f"vanished/{report.source}/{path}/{before.sha256}/{before.change_id}",
+                stream=f"import/{report.source}",
+                key=f"vanished/{report.source}/{path}/{before.sha256}/{before.change_id}",
                 payload=RecordVanished(source=report.source, path=path, sha256=before.sha256)))
     for start in range(0, len(events), BATCH_EVENTS):
         ledger.append(events[start:start + BATCH_EVENTS])
 
 
 def _text(report: Report) -> str:
-    lines = [f"{report.recorded} recorded, {report.unchanged} known already, of {report.files} files of {report.source}"]
+    lines = [f"{report.recorded} recorded, {report.unchanged} known already, "
+             f"of {report.files} files of {report.source}"]
     if report.targets:
         lines.append(f"{len(report.targets)} targets: perfledger baseline list")
     lines += _some("rewritten since the last import", report.rewritten)

@@ -41,8 +41,10 @@ def check_file(app: App, file: str) -> int:
     chosen = read_policy_file(file)
     changes = differences(MetricPolicy().as_dict(), chosen.as_dict())
     lines = [f"{file}: a policy; digest {chosen.digest()[:12]}"]
-    lines += [f"  {name}: {old} -> {new}" for name, (old, new) in changes.items()] or ["  the same as the built-in one"]
-    app.emit({"file": file, "digest": chosen.digest(), "policy": chosen.as_dict(), "changes": changes}, "\n".join(lines))
+    changed = [f"  {name}: {old} -> {new}" for name, (old, new) in changes.items()]
+    lines += changed or ["  the same as the built-in one"]
+    app.emit({"file": file, "digest": chosen.digest(), "policy": chosen.as_dict(), "changes": changes},
+             "\n".join(lines))
     return 0
 
 

@@ -55,7 +55,8 @@ class Outcome:
         """Return the outcome as JSON values."""
         return {
             "event_id": self.past.event_id, "target": self.past.target, "instant": self.past.instant,
-            "was": self.past.was, "would_be": self.status, "reason": self.reason, "failing_metrics": self.failing_metrics,
+            "was": self.past.was, "would_be": self.status, "reason": self.reason,
+            "failing_metrics": self.failing_metrics,
         }
 
 

@@ -71,7 +71,7 @@ def window_for(
           AND measurement NOT IN (SELECT measurement FROM fact_result WHERE target = $target AND event_id = $event_id)
           AND (list_contains(CAST($counting AS VARCHAR[]), event_id)
                OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id) AND {success} AND {_eligible(subject, policy)}))
-        ORDER BY {_ORDER[rules.order]} LIMIT $window""",  # noqa: S608  (only our own fragments are put in)
+        ORDER BY {_ORDER[rules.order]} LIMIT $window""",
         {**params, "target": target_of(subject.record), "event_id": event_id, "run": list(run.event_ids),
          "counting": list(run.counting), "window": policy.window},
     )
@@ -159,12 +159,12 @@ def _nearest(state: State, subject: Subject) -> dict[str, Any] | None:
         SELECT target, {", ".join(f"MAX({field}) AS {field}" for field in fields)}, MAX({same}) AS alike
         FROM fact_result WHERE {where} AND target <> $target
         GROUP BY target ORDER BY alike DESC, MAX(instant) DESC NULLS LAST, target
-        LIMIT {NEAREST_CANDIDATES_MAX}""",  # noqa: S608
+        LIMIT {NEAREST_CANDIDATES_MAX}""",
         {**own, "target": target_of(subject.record)},
     )
     for candidate in candidates:
         rows = state.rows(
-            f"SELECT event_id, {_METRIC_COLUMNS} FROM baseline_windows WHERE target = $target ORDER BY place DESC",  # noqa: S608
+            f"SELECT event_id, {_METRIC_COLUMNS} FROM baseline_windows WHERE target = $target ORDER BY place DESC",
             {"target": candidate["target"]},
         )
         if rows:
