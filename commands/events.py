@@ -64,7 +64,8 @@ def bound(ledger: Ledger, as_of: str | None, found: Iterator[Event]) -> Iterator
 
     with State.open(ledger, as_of=as_of) as state:
         moment = state.as_of
-        pulls = state.rows("SELECT from_origin, first, last, learned_at FROM fact_pull")
+        pulls = state.rows("SELECT from_origin, first, last, learned_at FROM fact_pull WHERE origin = $own",
+                           {"own": ledger.origin})
     known = [(p["from_origin"], p["first"], p["last"]) for p in pulls if p["learned_at"] <= moment]
     return (
         e for e in found

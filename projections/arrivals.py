@@ -87,10 +87,10 @@ def load(connection: duckdb.DuckDBPyConnection, batch: Batch, pulls: Sequence[st
     if not foreign:
         connection.execute(f"CREATE TEMP VIEW arrivals AS SELECT *, recorded_at AS learned_at FROM ({everything})")
     else:
-        # pulls are own events: those in this batch and those projected before
+        # pulls are own events: those in this batch and those projected before; what others pulled is their knowledge
         fresh = catalogue.facts()["fact_pull"].select.replace(
             "arrivals", f"(SELECT *, recorded_at AS learned_at FROM ({everything}) WHERE origin = '{own}')")
-        pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p}" for p in pulls)])
+        pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p} WHERE origin = '{own}'" for p in pulls)])
         connection.execute(f"CREATE OR REPLACE TEMP TABLE known_pulls AS {pulled}")
         connection.execute(f"""
             CREATE TEMP VIEW arrivals AS

@@ -109,8 +109,9 @@ class State:
         if event.origin == self.ledger.origin:
             return event.recorded_at
         found = self.rows(
-            "SELECT min(learned_at) AS t FROM fact_pull WHERE from_origin = $o AND $p BETWEEN first AND last",
-            {"o": event.origin, "p": event.position})
+            "SELECT min(learned_at) AS t FROM fact_pull WHERE from_origin = $o AND $p BETWEEN first AND last "
+            "AND origin = $own",
+            {"o": event.origin, "p": event.position, "own": self.ledger.origin})
         if not found or found[0]["t"] is None:
             raise BadInput(f"no pull has made {when} known here", code="not_learned", hint="perfledger sync pull")
         return str(found[0]["t"])
@@ -174,7 +175,8 @@ class State:
                    e.actor, e.host, e.git_sha, e.correlation_id, e.causation_id, e.key, e.payload,
                    lower(hex(e.prev_hash)) AS prev_hash, lower(hex(e.hash)) AS hash
             FROM ({relation}) e
-            LEFT JOIN fact_pull k ON e.origin = k.from_origin AND e.position BETWEEN k.first AND k.last
+            LEFT JOIN (SELECT * FROM fact_pull WHERE origin = '{own}') k
+              ON e.origin = k.from_origin AND e.position BETWEEN k.first AND k.last
             WHERE CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END <= as_of
               AND e.recorded_at <= as_recorded"""
         self._make_view("events", body)

@@ -182,6 +182,10 @@ class HubRemote(Remote):
         if create:
             asking(self.repo.create, policy, name=self.repo.name)
 
+    def require_write_access(self) -> None:
+        """Refuse a push without a token."""
+        self.repo.require_token()
+
     def snapshot(self) -> Snapshot:
         """Return the tree below the prefix at the newest commit."""
         revision = self.repo.head()

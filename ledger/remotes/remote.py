@@ -85,6 +85,9 @@ class Remote(ABC):
     url: str
     policy: RetryPolicy
 
+    def require_write_access(self) -> None:  # noqa: B027  (most stores only find out by writing)
+        """Refuse what cannot end well before anything is noted or sent: no token, for example."""
+
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """Look: list everything below the prefix. One request per thousand files, none per file."""

@@ -56,6 +56,7 @@ def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
             if unfinished:  # it landed, and its process died before it could say so
                 _finished(ledger, remote, snapshot.revision, sealed[-1])
             return PushReport(remote.url, snapshot.revision, covered, 0, 0, 0, waits.notes, 1)
+        remote.require_write_access()
         say(f"{waits.events:,} events wait to be pushed to {remote.url}")
         if not unfinished:
             _note(ledger, remote, PushStarted(remote=remote.url, after=covered, events=waits.events))
