@@ -45,6 +45,7 @@ class MetricPlan(msgspec.Struct, frozen=True, kw_only=True):
     write: int | float | None
     site: NumberSite | None
     problem: str
+    problem_code: str
     direction: str
 
     @property
@@ -195,7 +196,7 @@ def _metric_plan(
     found = _read(file, constants)
     concurrency = _concurrency([_read(root / stage.test, constants), found])
     seen = metric_worst(session, stage, metric.key)
-    site, problem = _site(found, kind, symbol, subkey, concurrency)
+    site, problem, problem_code = _site(found, kind, symbol, subkey, concurrency)
     spec = registry.metrics.get(metric.key)
     value = write_value(
         seen.worst_raw,
@@ -221,6 +222,7 @@ def _metric_plan(
         write=value,
         site=site,
         problem=problem,
+        problem_code=problem_code,
         direction=move,
     )
 
@@ -237,13 +239,14 @@ def split_source(source: str) -> tuple[str, str, str | None]:
 
 def _site(
     constants: Constants, kind: str, symbol: str, subkey: str | None, concurrency: int | None
-) -> tuple[NumberSite | None, str]:
+) -> tuple[NumberSite | None, str, str]:
+    """The literal's place, or why there is none, as a sentence and as the code of the refusal."""
     if kind == "unknown":
-        return None, f"{symbol!r} is no constant of a Python file"
+        return None, f"{symbol!r} is no constant of a Python file", "no_literal"
     try:
-        return locate(constants, symbol, subkey, concurrency), ""
+        return locate(constants, symbol, subkey, concurrency), "", ""
     except Refused as refusal:
-        return None, refusal.message
+        return None, refusal.message, refusal.code
 
 
 def _read(path: Path, constants: dict[Path, Constants]) -> Constants:

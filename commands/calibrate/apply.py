@@ -1,0 +1,208 @@
+"""`perfledger calibrate apply`: write worst-of-N into the threshold literals of the test files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commands.calibrate.plan_apply import require_ready
+from commands.calibrate.sessions import open_session, read_session, run_dir_options
+from commands.common import App, command
+
+if TYPE_CHECKING:
+    from commands.calibrate.applying.decisions import Decision
+    from commands.calibrate.applying.plan import ApplyPlan, MetricPlan
+    from commands.calibrate.applying.targets import Rewrite
+    from ledger.event import Event
+    from ledger.ledger import Ledger
+    from projections.calibration_session import Session
+
+PHRASE = "apply thresholds"
+
+
+@command("apply")
+@run_dir_options
+@click.option("--mode", type=click.Choice(["report", "smart", "full"]), required=True,
+              help="report: write nothing; smart: ask about what loosens; full: write all.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="KEY", help="Leave this metric, stage or @group.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
+              help="Write this number; VALUE `write_value` is the planned one.")  # fmt: skip
+@click.option("--confirm", metavar="PHRASE", help=f'"{PHRASE}" to write without being asked.')
+@click.option("--dry-run", is_flag=True, help="Show the diff; write nothing.")
+@click.option("--rollback", is_flag=True, help="Put an interrupted apply's files back.")
+def apply(
+    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, mode: str,
+    keep: tuple[str, ...], assignments: tuple[str, ...], confirm: str | None, dry_run: bool,
+    rollback: bool,
+) -> int:  # fmt: skip
+    """Write the worst of N into the literals of a ready session's test files.
+
+    KEY is STAGE.METRIC, a literal, a symbol, a stage, a metric, or @GROUP. Every other byte of the
+    files stays. An apply that was interrupted is finished first, or put back with --rollback.
+    """
+    from commands.calibrate.applying.decisions import decide, parse_answers
+    from commands.calibrate.applying.plan import build_plan, root_of
+    from commands.calibrate.applying.targets import check_targets, rewrites_of
+
+    answers = parse_answers(keep, assignments)
+    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    require_ready(session, run_dir)
+    root = root_of(session, repo_root)
+    ended = None if dry_run else _end_interrupted(app, ledger, session, root, rollback)
+    if ended is not None or rollback:
+        app.emit(ended or {"outcome": "nothing_to_roll_back"}, "" if ended else "nothing to roll back")
+        return 0
+    plan = build_plan(session, root)
+    ask = _ask if _may_ask(dry_run) else None
+    decisions = decide(plan, _mode(mode), answers, ask)
+    rewrites = rewrites_of(plan, decisions)
+    if mode == "report" or not rewrites:
+        app.emit(_document(plan, decisions, rewrites, "nothing"), lambda: _listing(decisions))
+        return 0
+    check_targets(plan, rewrites, _applies(ledger, session))
+    if dry_run:
+        app.emit(_document(plan, decisions, rewrites, "dry_run"), lambda: _preview(decisions, rewrites))
+        return 0
+    app.confirm(PHRASE, given=confirm, question=_preview(decisions, rewrites))
+    after = _write(ledger, plan, rewrites, decisions, mode)
+    _renew_report(ledger, session, run_dir)
+    document = _document(after, decisions, rewrites, "applied")
+    app.emit(document, lambda: _result(after, decisions))
+    return 0
+
+
+def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: list[Decision], mode: str) -> ApplyPlan:
+    """Write, then read the files again: every written literal must say what was decided."""
+    from commands.calibrate.applying import execute
+    from commands.calibrate.applying.plan import build_plan
+
+    planned = execute.planned_event(ledger, plan, rewrites, decisions, mode)
+    announced = execute.announce(ledger, planned, plan.session.position)
+    execute.finish(ledger, announced, plan.root)
+    after = build_plan(plan.session, plan.root)
+    now = {metric.name: metric for metric in after.metrics}
+    for decision in decisions:
+        if decision.action == "write":
+            seen = now[decision.metric.name]
+            assert seen.current == decision.value, (seen.name, seen.current, decision.value)
+    return after
+
+
+def _end_interrupted(app: App, ledger: Ledger, session: Session, root: Path, rollback: bool) -> dict[str, Any] | None:
+    """Finish (or put back) an apply of this session that was cut short; None when there is none."""
+    from commands.calibrate.applying import execute
+
+    announced = execute.unfinished(ledger.read_stream(session.stream))
+    if announced is None:
+        return None
+    outcome, changes = execute.carry_on(ledger, announced, root, back=rollback)
+    _renew_report(ledger, session, Path(session.plan.run_dir))
+    word = "finished" if outcome == "applied" else "put back"
+    app.note(f"an interrupted apply was {word}: {len(changes)} literal(s)")
+    return {"outcome": outcome, "interrupted": True, "changes": execute.as_json(changes)}
+
+
+def _applies(ledger: Ledger, session: Session) -> list[Event]:
+    events = ledger.read_stream(session.stream)
+    return [event for event in events if event.type == "ThresholdApplyPlanned"]
+
+
+def _renew_report(ledger: Ledger, session: Session, run_dir: Path) -> None:
+    """Write the report again where there is one, so that it lists the applied changes."""
+    from commands.calibrate.report import write_report
+
+    if (Path(session.plan.run_dir) / "report.md").is_file():
+        current = read_session(ledger, session.id)
+        assert current is not None
+        write_report(ledger, current, shown_dir=str(run_dir))
+
+
+def _may_ask(dry_run: bool) -> bool:
+    return not dry_run and sys.stdin.isatty()
+
+
+def _mode(text: str) -> Any:
+    assert text in ("report", "smart", "full"), text
+    return text
+
+
+def _ask(metric: MetricPlan) -> str:
+    """Ask at the terminal about one metric until the answer is keep, write_value or a number."""
+    from commands.calibrate.applying.decisions import WRITE_VALUE, parse_answers
+    from ledger.errors import BadInput
+
+    click.echo(
+        f"{metric.name}: {metric.literal} is {metric.current!r}, worst of {len(metric.values)} is "
+        f"{metric.worst!r}; writing {metric.write!r} {metric.direction}",
+        err=True,
+    )
+    while True:
+        answer: str = click.prompt(f"keep, {WRITE_VALUE}, or a number", default="keep", err=True)
+        if answer in ("keep", WRITE_VALUE):
+            return answer
+        try:
+            parse_answers((), (f"{metric.name}={answer}",))
+        except BadInput as error:
+            click.echo(error.message, err=True)
+        else:
+            return answer
+
+
+def _listing(decisions: list[Decision]) -> str:
+    from commands.calibrate.applying.shown import decision_lines
+
+    return "\n".join([*decision_lines(decisions), "nothing was written"])
+
+
+def _preview(decisions: list[Decision], rewrites: list[Rewrite]) -> str:
+    from commands.calibrate.applying.shown import decision_lines, diff_of
+
+    return "\n".join([*decision_lines(decisions), "", diff_of(rewrites)])
+
+
+def _result(after: ApplyPlan, decisions: list[Decision]) -> str:
+    from commands.calibrate.applying.shown import decision_lines
+
+    written = [decision for decision in decisions if decision.action == "write"]
+    names = {decision.metric.name for decision in written}
+    lines = decision_lines(decisions)
+    lines.append("")
+    for metric in after.metrics:
+        if metric.name in names:
+            state = "equal" if metric.direction == "equal" else f"set ({metric.direction} to plan)"
+            lines.append(f"  {metric.file}:{metric.literal} = {metric.current!r}  {state}")
+    lines.append(f"{len(written)} literal(s) written; next: perfledger calibrate discover")
+    return "\n".join(lines)
+
+
+def _document(plan: ApplyPlan, decisions: list[Decision], rewrites: list[Rewrite], outcome: str) -> dict[str, Any]:
+    """One entry per metric; `direction` is that of the file as it is now."""
+    from commands.calibrate.applying.shown import diff_of
+
+    now = {metric.name: metric for metric in plan.metrics}
+    return {
+        "session": plan.session.id,
+        "repo_root": str(plan.root),
+        "outcome": outcome,
+        "files": [
+            {"file": r.relative, "before_sha256": r.before_sha256, "after_sha256": r.after_sha256} for r in rewrites
+        ],
+        "metrics": [
+            {
+                "metric": each.metric.name,
+                "literal": each.metric.literal,
+                "file": str(each.metric.file),
+                "action": each.action,
+                "why": each.why,
+                "old": each.metric.current,
+                "new": each.value if each.action == "write" else each.metric.current,
+                "direction": each.metric.direction,
+                "direction_now": now[each.metric.name].direction,
+            }
+            for each in decisions
+        ],
+        "diff": diff_of(rewrites),
+    }

@@ -1,0 +1,45 @@
+"""`perfledger calibrate plan-apply`: what apply would write, beside what the files say today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.calibrate.sessions import open_session, run_dir_options
+from commands.common import App, command
+from ledger.errors import Refused
+
+if TYPE_CHECKING:
+    from projections.calibration_session import Session
+
+
+@command("plan-apply", reads=True)
+@run_dir_options
+def plan_apply(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None) -> int:
+    """Show the worst of N beside every threshold literal; write nothing.
+
+    Exit 1 when the session is not ready: worst-of-N of a partial run means nothing.
+    """
+    from commands.calibrate.applying.plan import build_plan, root_of
+    from commands.calibrate.applying.shown import plan_table
+
+    _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    require_ready(session, run_dir)
+    plan = build_plan(session, root_of(session, repo_root))
+    app.emit(plan.as_json(), lambda: plan_table(plan))
+    return 0
+
+
+def require_ready(session: Session, run_dir: Path) -> None:
+    """Raise `Refused` with every reason why a session may not be applied."""
+    from projections.audit import readiness
+
+    audit = readiness(session)
+    if not audit.ready:
+        raise Refused(
+            f"{run_dir} is not ready: {'; '.join(audit.reasons)}",
+            code="run_not_ready",
+            hint=f"perfledger calibrate audit {run_dir}",
+            reasons=list(audit.reasons),
+            strict_ready=audit.strict_ratio,
+        )
