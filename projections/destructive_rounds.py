@@ -50,7 +50,7 @@ def destructive_values(
     gap exceeds what the display resolves (10^-digits / scale). A value that is not finite always is.
     With fewer than five finite values only the latter is judged.
     """
-    resolution = 10.0**-metric.digits / abs(float(metric.scale) or 1.0)
+    resolution = resolution_of(metric)
     finite = {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
     condemned = {
         k: _not_a_number(stage, metric.key, resolution) for k in values if k not in finite
@@ -75,14 +75,23 @@ def destructive_values(
     return condemned
 
 
-def is_degenerate(values: Iterable[float | None]) -> bool:
-    """Whether a sample is two populations: a split into at least two and two, half a median apart."""
+def is_degenerate(values: Iterable[float | None], *, resolution: float) -> bool:
+    """Whether a sample is two populations: at least two values each, half a median apart or more.
+
+    A split no wider than what the display resolves is none: a count that is sometimes 1 and
+    sometimes 2 is one population.
+    """
     ordered = sorted(v for v in values if is_finite(v) and v is not None)
     if len(ordered) < OBSERVATIONS_MIN:
         return False
     limit = SPLIT_FRACTION * abs(statistics.median(ordered))
     splits = (ordered[i] - ordered[i - 1] for i in range(2, len(ordered) - 1))
-    return any(split > 0 and split >= limit for split in splits)
+    return any(split > resolution and split >= limit for split in splits)
+
+
+def resolution_of(metric: PlannedMetric) -> float:
+    """The smallest step of a raw value that the display shows: 10^-digits / scale."""
+    return float(10.0**-metric.digits / abs(float(metric.scale) or 1.0))
 
 
 def judge_unit(session: Session, unit: Unit) -> Judgement:
@@ -140,7 +149,7 @@ def _evidence(
             values = {r: session.observations[stage.key, r].metrics.get(metric.key) for r in block}
             for repeat, why in destructive_values(stage.key, metric, values).items():
                 evidence.setdefault(repeat, []).append(why)
-            if not degenerate and is_degenerate(values.values()):
+            if not degenerate and is_degenerate(values.values(), resolution=resolution_of(metric)):
                 degenerate = f"{stage.key}.{metric.key}"
     return evidence, degenerate
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import msgspec
 
-from ledger.event import Event
 from ledger.events.calibrations import PlannedMetric, PlannedStage
+from ledger.events.thresholds import ThresholdApplied
 from projections.audit import Readiness
 from projections.calibration_session import Session
 from projections.calibration_statistics import Spread, accuracy_interval, spread
@@ -150,26 +150,24 @@ def _samples(session: Session, stage: PlannedStage) -> str:
 
 
 def applied_changes(session: Session) -> tuple[AppliedChange, ...]:
-    """The thresholds this session's applies rewrote, each literal once with its first old and last new."""
+    """The thresholds this session's applies rewrote: each literal once, first old and last new value.
+
+    A change that an interrupted apply put back is not one, nor is a literal that ended where it began.
+    """
     found: dict[tuple[str, str], AppliedChange] = {}
     for event in session.applied:
-        change = _change(session, event)
-        before = found.get((change.stage, change.literal))
-        if before is not None:
-            change = msgspec.structs.replace(change, old=before.old)
-        found[change.stage, change.literal] = change
-    return tuple(c for c in found.values() if c.move() != "equal")
-
-
-def _change(session: Session, event: Event) -> AppliedChange:
-    body = event.body()
-    stage = session.stages.get(str(body.get("stage") or ""))
-    metric = next((m for m in stage.metrics if m.key == body.get("metric")), None) if stage else None
-    return AppliedChange(
-        stage=str(body.get("stage") or "?"), literal=str(body.get("literal") or body["symbol"]),
-        old=body.get("old"), new=body["new"],
-        worst_op=str(body.get("worst_op") or (metric.worst if metric else "min")),
-    )  # fmt: skip
+        payload = event.typed()
+        assert isinstance(payload, ThresholdApplied)
+        place = (payload.stage, payload.literal)
+        before = found.get(place)
+        if payload.undone or payload.new is None:
+            found.pop(place, None)
+            continue
+        found[place] = AppliedChange(
+            payload.stage, payload.literal, before.old if before else payload.old, payload.new,
+            payload.worst_op or "min",
+        )  # fmt: skip
+    return tuple(change for change in found.values() if change.old != change.new)
 
 
 _SECTION = re.compile(r"^## Applied changes\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
