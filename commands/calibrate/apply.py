@@ -49,12 +49,13 @@ def apply(
 
     answers = parse_answers(keep, assignments)
     ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
-    require_ready(session, run_dir)
     root = root_of(session, repo_root)
-    ended = None if dry_run else _end_interrupted(app, ledger, session, root, rollback)
+    ended = None if dry_run else _end_interrupted(ledger, session, root, rollback)
     if ended is not None or rollback:
-        app.emit(ended or {"outcome": "nothing_to_roll_back"}, "" if ended else "nothing to roll back")
+        ended = ended or {"outcome": "nothing_interrupted", "changes": []}
+        app.emit(ended, _ended_text(ended))
         return 0
+    require_ready(session, run_dir)
     plan = build_plan(session, root)
     ask = _ask if _may_ask(dry_run) else None
     decisions = decide(plan, _mode(mode), answers, ask)
@@ -91,7 +92,7 @@ def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: 
     return after
 
 
-def _end_interrupted(app: App, ledger: Ledger, session: Session, root: Path, rollback: bool) -> dict[str, Any] | None:
+def _end_interrupted(ledger: Ledger, session: Session, root: Path, rollback: bool) -> dict[str, Any] | None:
     """Finish (or put back) an apply of this session that was cut short; None when there is none."""
     from commands.calibrate.applying import execute
 
@@ -100,9 +101,15 @@ def _end_interrupted(app: App, ledger: Ledger, session: Session, root: Path, rol
         return None
     outcome, changes = execute.carry_on(ledger, announced, root, back=rollback)
     _renew_report(ledger, session, Path(session.plan.run_dir))
-    word = "finished" if outcome == "applied" else "put back"
-    app.note(f"an interrupted apply was {word}: {len(changes)} literal(s)")
     return {"outcome": outcome, "interrupted": True, "changes": execute.as_json(changes)}
+
+
+def _ended_text(ended: dict[str, Any]) -> str:
+    if ended["outcome"] == "nothing_interrupted":
+        return "no apply was interrupted; nothing to put back"
+    word = "finished" if ended["outcome"] == "applied" else "put back"
+    lines = [f"  {each['file']}: {each['literal']} = {each['new']!r}" for each in ended["changes"]]
+    return "\n".join([f"an interrupted apply was {word}; run apply again for more", *lines])
 
 
 def _applies(ledger: Ledger, session: Session) -> list[Event]:
