@@ -107,3 +107,34 @@ class ThresholdApplyFinished(EventPayload):
     apply: str
     calibration: str
     outcome: str
+
+
+@event_type()
+class ThresholdEdited(EventPayload):
+    """A threshold literal moved in the history of a repository, found there later.
+
+    change: `added`, `changed` or `removed`. old_text and new_text are the characters of the literal, empty on the
+    missing side; old and new their value, null where they are no number. worst_op, direction and percent as in
+    `ThresholdApplied`, inferred from the names (`projections/bounds.py`); null where the name does not tell.
+    committed_at: the commit's own time, ISO 8601. author_hash: SHA-256 of the author's e-mail, so that edits of
+    one person can be counted without the ledger holding who. source: the file or repository it was read from.
+    """
+
+    file: str
+    symbol: str
+    subkey: str | None
+    literal: str
+    change: str
+    old: Number | None
+    new: Number | None
+    old_text: str
+    new_text: str
+    worst_op: str | None
+    direction: str | None
+    percent: float | None
+    group: str | None
+    commit: str
+    committed_at: str
+    source: str
+    pr: int | None = None
+    author_hash: str | None = None
