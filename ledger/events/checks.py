@@ -137,7 +137,10 @@ class CommandDecided(EventPayload):
 
 @event_type()
 class PushObserved(EventPayload):
-    """A branch moved. files: what the pushed commits touched, which is not the difference to a base."""
+    """A branch moved. files: what the pushed commits touched, which is not the difference to a base.
+
+    more_files: how many further names there were beyond the first 5,000.
+    """
 
     repository: str
     ref: str
@@ -145,6 +148,7 @@ class PushObserved(EventPayload):
     after: str
     forced: bool = False
     files: list[str] = []
+    more_files: int = 0
     commit_count: int = 0
 
 

@@ -171,7 +171,7 @@ def judge(policy: Policy, history: Iterable[Known]) -> GateVerdict:
             if before is None or before[0] != condition.met:
                 since[condition.id] = (condition.met, known.learned_at, known.input.event_id)
     return msgspec.structs.replace(verdict, conditions=[
-        msgspec.structs.replace(c, since=since[c.id][1], by=since[c.id][2]) if c.id in since else c
+        msgspec.structs.replace(c, since=since[c.id][1] or None, by=since[c.id][2]) if c.id in since else c
         for c in verdict.conditions
     ])
 

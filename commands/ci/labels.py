@@ -1,0 +1,40 @@
+"""`ci labels`: the labels a pull request gets, and whether its title is valid."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from commands.ci import changed as changes
+from commands.ci.chosen import choose, optional_ledger, policy_option
+from commands.common import App, command
+from projections.ci import labels as rules
+
+
+@command("labels")
+@click.option("--title", required=True, metavar="TEXT", help="The pull request's title.")
+@changes.changed_options
+@click.option("--current", multiple=True, metavar="LABEL", help="A label it carries; stale ones are listed.")
+@click.option("--conflict/--no-conflict", default=None, help="Whether it conflicts with its base.")
+@policy_option
+def labels(app: App, title: str, changed: tuple[str, ...], more: tuple[str, ...], changed_from: str | None,
+           base: str | None, repo_dir: str, current: tuple[str, ...], conflict: bool | None,
+           policy_name: str | None) -> int:
+    """Work out a pull request's labels from its title and files; exit 1 on a bad title."""
+    files = changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir) or []
+    chosen = choose(optional_ledger(app), policy_name)
+    plan = rules.plan(chosen.policy, title=title, files=files, current=current, conflict=conflict)
+    document = {"policy": chosen.document(), **msgspec.to_builtins(plan)}
+    app.emit(document, lambda: _text(plan, chosen.line()))
+    return 0 if plan.title.valid else 1
+
+
+def _text(plan: rules.LabelPlan, policy: str) -> str:
+    lines = [f"title: {'ok, tag ' + str(plan.title.tag) if plan.title.valid else 'not valid'}; {policy}"]
+    if not plan.title.valid:
+        lines.append(plan.title.message)
+    for label in plan.labels:
+        file = plan.because.get(label)
+        lines.append(f"{label}" + (f"   because of {file}" if file else ""))
+    lines += [f"stale: {label}" for label in plan.stale]
+    return "\n".join(lines)

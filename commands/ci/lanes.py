@@ -1,0 +1,76 @@
+"""`ci lanes`: which lanes a change starts, which file matched which pattern; kept with --sha."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from commands.ci import changed as changes
+from commands.ci.chosen import choose, optional_ledger, policy_option
+from commands.common import App, command
+from commands.output import table
+from projections.ci import lanes as rules
+
+
+@command("lanes")
+@changes.changed_options
+@policy_option
+@click.option("--tier", metavar="NAME", help="Only the lanes of this tier.")
+@click.option("--sha", metavar="SHA", help="Keep in the ledger that this commit changes these files; HEAD is HEAD's.")
+def lanes(app: App, changed: tuple[str, ...], more: tuple[str, ...], changed_from: str | None, base: str | None,
+          repo_dir: str, policy_name: str | None, tier: str | None, sha: str | None) -> None:
+    """Show which lanes a change starts, and which file matched which pattern.
+
+    With --sha the changed files are recorded for that commit: the strict aggregates and the gate
+    then know which lanes it should have started.
+    """
+    files = changes.required(changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir))
+    ledger = app.ledger() if sha else optional_ledger(app)
+    chosen = choose(ledger, policy_name)
+    starts = rules.started(chosen.policy, files)
+    shown = [start for start in starts if tier in (None, start.tier)]
+    running = {start.test_type for start in starts}
+    lone = [name for name in files if not rules.started(chosen.policy, [name])]
+    document: dict[str, Any] = {
+        "policy": chosen.document(),
+        "changed": files,
+        "lanes": [msgspec.to_builtins(start) for start in shown],
+        "tiers": {t.name: [s.test_type for s in starts if s.tier == t.name] for t in chosen.policy.tiers if t.scope},
+        "not_started": [lane.test_type for lane in chosen.policy.lanes
+                        if lane.tier and tier in (None, lane.tier) and lane.test_type not in running],
+        "unwatched": lone,
+    }
+    if sha:
+        assert ledger is not None
+        document["sha"], document["event_id"] = _keep(ledger, sha, files, base, repo_dir)
+    app.emit(document, lambda: _text(chosen.line(), files, shown, document))
+
+
+def _keep(ledger: Any, sha: str, files: list[str], base: str | None, repo_dir: str) -> tuple[str, str]:
+    """Record what a commit changes; the last word counts, because its base may move."""
+    from commands.ci.names import commit
+    from ledger.event import NewEvent
+    from ledger.events.checks import ChangeObserved
+
+    full = changes.head_sha(repo_dir) if sha == "HEAD" else commit(sha)
+    payload = ChangeObserved(sha=full, files=files, base=base)
+    receipt = ledger.append([NewEvent(stream=f"check/{full}", payload=payload)])[0]
+    return full, receipt.event_id
+
+
+def _text(policy: str, files: list[str], shown: list[rules.LaneStart], document: dict[str, Any]) -> str:
+    rows = []
+    for start in shown:
+        first = start.matches[0]
+        more = f" and {start.match_count - 1} more" if start.match_count > 1 else ""
+        rows.append([start.tier, start.name, start.test_type, start.timeout_minutes,
+                     f"{first.file} ~ {first.pattern} ({first.how}){more}"])
+    lines = [f"{len(files)} changed files start {len(shown)} lanes; {policy}"]
+    if rows:
+        lines.append(table(["tier", "lane", "TEST_TYPE", "min", "because"], rows, right=["min"]))
+    if document["unwatched"]:
+        names = document["unwatched"]
+        lines.append(f"no lane watches {len(names)} of them: {', '.join(names[:5])}" + (" ..." if names[5:] else ""))
+    return "\n".join(lines)

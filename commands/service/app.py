@@ -1,0 +1,271 @@
+"""The HTTP face: webhook endpoints, health and metrics. It says yes only to what is in the log.
+
+| answer | when |
+|---|---|
+| 200 | in the log: `recorded`, `duplicate` (this delivery was there), `replayed` (its content was) |
+| 400, 422 | no delivery: no event name, malformed JSON, or a payload that lacks what it must have |
+| 401 | the signature is missing or wrong, or too old |
+| 413 | the body is larger than allowed |
+| 415 | not JSON |
+| 503 | not recorded: busy, disk full, or no secret is configured; send it again |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlmodel import SQLModel
+from starlette.exceptions import HTTPException
+
+from commands.service import buildkite, github, reading, signatures
+from commands.service.intake import Intake
+from ledger.errors import BadInput, PerfledgerError
+from ledger.ledger import PERFLEDGER_VERSION
+
+BODY_BYTES_MAX = 8 * 2**20
+
+
+class Receipt(SQLModel):
+    """What became of a delivery. status: recorded, duplicate or replayed."""
+
+    status: str
+    delivery: str
+    event: str
+    position: int
+    event_ids: list[str]
+
+
+class Problem(SQLModel):
+    """Why a request was not taken: a stable code, one sentence, and the next step."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Health(SQLModel):
+    """Whether the receiver can record. status: ok or failing. position: of the last event of this origin."""
+
+    status: str
+    version: str
+    origin: str
+    position: int
+    waiting: int
+    trouble: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Shared secrets by source; a source without one answers 503. body_bytes_max: the size limit of a body."""
+
+    github_secrets: Sequence[bytes] = ()
+    buildkite_secrets: Sequence[bytes] = ()
+    body_bytes_max: int = BODY_BYTES_MAX
+
+
+_PROBLEM: dict[str, Any] = {"model": Problem}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    400: {**_PROBLEM, "description": "No event name or delivery id"},
+    401: {**_PROBLEM, "description": "Signature missing, wrong or too old"},
+    413: {**_PROBLEM, "description": "Body too large"},
+    415: {**_PROBLEM, "description": "Not JSON"},
+    422: {**_PROBLEM, "description": "Malformed JSON, or fields missing"},
+    503: {**_PROBLEM, "description": "Not recorded; send it again"},
+}
+
+
+def _header(name: str, note: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": note,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}}
+
+
+_BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+_GITHUB = {"parameters": [
+    _header("X-GitHub-Event", "The kind of event"), _header("X-GitHub-Delivery", "The delivery's own id"),
+    _header("X-Hub-Signature-256", "sha256= and the HMAC of the body")], "requestBody": _BODY}
+_BUILDKITE = {"parameters": [
+    _header("X-Buildkite-Event", "The kind of event"),
+    _header("X-Buildkite-Signature", "timestamp=, and signature= the HMAC of timestamp, dot, body")],
+    "requestBody": _BODY}
+
+
+class Refusal(Exception):
+    """A request that is not taken, with its HTTP status."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = Problem(code=code, message=message, hint=hint)
+
+
+class Receiver:
+    """Takes deliveries: checks size, signature and shape, and hands their events to the intake."""
+
+    def __init__(self, intake: Intake, settings: Settings) -> None:
+        self.intake = intake
+        self.settings = settings
+
+    async def github(self, request: Request) -> Response:
+        """Take one delivery of GitHub."""
+        body = await self._body(request, self.settings.github_secrets, "GitHub")
+        if not signatures.github_is_genuine(
+                self.settings.github_secrets, body, request.headers.get("x-hub-signature-256")):
+            raise _not_genuine()
+        delivery = _needed(request, "x-github-delivery")
+        return await self._record("github", delivery, _needed(request, "x-github-event"), body, github.read)
+
+    async def buildkite(self, request: Request) -> Response:
+        """Take one delivery of Buildkite; without an id of its own it is known by its body."""
+        body = await self._body(request, self.settings.buildkite_secrets, "Buildkite")
+        signature = request.headers.get("x-buildkite-signature")
+        if not signatures.buildkite_is_genuine(self.settings.buildkite_secrets, body, signature, now=time.time()):
+            raise _not_genuine()
+        delivery = request.headers.get("x-buildkite-request") or hashlib.sha256(body).hexdigest()
+        return await self._record("buildkite", delivery[:200], _needed(request, "x-buildkite-event"), body,
+                                  buildkite.read)
+
+    async def _body(self, request: Request, secrets: Sequence[bytes], source: str) -> bytes:
+        """Read the body, but never more of it than allowed."""
+        if not secrets:
+            raise Refusal(503, "not_configured", f"no secret for {source} is configured",
+                          f"set PERFLEDGER_{source.upper()}_SECRET and start again")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refusal(415, "not_json", "only application/json is taken", "set the webhook's content type")
+        limit = self.settings.body_bytes_max
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced[:18]) > limit:
+            raise _too_large(limit)
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _record(
+        self, source: str, delivery: str, event: str, body: bytes, read: Callable[[str, bytes], reading.Reading],
+    ) -> Response:
+        try:
+            events = reading.events(
+                source, delivery, event, body_sha256=hashlib.sha256(body).hexdigest(), body_bytes=len(body),
+                reading=read(event, body),
+            )
+            receipts = await self.intake.submit(events)
+        except BadInput as error:
+            raise Refusal(422, error.code, error.message, error.hint) from None
+        except PerfledgerError as error:
+            raise Refusal(503, error.code, error.message, error.hint or "send it again") from None
+        if receipts[0].duplicate:
+            status = "duplicate"
+        else:
+            status = "replayed" if receipts[1:] and all(r.duplicate for r in receipts[1:]) else "recorded"
+        document = {"status": status, "delivery": delivery, "event": event, "position": receipts[0].position,
+                    "event_ids": [receipt.event_id for receipt in receipts]}
+        return _json(200, document)
+
+
+def create_app(intake: Intake, settings: Settings) -> FastAPI:
+    """Return the application over an intake; it starts and stops the intake with itself."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        await intake.start()
+        yield
+        await intake.stop()
+
+    app = FastAPI(title="perfledger", version=PERFLEDGER_VERSION, lifespan=life, docs_url=None, redoc_url=None,
+                  summary="Webhooks into the ledger, acknowledged when they are durably in the log.")
+    receiver = Receiver(intake, settings)
+
+    @app.post("/webhooks/github", response_model=Receipt, responses=_ANSWERS, openapi_extra=_GITHUB)
+    async def github_webhook(request: Request) -> Response:
+        """Take a delivery of GitHub: status, check_run, pull_request, pull_request_review, issue_comment, push."""
+        return await receiver.github(request)
+
+    @app.post("/webhooks/buildkite", response_model=Receipt, responses=_ANSWERS, openapi_extra=_BUILDKITE)
+    async def buildkite_webhook(request: Request) -> Response:
+        """Take a delivery of Buildkite: build and job events."""
+        return await receiver.buildkite(request)
+
+    @app.get("/healthz", response_model=Health, responses={503: {"model": Health, "description": "Cannot record"}})
+    async def healthz() -> Response:
+        """Say whether deliveries can be recorded."""
+        origin, position = await intake.head()
+        good = intake.running and intake.trouble is None
+        return _json(200 if good else 503, {
+            "status": "ok" if good else "failing", "version": PERFLEDGER_VERSION, "origin": origin,
+            "position": position, "waiting": intake.waiting, "trouble": intake.trouble})
+
+    @app.get("/metrics", response_class=Response,
+             responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Counters"}})
+    async def metrics() -> Response:
+        """Counters in the text format of Prometheus."""
+        return Response(_metrics(intake), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    _add_error_answers(app, intake)
+    return app
+
+
+def _add_error_answers(app: FastAPI, intake: Intake) -> None:
+    """Every error is a `Problem`; none shows a traceback."""
+
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, error: Refusal) -> Response:
+        intake.counters.refused += 1
+        extra = {"Retry-After": "5"} if error.status == 503 else {}
+        # what was not read of a refused body must not be taken for the next request
+        close = {"Connection": "close"} if error.status in (413, 415, 503) else {}
+        return _json(error.status, error.problem.model_dump(), {**extra, **close})
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        return _json(error.status_code, {"code": "http_error", "message": str(error.detail), "hint": ""},
+                     dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return _json(422, {"code": "bad_request", "message": str(error).splitlines()[0], "hint": ""})
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> Response:
+        intake.counters.failed += 1
+        return _json(503, {"code": "internal", "message": f"{type(error).__name__}; nothing was acknowledged",
+                           "hint": "send it again, and report it"})
+
+
+def _needed(request: Request, header: str) -> str:
+    value = request.headers.get(header, "").strip()
+    if not value or len(value) > 200 or not value.isascii() or not value.isprintable():
+        raise Refusal(400, "bad_header", f"the header {header} is missing or not 1 to 200 printable characters",
+                      "send it as the sender documents it")
+    return value
+
+
+def _not_genuine() -> Refusal:
+    return Refusal(401, "bad_signature", "the signature is missing, wrong or too old",
+                   "check that both sides have the same secret and the right time")
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, "body_too_large", f"the body is larger than {limit} bytes", "raise --max-body, or send less")
+
+
+def _json(status: int, document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(document), status, headers, media_type="application/json")
+
+
+def _metrics(intake: Intake) -> str:
+    counters = msgspec.structs.asdict(intake.counters)
+    lines = [f"perfledger_webhooks_{name}_total {value}" for name, value in counters.items() if name != "batch_max"]
+    lines += [f"perfledger_webhooks_batch_max {intake.counters.batch_max}",
+              f"perfledger_webhooks_waiting {intake.waiting}"]
+    return "\n".join(lines) + "\n"
