@@ -135,16 +135,6 @@ def _boolean(source: ValueSource | None, files: ResultFiles) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-def nothing(stage: StageSpec, why: str) -> Extracted:
-    """The values of a stage whose test never got to run: all null, and never read from anywhere."""
-    return Extracted(
-        metrics=dict.fromkeys(stage.metrics),
-        sample_counts=dict.fromkeys(stage.sample_counts),
-        problems=dict.fromkeys(stage.metrics, why),
-        misread=any(source is not None for source in stage.metrics.values()),
-    )
-
-
 def misread_causes(extracted: Mapping[str, Extracted]) -> list[str]:
     """`stage.metric: why` for each configured metric that could not be read."""
     return [

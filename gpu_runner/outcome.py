@@ -17,6 +17,8 @@ USAGE_EXITS = {
     2: "pytest was interrupted or could not collect the test",
     4: "pytest refused its command line",
     5: "pytest collected no test",
+    126: "the interpreter could not be executed",
+    127: "the interpreter was not found",
 }
 
 

@@ -91,7 +91,8 @@ HEALED = (
 # "Connection refused", "Address already in use" and assertion errors are not here: clients retry, servers take
 # the next port, and pytest itself reports assertions. If they do end a test, its exit code says so.
 DEFAULT_CRASHES: tuple[CrashSignature, ...] = (
-    CrashSignature(name="Fatal Python error", pattern=r"^(?:\S+ )?Fatal Python error: "),
+    # `pytest -v -s` writes the first output of a test behind the test's name
+    CrashSignature(name="Fatal Python error", pattern=r"^(?:\S+::\S+ )?(?:\S+ )?Fatal Python error: "),
     CrashSignature(
         name="Segmentation fault",
         pattern=r"Segmentation fault \(core dumped\)|^Segmentation fault$|!!!+ Segfault encountered !!!+",

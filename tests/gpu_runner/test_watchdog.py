@@ -40,6 +40,7 @@ def findings(tmp_path: Path, text: str) -> Findings:
     ("line", "name"),
     [
         ("Fatal Python error: Segmentation fault", "Fatal Python error"),
+        ("tests/test_tts_ci.py::test_tts Fatal Python error: Aborted", "Fatal Python error"),
         ("(worker-0) Fatal Python error: Aborted", "Fatal Python error"),
         ("/bin/sh: line 1: 4711 Segmentation fault (core dumped) python -m x", "Segmentation fault"),
         ("RuntimeError: CUDA error: an illegal memory access was encountered",
