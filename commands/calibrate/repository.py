@@ -59,6 +59,10 @@ class Repository:
         contents = {path: (self.show(old, path), self.show(new, path)) for path in changed}
         return changed, not_equivalent(contents)
 
+    def modified(self, files: Sequence[str]) -> bool:
+        """Whether any of these files differs from HEAD."""
+        return bool(self._git("status", "--porcelain", "--", *files).strip())
+
     def commit(self, files: Sequence[str], message: str) -> str:
         """Commit exactly these files, whatever else is staged, and return the new commit."""
         self._git("commit", "--quiet", "--only", "--message", message, "--", *files)

@@ -11,6 +11,7 @@ from commands.calibrate.sessions import open_session, run_dir_options
 from commands.calibrate.stamps import utc_stamp
 from commands.common import App, command
 from commands.output import to_json
+from ledger.errors import Unavailable
 from projections.audit import Readiness, readiness
 from projections.calibration_session import Session
 
@@ -18,6 +19,7 @@ MISSING_SHOWN = 30
 LOG_TAIL_LINES = 15
 POLL_INTERVAL_S = 120
 MEMORY_LIMIT_MIB = 2048
+UNKNOWN_MIB = 2**31
 
 
 @command("status", reads=True)
@@ -89,5 +91,18 @@ def _gpus() -> dict[str, Any]:
 
 
 def gpu_memory() -> dict[int, tuple[int, bool]]:
-    """GPU index to (MiB in use, has a compute process); empty without a driver."""
-    return {}
+    """GPU index to (MiB in use, has a compute process); empty without a driver.
+
+    A GPU whose memory the driver does not tell counts as full.
+    """
+    from gpu_runner.nvml import Nvml
+
+    try:
+        with Nvml() as nvml:
+            loads = [(gpu.index, nvml.load(gpu)) for gpu in nvml.gpus()]
+    except Unavailable:
+        return {}
+    return {
+        index: (UNKNOWN_MIB if load.used_mib is None else load.used_mib, bool(load.processes))
+        for index, load in loads
+    }

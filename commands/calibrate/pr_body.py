@@ -1,0 +1,176 @@
+"""`perfledger calibrate pr-body`: the pull request text of a calibration, and its commit on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from commands.calibrate.reporting.contents import applied_changes, display, trimmed
+from commands.calibrate.repository import Repository
+from commands.calibrate.sessions import follow, open_session, run_dir_options
+from commands.common import App, command
+from ledger.errors import BadInput, OutcomeUnknown, Refused
+from ledger.event import NewEvent
+from ledger.events.calibrations import PlannedStage, PullRequestCommitIntended, PullRequestCommitted
+from ledger.events.thresholds import ThresholdApplied
+from projections.audit import Readiness, readiness
+from projections.calibration_session import Session
+from projections.worst_of_n import metric_worst
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+
+# highlights in the order reviewers ask for them: first whether it is right, then whether it is fast
+HIGHLIGHTS = (
+    ("Accuracy", ("accuracy", "similarity", "utmos")),
+    ("WER", ("wer", "diarization")),
+    ("Speed", ("speed",)),
+    ("Reliability", ("reliability", "docs")),
+)
+
+
+@command("pr-body")
+@run_dir_options
+@click.option("--commit", "make_commit", is_flag=True, help="Commit the applied files too; never pushes.")
+@click.option("--dry-run", is_flag=True, help="With --commit: show what would be committed.")
+def pr_body(
+    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, make_commit: bool, dry_run: bool
+) -> None:
+    """Print the pull request text: what was measured, the worst of N, what was applied, the evidence."""
+    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    result = readiness(session)
+    if not result.ready:
+        raise Refused(
+            f"the calibration is not ready: {'; '.join(result.reasons)}",
+            code="not_ready",
+            hint=f"perfledger calibrate audit {run_dir}",
+            reasons=list(result.reasons),
+        )
+    text = body(session, result, str(run_dir))
+    document = {"session": session.id, "title": title(session), "body": text}
+    if make_commit:
+        files = applied_files(session)
+        document["files"] = ", ".join(files)
+        if dry_run:
+            app.note(f"would commit {', '.join(files)} in {session.plan.repo_root}")
+        else:
+            document["commit"] = commit(ledger, session, files)
+            app.note(f"committed {document['commit']}")
+    app.emit(document, text.rstrip("\n"))
+
+
+def title(session: Session) -> str:
+    """The first line of the commit and the pull request."""
+    plan = session.plan
+    return f"Calibrate {plan.model} thresholds (worst of {plan.repeats} at {plan.calibration_git_sha[:8]})"
+
+
+def body(session: Session, result: Readiness, run_dir: str) -> str:
+    """The Markdown text of the pull request."""
+    plan = session.plan
+    lines = [
+        f"# {title(session)}",
+        "",
+        f"- Run directory: `{run_dir}`",
+        f"- Calibration commit: `{plan.calibration_git_sha}` on {plan.git_branch or '?'}",
+        f"- Measured: {result.strict_ratio} stages strict-ready, {plan.repeats} repeats each, "
+        f"{plan.gpu_summary or 'CPU'}, started {plan.started_at}",
+        f"- Session: `{session.id}`",
+    ]
+    for heading, groups in HIGHLIGHTS:
+        rows = [line for stage in plan.stages if stage.group in groups for line in _highlights(session, stage)]
+        if rows:
+            lines += ["", f"## {heading}, worst of {plan.repeats}", "", *rows]
+    lines += ["", "## Applied changes", "", *_applied(session)]
+    lines += ["", "## Evidence", "", *_evidence(session, result)]
+    return "\n".join(lines) + "\n"
+
+
+def _highlights(session: Session, stage: PlannedStage) -> list[str]:
+    if stage.is_docs:
+        return [f"- {stage.title}: passes"]
+    parts = []
+    for metric in stage.metrics:
+        worst = metric_worst(session, stage, metric.key)
+        bound = "≥" if metric.worst == "min" else "≤"
+        parts.append(f"{metric.label} {bound} {display(metric, worst.worst_raw)}")
+    return [f"- {stage.title}: {', '.join(parts)}"]
+
+
+def _applied(session: Session) -> list[str]:
+    changes = applied_changes(session)
+    if not changes:
+        return ["Nothing was applied."]
+    rows = ["| Stage | Metric | Old | New | Direction |", "|-------|--------|-----|-----|-----------|"]
+    return rows + [
+        f"| {c.stage} | {c.literal} | {trimmed(c.old)} | {trimmed(c.new)} | {c.move()} |" for c in changes
+    ]
+
+
+def _evidence(session: Session, result: Readiness) -> list[str]:
+    lines = [
+        f"- Report: `{report.report}` (sha256 `{report.report_sha256}`)" for report in session.reports[-1:]
+    ] or ["- Report: not written yet (`perfledger calibrate report`)"]
+    lines.append(f"- Provenance: {'ok' if result.provenance.ok else result.provenance.reason}")
+    found = [
+        f"{stage.stage}: {name} {'found' if seen == looked and looked else 'MISSING'} ({seen}/{looked})"
+        for stage in result.stages
+        for name, (seen, looked) in stage.evidence.items()
+    ]
+    lines += [f"- Runtime evidence, {line}" for line in found]
+    suspect = sum(len(stage.suspect) for stage in result.stages)
+    aside = sum(stage.destructive for stage in result.stages)
+    lines.append(f"- Suspect observations: {suspect}; destructive rounds set aside: {aside}")
+    lines.append(f"- Events: {len(session.event_ids)} in stream `{session.stream}`")
+    return lines
+
+
+def applied_files(session: Session) -> list[str]:
+    """The files this session's applies rewrote. Raises `Refused` when there are none."""
+    files: dict[str, None] = {}
+    for event in session.applied:
+        payload = event.typed()
+        assert isinstance(payload, ThresholdApplied)
+        if not payload.undone:
+            files[payload.file] = None
+    if not files:
+        raise Refused(
+            "no threshold was applied, so there is nothing to commit",
+            code="nothing_applied",
+            hint=f"perfledger calibrate apply {session.plan.run_dir} --mode smart",
+        )
+    return list(files)
+
+
+def commit(ledger: Ledger, session: Session, files: list[str]) -> str:
+    """Commit exactly the applied files, announced before and recorded after; return the commit.
+
+    Raises `BadInput` when they hold nothing to commit, `OutcomeUnknown` when the commit was made but
+    could not be recorded.
+    """
+    root = Path(session.plan.repo_root)
+    repository = Repository(root)
+    if not repository.modified(files):
+        raise BadInput(
+            f"{', '.join(files)} have no uncommitted change",
+            code="nothing_to_commit",
+            hint=f"git -C {root} log -1 -- {files[0]}",
+        )
+    message = title(session)
+    intended = PullRequestCommitIntended(
+        session=session.id, repo_root=str(root), files=files, message=message
+    )
+    session = follow(ledger, session, [NewEvent(stream=session.stream, payload=intended)])
+    sha = repository.commit(files, message)
+    done = PullRequestCommitted(session=session.id, repo_root=str(root), git_sha=sha)
+    try:
+        follow(ledger, session, [NewEvent(stream=session.stream, payload=done, git_sha=sha)])
+    except OSError as error:
+        raise OutcomeUnknown(
+            f"commit {sha} was made and could not be recorded: {error}",
+            code="commit_not_recorded",
+            hint=f"git -C {root} show {sha}",
+        ) from None
+    return sha
