@@ -39,8 +39,9 @@ class DatasetUrl:
             raise BadInput(f"{url!r} is not hf://datasets/OWNER/NAME[/PREFIX]", code="bad_remote_url",
                            hint="for example hf://datasets/my-org/perf-ledger")
         prefix = (found.group(3) or "").strip("/")
-        if prefix:
-            safe_path(prefix)
+        if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
+            raise BadInput(f"{url!r}: {prefix!r} is not a folder of the dataset", code="bad_remote_url",
+                           hint=f"for example hf://datasets/{found.group(1)}/{found.group(2)}/team/perf")
         return cls(f"{found.group(1)}/{found.group(2)}", prefix)
 
     def __str__(self) -> str:
@@ -202,9 +203,12 @@ class HubRemote(Remote):
     def publish(self, snapshot: Snapshot, upload: Upload) -> str:
         """Add everything and the checkpoint in one commit on the snapshot's revision."""
         assert snapshot.revision is not None
-        for path in upload.additions:
-            if path in snapshot.files:
+        files: dict[str, bytes | Path] = {}
+        for path, source in upload.additions.items():
+            there = snapshot.files.get(path)
+            if there is None:
+                files[self._prefix + path] = source
+            elif not there.is_content(source.read_bytes()):
                 raise Taken(path)
-        files: dict[str, bytes | Path] = {self._prefix + path: source for path, source in upload.additions.items()}
         files[self._prefix + upload.checkpoint_path] = upload.checkpoint
         return self.repo.commit(files, parent=snapshot.revision, message=upload.message)

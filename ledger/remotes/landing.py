@@ -72,11 +72,7 @@ def land(look: Callable[[], Plan | None], write: Callable[[Plan], object], *, wo
                 raise _unknown(words, last.doubt, because=error.message) from None
             raise
         if not patience.wait(cause):
-            if last and last.answered:
-                return Landed(last.plan, patience.tries)  # the remote said so; only the second look failed
-            if last and last.doubt:
-                raise _unknown(words, last.doubt, because="it could not be asked since") from None
-            raise _out_of_patience(words, cause, patience.tries) from None
+            return _end(look, last, cause, patience.tries, words)
 
 
 @dataclass
@@ -84,6 +80,26 @@ class _Try(Generic[Plan]):
     plan: Plan
     answered: bool = False
     doubt: Busy | None = None
+
+
+def _end(look: Callable[[], Plan | None], last: _Try[Plan] | None, cause: Busy | Moved, tries: int,
+         words: Words) -> Landed[Plan]:
+    """Patience ended: say what is known, after one last look when a write is in doubt."""
+    if last and last.answered:
+        return Landed(last.plan, tries)  # the remote said so; only the second look failed
+    if last and last.doubt:
+        try:
+            plan = look()
+        except (Busy, Moved, BadInput, Unavailable):
+            raise _unknown(words, last.doubt, because="it could not be asked since") from None
+        if plan is None:
+            return Landed(last.plan, tries)
+    if isinstance(cause, Moved):
+        raise Conflict(
+            f"other writes to {words.target} came first {tries} times in a row; nothing was written",
+            code="remote_contended", tries=tries, hint="run it again when fewer machines write",
+        ) from None
+    raise given_up(cause, words.remote, tries=tries) from None
 
 
 def _swallowed(words: Words) -> PerfledgerError:
@@ -99,12 +115,3 @@ def _unknown(words: Words, doubt: Busy, *, because: str) -> OutcomeUnknown:
         f"({because})", code="upload_unknown",
         hint=f"{words.find_out} looks before it sends; nothing is ever sent twice",
     )
-
-
-def _out_of_patience(words: Words, cause: Busy | Moved, tries: int) -> PerfledgerError:
-    if isinstance(cause, Moved):
-        return Conflict(
-            f"other writes to {words.target} came first {tries} times in a row; nothing was written",
-            code="remote_contended", tries=tries, hint="run it again when fewer machines write",
-        )
-    return given_up(cause, words.remote, tries=tries)

@@ -30,7 +30,9 @@ STAGING = ".staging"  # half-written files of a shared folder; nothing reads the
 Result = TypeVar("Result")
 
 _STATUS = re.compile(r"status code: (\d{3})")
-_NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal", "account must be specified", "missing credentials")
+# signs that the library went to ask the cloud machine it runs on who it is
+_NO_CREDENTIALS = ("latest/api/token", "latest/meta-data", "computemetadata", "169.254.169.254",
+                   "account must be specified")
 _HINTS = {
     "s3": "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION (AWS_ENDPOINT_URL for another S3 server)",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a service account file",
@@ -203,7 +205,7 @@ def _folder_of(url: str, *, create: bool) -> Path:
     folder = Path(unquote(parts.path))
     if parts.netloc not in ("", "localhost") or not folder.is_absolute():
         raise BadInput(f"{url!r} is not file:///FOLDER", code="bad_remote_url",
-                       hint="three slashes, then an absolute path")
+                       hint="three slashes, then an absolute path: file:///mnt/share/perf")
     if create:
         disk.make_directory(folder)
     if not folder.is_dir():

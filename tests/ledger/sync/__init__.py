@@ -1,0 +1,1 @@
+"""Sharing, against real servers: a Hub, an S3 server, a folder."""
