@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gpu_runner import processes
 from gpu_runner.health import throttle_reasons
 from gpu_runner.nvml import Gpu, Nvml
 from ledger.events.observations import GpuTelemetry, Spread, TelemetryRecorded
@@ -33,7 +34,7 @@ COLUMNS = (
 ABSENT = -1  # in the columns; no reading of NVML is negative
 HZ_MAX = 10.0
 ROWS_IN_EVENT_MAX = 3600
-OWNERSHIP_CHECK_S = 2.0
+OWNERSHIP_CHECK_S = 1.0
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ class Sampler:
         self._stop.set()
         if self._thread:
             self._thread.join()
+            if self._owns:
+                self._look_for_strangers(self._owns)
         for track in self.tracks:
             track.energy_mj = (track.energy_mj[0], self._nvml.energy_mj(track.gpu))
             track.ecc = (track.ecc[0], self._nvml.ecc_errors(track.gpu))
@@ -121,9 +124,10 @@ class Sampler:
     def _look_for_strangers(self, owns: Callable[[int], bool]) -> None:
         for track in self.tracks:
             for pid in set(self._nvml.load(track.gpu).processes or ()) - self._known:
-                # asked once per pid: walking the process tree costs more than a sample
+                # Asked once per pid: walking the process tree costs more than a sample. A pid that is not to be
+                # seen from here says nothing: in some containers the driver gives our own ones by their host pid.
                 self._known.add(pid)
-                if not owns(pid):
+                if processes.read(pid) is not None and not owns(pid):
                     track.foreign.add(pid)
 
 

@@ -57,14 +57,14 @@ class Bench:
         return path
 
     def request(self, **changes: Any) -> RepeatRequest:
-        values: dict[str, Any] = dict(
-            unit="test_it", repeat=1, python=sys.executable, test="test_it.py", cwd=self.root,
-            basetemp=self.root / "run" / "basetemp_run1", log=self.root / "run" / "run1.log", stages=(SPEED,),
-            emit=self.events.append, say=self.words.append, evidence=self.store,
-            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, extra_args=("-p", "no:cacheprovider"),
-            limits=Limits(poll_s=0.05, term_grace_s=1.0),
-            gate=GatePolicy(wait_s=0.0, poll_s=0.05, settle_s=0.05, release_wait_s=0.5),
-        )
+        values: dict[str, Any] = {
+            "unit": "test_it", "repeat": 1, "python": sys.executable, "test": "test_it.py", "cwd": self.root,
+            "basetemp": self.root / "run" / "basetemp_run1", "log": self.root / "run" / "run1.log", "stages": (SPEED,),
+            "emit": self.events.append, "say": self.words.append, "evidence": self.store,
+            "env": {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "extra_args": ("-p", "no:cacheprovider"),
+            "limits": Limits(poll_s=0.05, term_grace_s=1.0),
+            "gate": GatePolicy(wait_s=0.0, poll_s=0.05, settle_s=0.05, release_wait_s=0.5),
+        }
         return RepeatRequest(**{**values, **changes})
 
     def run(self, code: str | None = None, **changes: Any) -> RepeatObserved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -125,7 +126,8 @@ def test_a_wait_that_ends_without_gpus_says_why_for_each(machine: Machine, sleep
 
 def test_more_gpus_than_there_are_is_refused_without_waiting(machine: Machine) -> None:
     started = time.monotonic()
-    with Nvml() as nvml, pytest.raises(Unavailable, match=r"need 3 GPU\(s\), but only 1 can be used here \(exclude=0\)"):
+    sentence = r"need 3 GPU\(s\), but only 1 can be used here \(exclude=0\)"
+    with Nvml() as nvml, pytest.raises(Unavailable, match=sentence):
         acquire(nvml, 3, policy(wait_s=600.0, exclude=("0",)))
     assert time.monotonic() - started < 5
 
@@ -192,7 +194,7 @@ def test_runners_that_race_never_hold_the_same_gpu_at_the_same_time(
     assert len(holds) == 4 * 8 and all(len(uuids) == needed for uuids, _, _ in holds)
     for uuid in {uuid for uuids, _, _ in holds for uuid in uuids}:
         spans = sorted((began, ended) for uuids, began, ended in holds if uuid in uuids)
-        assert all(ended <= began for (_, ended), (began, _) in zip(spans, spans[1:], strict=False)), uuid
+        assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(spans)), uuid
 
 
 def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(
@@ -201,7 +203,9 @@ def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(
     """The runner may be killed first; until its keeper has ended the tree, the GPU is not free."""
     lock = try_lock(lock_dir(), "GPU-a")
     assert isinstance(lock, GpuLock)
-    ignore = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    ignore = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
     log = tmp_path / "log"
     with Attended([sys.executable, "-c", ignore], cwd=tmp_path, env=dict(os.environ), log=log, repeat_id="r",
                   hold_fds=[lock.fd], grace_s=0.3) as running:
@@ -210,13 +214,14 @@ def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(
         lock.release()
         assert "taken by another runner" in str(try_lock(lock_dir(), "GPU-a"))
         assert not running.wait(0)
-    assert isinstance(again := try_lock(lock_dir(), "GPU-a"), GpuLock)
+    again = try_lock(lock_dir(), "GPU-a")
+    assert isinstance(again, GpuLock)
     again.release()
 
 
 def test_a_folder_for_locks_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="cannot keep GPU locks in .*/file/locks") as refused:
+    with pytest.raises(Unavailable, match=r"cannot keep GPU locks in .*/file/locks") as refused:
         lock_dir(tmp_path / "file" / "locks")
     assert "PERFLEDGER_GPU_LOCK_DIR" in refused.value.hint
 

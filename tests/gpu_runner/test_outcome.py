@@ -59,7 +59,10 @@ def test_surroundings_that_failed_are_infrastructure_only_when_nothing_was_measu
     assert end(1, complete=True, error_infrastructure=line).kind == "assertion"
 
 
-@pytest.mark.parametrize(("code", "word"), [(2, "collect"), (4, "command line"), (5, "collected no test"), (127, "not found")])
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(2, "collect"), (4, "command line"), (5, "collected no test"), (127, "not found")],
+)
 def test_a_test_that_cannot_run_is_not_run_four_times(code: int, word: str) -> None:
     outcome = end(code)
     assert (outcome.text, outcome.kind, outcome.retried) == (f"exit {code}", "usage", False)
