@@ -60,7 +60,7 @@ def check_text(query: str) -> None:
     """Refuse text no query needs: nothing at all, control characters, far too much."""
     if not query.strip():
         raise BadInput("the query is empty", code="sql_empty", hint='perfledger sql "SHOW TABLES"')
-    size = len(query.encode(errors="surrogatepass"))
+    size = len(_bytes(query))
     if size > QUERY_BYTES_MAX:
         raise BadInput(
             f"the query has {size} bytes; at most {QUERY_BYTES_MAX} are read",
@@ -69,9 +69,11 @@ def check_text(query: str) -> None:
         )
     for offset, character in enumerate(query):
         if (ord(character) < 32 and character not in "\t\n\r") or "\ud800" <= character <= "\udfff":
+            where = _where(query, len(_bytes(query[:offset])))
             raise BadInput(
-                f"the query holds the control character U+{ord(character):04X} at {_place(query, offset)}",
-                code="sql_syntax", hint="remove it", **_where(query, offset),
+                f"the query holds the control character U+{ord(character):04X}"
+                f" at line {where['line']}, column {where['column']}",
+                code="sql_syntax", hint="remove it", **where,
             )
 
 
@@ -246,15 +248,15 @@ def _unparsed(query: str, document: dict[str, Any]) -> BadInput:
                     hint="SHOW TABLES lists the views, DESCRIBE results the columns of one", **where)
 
 
-def _where(query: str, offset: int | None) -> dict[str, Any]:
-    """Line and column (from 1) and offset (characters) of a place; nothing for one the parser did not give."""
-    if offset is None or not 0 <= offset <= len(query.encode()):
+def _where(query: str, offset: int | None) -> dict[str, int]:
+    """Line and column (from 1) and offset, all in characters, of a byte; nothing where the parser gave none."""
+    data = _bytes(query)
+    if offset is None or not 0 <= offset <= len(data):
         return {}
-    before = query.encode()[:offset].decode(errors="ignore")
+    before = data[:offset].decode(errors="replace")
     return {"offset": len(before), "line": before.count("\n") + 1,
             "column": len(before) - (before.rfind("\n") + 1) + 1}
 
 
-def _place(query: str, offset: int) -> str:
-    before = query[:offset]
-    return f"line {before.count(chr(10)) + 1}, column {offset - (before.rfind(chr(10)) + 1) + 1}"
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
