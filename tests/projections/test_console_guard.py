@@ -30,7 +30,7 @@ duckdb_tables duckdb_views duckdb_functions duckdb_columns duckdb_prepared_state
 duckdb_external_file_cache pragma_storage_info pragma_database_size pragma_table_info pragma_user_agent
 register_external_resource create_external_resource test_all_types test_vector_types summary repeat_row
 current_database current_schema current_query current_user session_user version pg_get_viewdef
-""".split()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_queries_over_the_views_are_let_through(check: Callable[[str], Checked],
 def test_show_tables_is_answered_with_the_views_alone(check: Callable[[str], Checked]) -> None:
     assert check("SHOW TABLES").lists_views
     for query in ("SHOW ALL TABLES", "SHOW DATABASES", "DESCRIBE", "SHOW TABLES FROM main", "SHOW SCHEMAS"):
-        with pytest.raises(BadInput, match="not allowed|does not parse"):
+        with pytest.raises(BadInput, match=r"not allowed|does not parse"):
             check(query)
 
 
@@ -129,7 +129,7 @@ def test_everything_else_is_refused_by_name(check: Callable[[str], Checked], que
         assert "read-only" in caught.value.message
 
 
-def test_a_relation_that_does_not_exist_is_called_unknown_with_the_nearest_name(check: Callable[[str], Checked]) -> None:
+def test_a_relation_that_does_not_exist_is_unknown_with_the_nearest_name(check: Callable[[str], Checked]) -> None:
     with pytest.raises(BadInput) as caught:
         check("SELECT *\nFROM reslts")
     assert caught.value.code == "sql_unknown_name"
@@ -184,7 +184,7 @@ def test_a_node_a_newer_engine_may_bring_is_refused_wherever_it_stands(tree: Cal
                 continue
             document = json.loads(tree(query))
             nodes_of(document)[index][key] = "SOMETHING_NEW"
-            with pytest.raises(BadInput, match="SOMETHING_NEW|table function"):
+            with pytest.raises(BadInput, match=r"SOMETHING_NEW|table function"):
                 check_tree(query, json.dumps(document), NAMES)
             changed += 1
     assert changed > 10
@@ -205,7 +205,7 @@ def test_every_allowed_function_exists_and_no_dangerous_one_is_allowed() -> None
     existing = {name for name, _ in rows}
     assert existing >= ALLOWED_FUNCTIONS | ALLOWED_TABLE_FUNCTIONS
     allowed = ALLOWED_FUNCTIONS | ALLOWED_TABLE_FUNCTIONS
-    assert not allowed & set(DANGEROUS)
+    assert not allowed & set(DANGEROUS.split())
     # everything of the pragma and copy kind, and every table function not named above, stays out
     expressions = {name for name, kind in rows if kind in ("scalar", "aggregate", "macro")}
     only_tables = {name for name, _ in rows} - expressions - {"cume_dist", "dense_rank"}

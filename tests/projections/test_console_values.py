@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -43,7 +42,8 @@ def value(expression: str) -> Any:
     ("340282366920938463463374607431768211455::UHUGEINT", 2**128 - 1),
     ("sum(9223372036854775807) OVER ()", 2**63 - 1), ("1.50::DECIMAL(18, 2)", Decimal("1.50")),
     ("0.1::REAL", Decimal("0.1")), ("0.1::DOUBLE", Decimal("0.1")), ("1e300", Decimal("1e300")),
-    ("'NaN'::DOUBLE", None), ("'-inf'::DOUBLE", None), ("'inf'::REAL", None), ("['NaN'::DOUBLE, 1.0::DOUBLE]", [None, 1]),
+    ("'NaN'::DOUBLE", None), ("'-inf'::DOUBLE", None), ("'inf'::REAL", None),
+    ("['NaN'::DOUBLE, 1.0::DOUBLE]", [None, 1]),
     ("TIMESTAMPTZ '2026-01-02 03:04:05.000006+02'", "2026-01-02T01:04:05.000006Z"),
     ("TIMESTAMP '2026-01-02 03:04:05'", "2026-01-02T03:04:05.000000"),
     ("'infinity'::TIMESTAMPTZ", "infinity"), ("'-infinity'::DATE", "-infinity"),
@@ -132,9 +132,10 @@ def test_parquet_is_read_by_pyarrow_and_by_duckdb_with_its_types(tmp_path: Any) 
     assert table.num_rows == 5000
     assert table.column("total")[0].as_py() == Decimal(sum(range(5000)))
     assert str(table.schema.field("t").type) == "timestamp[us, tz=UTC]"
-    assert duckdb.connect().execute(f"SELECT max(l[1]), min(e), min(j->>'a') FROM '{path}'").fetchall() == [(4999, "x", "1")]
+    read = duckdb.connect().execute(f"SELECT max(l[1]), min(e), min(j->>'a') FROM '{path}'").fetchall()
+    assert read == [(4999, "x", "1")]
     for expression in ("INTERVAL 1 DAY", "1::UHUGEINT"):
-        with pytest.raises(BadInput, match="cast|no exact form"):
+        with pytest.raises(BadInput, match="no exact form"):
             ask("parquet", f"SELECT {expression}")
 
 
