@@ -27,7 +27,7 @@ PHRASE = "apply thresholds"
 @run_dir_options
 @click.option("--mode", type=click.Choice(["report", "smart", "full"]), required=True,
               help="report: write nothing; smart: ask about what loosens; full: write all.")  # fmt: skip
-@click.option("--keep", multiple=True, metavar="KEY", help="Leave this metric, stage or @group.")
+@click.option("--keep", multiple=True, metavar="KEY", help="Leave this metric, stage, @group, or all that `loosens`.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Write this number; VALUE `write_value` is the planned one.")  # fmt: skip
 @click.option("--confirm", metavar="PHRASE", help=f'"{PHRASE}" to write without being asked.')
@@ -40,7 +40,7 @@ def apply(
 ) -> int:  # fmt: skip
     """Write the worst of N into the literals of a ready session's test files.
 
-    KEY is STAGE.METRIC, a literal, a symbol, a stage, a metric, or @GROUP. Every other byte of the
+    KEY is STAGE.METRIC, a literal, symbol, stage, metric, @GROUP or direction. Every other byte of the
     files stays. An apply that was interrupted is finished first, or put back with --rollback.
     """
     from commands.calibrate.applying.decisions import decide, parse_answers

@@ -17,6 +17,8 @@ from ledger.errors import BadInput, Refused
 Mode = Literal["report", "smart", "full"]
 Action = Literal["write", "keep", "equal", "ask", "skip"]
 WRITE_VALUE = "write_value"
+# keys that may name nothing: once everything is written, nothing loosens any more
+DIRECTIONS = ("tightens", "loosens", "equal", "unknown", "fixed")
 
 # asks the user about one metric: answers keep, write_value, or a number
 Ask = Callable[[MetricPlan], str]
@@ -106,7 +108,7 @@ def _decide_one(plan: ApplyPlan, metric: MetricPlan, mode: Mode, answers: Answer
 
 
 def names_of(metric: MetricPlan) -> set[str]:
-    """Every way an option may name a metric, from the most exact to the broadest."""
+    """Every way an option may name a metric: exactly, by literal, stage, group, or direction."""
     return {
         metric.name,
         f"{metric.stage.key}/{metric.metric.key}",
@@ -116,6 +118,7 @@ def names_of(metric: MetricPlan) -> set[str]:
         metric.stage.key,
         metric.metric.key,
         f"@{metric.stage.group}",
+        metric.direction,
     }
 
 
@@ -168,14 +171,14 @@ def _asked(decision: Decision, ask: Ask | None) -> Decision:
 
 def _check_answers(plan: ApplyPlan, answers: Answers) -> None:
     for key in answers.keep:
-        if not any(key in names_of(metric) for metric in plan.metrics):
+        if key not in DIRECTIONS and not any(key in names_of(metric) for metric in plan.metrics):
             raise _names_nothing(plan, "--keep", key)
-    for key, _ in answers.set:
+    for key, text in answers.set:
         named = [metric for metric in plan.metrics if key in names_of(metric)]
-        if not named:
+        if not named and key not in DIRECTIONS:
             raise _names_nothing(plan, "--set", key)
         literals = {(metric.file, metric.literal) for metric in named}
-        if len(literals) > 1:
+        if len(literals) > 1 and text != WRITE_VALUE:
             raise BadInput(
                 f"--set {key} names {len(literals)} literals; name one",
                 code="ambiguous_key",

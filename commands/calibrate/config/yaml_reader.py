@@ -9,6 +9,9 @@ meaning of a scalar stays what those files were written for:
 * `null`, `~` and nothing are None, `true` and `false` booleans; a number with a point is a float, a
   number without one an int; everything else is text (`1e5`, `yes`, hashes and time stamps too);
 * a line YAML itself refuses, like `description: TTS: all` or `- *_ci.py`, is read as plain text.
+
+Generated files are thousands of lines of the simplest YAML there is; those that stay within it are
+read by `simple_yaml.py` at some twenty times the speed. A test holds the two readers to each other.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from commands.calibrate.config.scalars import plain_scalar
+from commands.calibrate.config.simple_yaml import parse_simple
 from ledger.errors import BadInput
 
 _ITEM = re.compile(r"^(?P<head> *- +)(?P<value>.*?) *$")
@@ -34,6 +39,9 @@ def parse_yaml(data: bytes, path: Path) -> dict[str, Any]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _bad(path, data[: error.start].count(b"\n") + 1, "is not UTF-8 text") from None
+    simple = parse_simple(text)
+    if simple is not None:
+        return simple
     try:
         node = _compose(text)
     except Exception as first:  # ruamel has a dozen classes for "not YAML"
@@ -116,7 +124,7 @@ class _Values:
 
     def scalar(self, node: Any) -> Any:
         if node.style is None:
-            return _plain(node.value)
+            return plain_scalar(node.value)
         raw = self.text[node.start_mark.index : node.end_mark.index]
         if node.style == '"' and "\\" in raw and "\n" not in raw:
             # YAML would read "^\\bx" as a backspace; the files mean the two characters
@@ -136,23 +144,6 @@ class _Values:
             empty = value_node.id == "scalar" and value_node.style is None and value_node.value == ""
             result[key] = {} if empty else self.of(value_node)
         return result
-
-
-def _plain(text: str) -> Any:
-    if text in ("null", "~", ""):
-        return None
-    if text in ("true", "false"):
-        return text == "true"
-    if "." in text:
-        try:
-            number = float(text)
-        except ValueError:
-            return text
-        return number
-    try:
-        return int(text)
-    except ValueError:
-        return text
 
 
 def _line_of(error: Exception) -> int:
