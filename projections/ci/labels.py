@@ -91,6 +91,8 @@ def plan(
     process = [policy.labels.conflict] if conflict else []
     labels = [*([verdict.label] if verdict.label else []), *because, *process]
     carried = list(dict.fromkeys(current))
+    kept = [label for label in carried if label in _process_names(policy) and label not in process
+            and not (conflict is False and label == policy.labels.conflict)]
     by_rule = {tag.label for tag in policy.title.tags} | {scope.label for scope in policy.labels.scopes}
     if conflict is not None:
         by_rule.add(policy.labels.conflict)
@@ -100,7 +102,7 @@ def plan(
         type=verdict.label,
         scopes=list(because),
         because=because,
-        process=[label for label in carried if label in _process_names(policy) and label not in process] + process,
+        process=kept + process,
         add=[label for label in labels if label not in carried],
         stale=[label for label in carried if label in by_rule and label not in labels],
     )
