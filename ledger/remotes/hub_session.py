@@ -50,15 +50,16 @@ def endpoint() -> str:
 
 def prepare() -> None:
     """Import the client library with our HTTP client in it. Safe to call again."""
-    # read once, when the library is imported: no progress bars of its own, and no calls beside ours
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # read when the library is imported: no calls of its own beside ours
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import httpx2
     from huggingface_hub import get_session, set_client_factory
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
     global _client_class
     if _client_class is None:
         _client_class = _make_client_class()
+        disable_progress_bars()
     if not isinstance(get_session(), _client_class):
         made = _client_class
         set_client_factory(lambda: made(follow_redirects=True, timeout=httpx2.Timeout(timeout_s())))

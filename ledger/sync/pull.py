@@ -92,7 +92,7 @@ def _pull_origin(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
     there = _segments(snapshot, origin)
     common = [path for path in there if path.rpartition("/")[2] in held]
     if common:
-        _same_history(remote, snapshot, origin, common[-1], held[common[-1].rpartition("/")[2]])
+        _same_history(remote, snapshot, common[-1], held[common[-1].rpartition("/")[2]], staging)
     fresh = [path for path in there if path not in set(common)]
     folder = staging / origin
     folder.mkdir()
@@ -108,11 +108,19 @@ def _pull_origin(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
     _check_reach(ledger, remote, snapshot, origin)
 
 
-def _same_history(remote: Remote, snapshot: Snapshot, origin: str, path: str, held: Path) -> None:
-    """Compare the last segment both sides have: it chains to all before it, so its content speaks for them."""
-    listed = snapshot.files[path]
-    if not listed.is_content(held.read_bytes()):
-        raise checkpoint.forked(origin, remote.url, own=False, position=segment.first_of(held.name) or 0)
+def _same_history(remote: Remote, snapshot: Snapshot, path: str, held: Path, staging: Path) -> None:
+    """Compare the last segment both sides have: it chains to all before it, so its content speaks for them.
+
+    Other bytes are looked at before they are called a fork: a Parquet file has bytes that no event is made of.
+    """
+    if snapshot.files[path].is_content(held.read_bytes()):
+        return
+    theirs = staging / held.name
+    [(_, data)] = _download(remote, snapshot, [path])
+    theirs.write_bytes(data)
+    ours, other = segment.info(held), segment.info(theirs)
+    if (ours.first, ours.last, ours.head_hash) != (other.first, other.last, other.head_hash):
+        raise checkpoint.forked(ours.origin, remote.url, own=False, position=ours.first)
 
 
 def _check_reach(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str) -> None:

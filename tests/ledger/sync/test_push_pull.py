@@ -1,0 +1,382 @@
+"""Pushing and pulling a ledger: what travels, what is verified, what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import BadInput, Conflict, Damaged
+from ledger.ledger import Ledger
+from ledger.sync import checkpoint, outbox
+from ledger.verify import verify
+from projections.state import State
+from tests.hub_repo import Blob
+from tests.hub_server import HubServer
+from tests.ledger.sync.samples import HUB_URL, chain, do_pull, do_push, names, remote_segments, write
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+Make = Callable[[str], Ledger]
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> str:
+    """A shared folder as a remote."""
+    (tmp_path / "share").mkdir()
+    return (tmp_path / "share").as_uri()
+
+
+class TestWhatTravels:
+    """Every event and every piece of evidence, once."""
+
+    @pytest.fixture(params=["hub", "s3", "folder"])
+    def url(self, request: pytest.FixtureRequest) -> str:
+        """Each kind of remote in turn."""
+        if request.param == "hub":
+            request.getfixturevalue("hub")
+            return HUB_URL
+        return str(request.getfixturevalue("s3_bucket" if request.param == "s3" else "share"))
+
+    def test_a_pull_gives_the_same_events_and_evidence(self, url: str, make_ledger: Make) -> None:
+        alpha, beta = make_ledger("alpha"), make_ledger("beta")
+        write(alpha, "one", "two")
+        large = alpha.evidence.put(bytes(range(256)) * 1024)
+        pushed = do_push(alpha, url)
+        pulled = do_pull(beta, url)
+        assert [(o.origin, o.first, o.last) for o in pulled.origins] == [("alpha", 1, pushed.through)]
+        assert chain(beta, "alpha", 10**9) == chain(alpha, "alpha", pushed.through)
+        assert names(beta) == ["one", "two"]
+        for name in ("one", "two"):
+            digest = alpha.evidence.put(f"alpha {name}".encode())
+            assert beta.evidence.get(digest) == f"alpha {name}".encode()
+        assert beta.evidence.get(large) == bytes(range(256)) * 1024
+        assert verify(beta).ok
+
+    def test_the_second_time_only_what_is_new_travels(self, url: str, make_ledger: Make) -> None:
+        alpha, beta = make_ledger("alpha"), make_ledger("beta")
+        write(alpha, "one")
+        first = do_push(alpha, url)
+        do_pull(beta, url)
+        write(alpha, "two")
+        second = do_push(alpha, url)
+        assert (second.segments, second.evidence) == (1, 1)
+        pulled = do_pull(beta, url)
+        assert [(o.first, o.last, o.segments) for o in pulled.origins] == [(first.through + 1, second.through, 1)]
+        assert (names(beta), pulled.evidence) == (["one", "two"], 1)
+
+    def test_nothing_new_writes_nothing_and_says_so(self, url: str, make_ledger: Make) -> None:
+        alpha = make_ledger("alpha")
+        write(alpha, "one")
+        done = do_push(alpha, url)
+        head = alpha.head().position
+        again = do_push(alpha, url)
+        assert (again.events, again.segments, again.through) == (0, 0, done.through)
+        assert alpha.head().position == head, "a push of nothing must not make an event"
+        assert do_pull(alpha, url).events == 0
+
+    def test_each_origin_keeps_to_its_own_files(self, url: str, make_ledger: Make) -> None:
+        ledgers = [make_ledger(name) for name in ("alpha", "beta", "gamma")]
+        for ledger in ledgers:
+            write(ledger, f"of {ledger.origin}")
+            do_push(ledger, url)
+        for ledger in ledgers:
+            do_pull(ledger, url)
+            assert sorted(names(ledger)) == ["of alpha", "of beta", "of gamma"]
+            assert verify(ledger).ok
+
+
+def test_a_push_is_one_commit(hub: HubServer, make_ledger: Make) -> None:
+    alpha = make_ledger("alpha")
+    for round_ in range(3):
+        write(alpha, f"round {round_}")
+        alpha.seal()
+    commits = len(hub.repos["org/perf"].commits)
+    assert do_push(alpha).segments == 4  # the fourth holds the note that the push began
+    assert len(hub.repos["org/perf"].commits) == commits + 1
+    assert hub.count("POST */commit/*") == 1
+
+
+def test_a_push_says_what_it_will_write_and_then_what_it_wrote(hub: HubServer, make_ledger: Make) -> None:
+    alpha = make_ledger("alpha")
+    write(alpha, "one")
+    report = do_push(alpha)
+    started, finished = alpha.read_stream(f"remote/{HUB_URL}")
+    assert (started.type, started.body()) == ("PushStarted", {"remote": HUB_URL, "after": 0, "events": 2})
+    assert finished.type == "PushFinished"
+    assert finished.body() == {"remote": HUB_URL, "through": report.through, "revision": report.revision, "segments": 1,
+                               "evidence": 1, "head_hash": chain(alpha, "alpha", report.through)[-1][1]}
+    assert hub.repos["org/perf"].head.oid == report.revision
+
+
+def test_two_ledgers_that_only_push_and_pull_come_to_rest(hub: HubServer, make_ledger: Make) -> None:
+    """Notes about pulls alone must not cause pushes, or timers would make a commit each time for ever."""
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    write(alpha, "one")
+    write(beta, "two")
+    for _ in range(3):
+        for ledger in (alpha, beta):
+            do_push(ledger)
+            do_pull(ledger)
+    commits = len(hub.repos["org/perf"].commits)
+    for ledger in (alpha, beta, alpha, beta):
+        assert do_push(ledger).segments == 0
+        assert do_pull(ledger).events == 0
+    assert len(hub.repos["org/perf"].commits) == commits == 3
+
+
+def test_a_remote_that_lost_its_files_gets_all_of_them_again(hub: HubServer, make_ledger: Make) -> None:
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    write(alpha, "one")
+    do_push(alpha)
+    write(alpha, "two")
+    do_push(alpha)
+    hub.repos["org/perf"].commit("an accident", {}, delete=("ledger/",))
+    assert do_push(alpha).segments == len(alpha.log.segment_paths()) == 3
+    do_pull(beta)
+    assert names(beta) == ["one", "two"]
+
+
+def test_the_views_know_who_pulled_and_pushed_what(hub: HubServer, make_ledger: Make) -> None:
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    write(alpha, "one")
+    pushed = do_push(alpha)
+    do_pull(beta)
+    write(beta, "two")
+    do_push(beta)
+    do_pull(alpha)
+    with State.open(beta) as state:
+        rows = {row["origin"]: row for row in state.rows("SELECT * FROM origins")}
+        assert (rows["alpha"]["pulled_through"], rows["alpha"]["pulled_from"]) == (pushed.through, HUB_URL)
+        assert rows["beta"]["pushed_to"] == HUB_URL and rows["beta"]["pulled_through"] is None
+    with State.open(alpha) as state:
+        # beta's own note that it pulled from alpha is here now; it must not count as a pull of ours
+        rows = {row["origin"]: row for row in state.rows("SELECT * FROM origins")}
+        assert rows["alpha"]["pulled_through"] is None
+        counted = state.rows("SELECT origin, count(*) AS n, max(position) AS last FROM events GROUP BY origin")
+        assert all(row["n"] == row["last"] for row in counted), counted
+
+
+class TestForks:
+    """One origin's name with two histories is refused on every way in, with the way out."""
+
+    def test_a_copied_ledger_that_writes_on_cannot_push(
+            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        alpha = make_ledger("alpha")
+        write(alpha, "one")
+        do_push(alpha)
+        shutil.copytree(tmp_path / "alpha", tmp_path / "copy")
+        copy = Ledger.open(tmp_path / "copy", actor="x")
+        write(alpha, "by the original")
+        do_push(alpha)
+        write(copy, "by the copy")
+        with pytest.raises(Conflict) as caught:
+            do_push(copy)
+        assert caught.value.code == "forked_origin" and "init" in caught.value.hint
+        assert remote_segments(hub.repos["org/perf"].files(), "alpha") == [p.name for p in alpha.log.segment_paths()]
+
+    def test_a_copy_that_pushes_first_stops_the_original_too(
+            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        alpha = make_ledger("alpha")
+        write(alpha, "one")
+        shutil.copytree(tmp_path / "alpha", tmp_path / "copy")
+        copy = Ledger.open(tmp_path / "copy", actor="x")
+        write(copy, "by the copy")
+        do_push(copy)
+        write(alpha, "by the original", "longer than the copy's")
+        with pytest.raises(Conflict) as caught:
+            do_push(alpha)
+        assert (caught.value.code, caught.value.exit_code) == ("forked_origin", 3)
+
+    def test_a_ledger_restored_from_an_old_copy_cannot_push_over_what_is_there(
+            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        alpha = make_ledger("alpha")
+        shutil.copytree(tmp_path / "alpha", tmp_path / "backup")
+        write(alpha, "one", "two", "three")
+        do_push(alpha)
+        restored = Ledger.open(tmp_path / "backup", actor="x")
+        with pytest.raises(Conflict, match="restored from"):
+            do_push(restored)
+
+    def test_somebody_who_pulled_one_history_refuses_the_other(
+            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        hub.create("org/second")
+        alpha, reader = make_ledger("alpha"), make_ledger("reader")
+        write(alpha, "one")
+        alpha.seal()
+        shutil.copytree(tmp_path / "alpha", tmp_path / "copy")
+        copy = Ledger.open(tmp_path / "copy", actor="x")
+        write(alpha, "by the original")
+        write(copy, "by the copy, which is another length")
+        do_push(alpha)
+        do_push(copy, "hf://datasets/org/second/ledger")
+        do_pull(reader)
+        before = chain(reader, "alpha", 10**9)
+        with pytest.raises(Conflict) as caught:
+            do_pull(reader, "hf://datasets/org/second/ledger")
+        assert caught.value.code == "forked_origin" and caught.value.details["origin"] == "alpha"
+        assert chain(reader, "alpha", 10**9) == before
+        assert verify(reader).ok
+
+    def test_an_origin_that_forked_does_not_stop_the_others(
+            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        hub.create("org/second")
+        alpha, beta, reader = make_ledger("alpha"), make_ledger("beta"), make_ledger("reader")
+        shutil.copytree(tmp_path / "alpha", tmp_path / "copy")
+        copy = Ledger.open(tmp_path / "copy", actor="x")
+        for ledger, name in ((alpha, "one"), (copy, "other"), (beta, "of beta")):
+            write(ledger, name)
+        do_push(alpha)
+        do_pull(reader)
+        for ledger in (copy, beta):
+            do_push(ledger, "hf://datasets/org/second/ledger")
+        with pytest.raises(Conflict, match="alpha"):
+            do_pull(reader, "hf://datasets/org/second/ledger")
+        assert names(reader) == ["one", "of beta"]
+
+
+class TestDamage:
+    """What a remote holds counts only when it verifies."""
+
+    @pytest.fixture
+    def shared(self, hub: HubServer, make_ledger: Make) -> tuple[HubServer, Ledger]:
+        """A ledger in two segments at the Hub, and a reader that pulled the first."""
+        alpha, reader = make_ledger("alpha"), make_ledger("reader")
+        write(alpha, "one")
+        do_push(alpha)
+        do_pull(reader)
+        write(alpha, "two")
+        do_push(alpha)
+        write(alpha, "three")
+        do_push(alpha)
+        return hub, reader
+
+    def test_no_flipped_byte_of_a_segment_can_change_an_event(
+            self, shared: tuple[HubServer, Ledger], tmp_path: Path) -> None:
+        """A flip is found, or it fell on a byte that no event is made of; then the events are the very same."""
+        hub, _ = shared
+        repo = hub.repos["org/perf"]
+        path = sorted(p for p in repo.files() if p.startswith("ledger/log/alpha/0"))[1]
+        good = repo.files()[path]
+        true = chain(Ledger.open(tmp_path / "alpha", actor="x"), "alpha", 10**9)
+        found = 0
+        for offset in range(0, len(good), max(1, len(good) // 60)):
+            bad = bytearray(good)
+            bad[offset] ^= 0x40
+            repo.commit("tampered", {path: Blob(bytes(bad), lfs=True)})
+            reader = Ledger.open(shutil.copytree(tmp_path / "reader", tmp_path / f"reader-{offset}"), actor="x")
+            before = chain(reader, "alpha", 10**9)
+            try:
+                do_pull(reader)
+            except Damaged:
+                found += 1
+                assert chain(reader, "alpha", 10**9) == before, f"byte {offset}"
+                continue
+            assert chain(reader, "alpha", 10**9) == true[:len(chain(reader, "alpha", 10**9))], f"byte {offset}"
+            assert verify(reader).ok
+            repo.commit("mended", {path: Blob(good, lfs=True)})
+            do_pull(reader)  # other bytes of the same events are no fork
+        assert found > 50
+
+    def test_a_mended_remote_is_pulled_from_as_if_nothing_had_been(self, shared: tuple[HubServer, Ledger]) -> None:
+        hub, reader = shared
+        repo = hub.repos["org/perf"]
+        path = sorted(p for p in repo.files() if p.startswith("ledger/log/alpha/0"))[1]
+        good = repo.files()[path]
+        repo.commit("tampered", {path: Blob(good[:-1], lfs=True)})
+        with pytest.raises(Damaged):
+            do_pull(reader)
+        repo.commit("mended", {path: Blob(good, lfs=True)})
+        do_pull(reader)
+        assert names(reader) == ["one", "two", "three"] and verify(reader).ok
+
+    def test_a_missing_segment_in_the_middle_is_a_gap(self, shared: tuple[HubServer, Ledger]) -> None:
+        hub, reader = shared
+        repo = hub.repos["org/perf"]
+        middle = sorted(p for p in repo.files() if p.startswith("ledger/log/alpha/0"))[1]
+        repo.commit("deleted", {}, delete=(middle,))
+        with pytest.raises(Damaged) as caught:
+            do_pull(reader)
+        assert caught.value.exit_code == 7 and names(reader) == ["one"]
+
+    def test_a_log_cut_off_at_its_end_is_found_and_put_back_by_its_writer(
+            self, shared: tuple[HubServer, Ledger], tmp_path: Path) -> None:
+        hub, reader = shared
+        repo = hub.repos["org/perf"]
+        last = sorted(p for p in repo.files() if p.startswith("ledger/log/alpha/0"))[-1]
+        repo.commit("cut off", {}, delete=(last,))
+        for _ in range(2):  # the second pull brings nothing new and must say it all the same
+            with pytest.raises(Damaged) as caught:
+                do_pull(reader)
+            assert caught.value.code == "remote_cut_off"
+        assert names(reader) == ["one", "two"]
+        do_push(Ledger.open(tmp_path / "alpha", actor="x"))
+        do_pull(reader)
+        assert names(reader) == ["one", "two", "three"]
+
+    def test_evidence_that_is_not_what_its_name_says_is_not_taken(self, shared: tuple[HubServer, Ledger]) -> None:
+        hub, reader = shared
+        repo = hub.repos["org/perf"]
+        held = {path.name for path in reader.evidence.files()}
+        path = next(p for p in repo.files()
+                    if p.startswith("ledger/evidence/alpha/") and p.rpartition("/")[2] not in held)
+        repo.commit("swapped", {path: Blob(b"PAR1 something else")})
+        with pytest.raises(Damaged) as caught:
+            do_pull(reader)
+        assert caught.value.code == "evidence_damaged" and names(reader) == ["one"]
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b"not json", b'{"format":1,"hash":"x","origin":"beta","position":3}',
+                                      b'{"format":99,"hash":"x","origin":"alpha","position":3}'])
+    def test_a_checkpoint_that_is_none_is_damage_for_reader_and_writer(
+            self, shared: tuple[HubServer, Ledger], tmp_path: Path, body: bytes) -> None:
+        hub, reader = shared
+        hub.repos["org/perf"].commit("scribbled", {"ledger/log/alpha/HEAD.json": Blob(body)})
+        with pytest.raises(Damaged):
+            do_pull(reader)
+        alpha = Ledger.open(tmp_path / "alpha", actor="x")
+        write(alpha, "four")
+        with pytest.raises(Damaged):
+            do_push(alpha)
+
+    def test_a_path_that_would_leave_the_ledger_folder_is_refused(self, shared: tuple[HubServer, Ledger]) -> None:
+        hub, reader = shared
+        hub.repos["org/perf"].commit("hostile", {"ledger/log/../../../outside": Blob(b"x")})
+        with pytest.raises(Exception, match="no path inside it"):
+            do_pull(reader)
+
+    def test_folders_that_are_no_origins_and_stray_files_are_passed_over(
+            self, shared: tuple[HubServer, Ledger]) -> None:
+        hub, reader = shared
+        stray = {"ledger/log/UPPER CASE/00000000000000000001.parquet": b"x", "ledger/log/alpha/notes.txt": b"x",
+                 "ledger/evidence/readme.md": b"x", "ledger/evidence/sha256/zz/short": b"x", "README.md": b"# hi"}
+        hub.repos["org/perf"].commit("stray files", {path: Blob(data) for path, data in stray.items()})
+        do_pull(reader)
+        assert names(reader) == ["one", "two", "three"]
+
+
+def test_the_heads_of_all_origins_can_be_read_for_verification(hub: HubServer, make_ledger: Make) -> None:
+    from ledger.remotes.remote import open_remote
+
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    write(alpha, "one")
+    through = {ledger.origin: do_push(ledger).through for ledger in (alpha, beta)}
+    heads = checkpoint.heads(open_remote(HUB_URL))
+    assert {origin: head.position for origin, head in heads.items()} == through
+    assert heads["alpha"].hash == chain(alpha, "alpha", through["alpha"])[-1][1]
+    assert not verify(alpha, checkpoints={"alpha": heads["alpha"]}).findings
+
+
+def test_without_a_remote_the_next_step_is_said(make_ledger: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(outbox.REMOTE_VARIABLE, raising=False)
+    with pytest.raises(BadInput) as caught:
+        outbox.require_remote(make_ledger("alpha"), None)
+    assert caught.value.code == "no_remote" and "--remote" in caught.value.hint
+
+
+def test_the_remote_used_last_is_remembered_by_the_log(hub: HubServer, make_ledger: Make) -> None:
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    do_push(alpha)
+    do_pull(beta)
+    assert outbox.default_remote(alpha) == outbox.default_remote(beta) == HUB_URL
