@@ -76,8 +76,7 @@ def purge_events(session: Session, purges: list[Purge]) -> list[NewEvent]:
             stream=session.stream,
             payload=RepeatPurged(
                 session=session.id, unit=p.unit.name, repeat=p.repeat,
-                stages=[k for k in p.unit.keys if (k, p.repeat) in session.observations],
-                reason=p.reason,
+                stages=list(p.unit.keys), reason=p.reason,
             ),
         )
         for p in purges

@@ -8,7 +8,8 @@ SELECT o.session, o.stage, o."repeat", o.unit, o.readable, o.status, o.reason, o
 FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY session, stage, "repeat"
                                    ORDER BY recorded_at DESC, origin DESC, position DESC) AS nth
       FROM fact_stage_repeat WHERE learned_at <= as_of AND recorded_at <= as_recorded) AS o
-LEFT JOIN (SELECT session, stage, "repeat", max(recorded_at) AS last FROM fact_round_mark
+LEFT JOIN (SELECT session, stage, "repeat", max(recorded_at) AS last,
+                  max(recorded_at) FILTER (WHERE mark = 'purged') AS last_purged FROM fact_round_mark
            WHERE mark IN ('purged', 'vanished') AND learned_at <= as_of AND recorded_at <= as_recorded
            GROUP BY session, stage, "repeat") AS g
        ON g.session = o.session AND g.stage = o.stage AND g."repeat" = o."repeat"
@@ -16,7 +17,7 @@ LEFT JOIN (SELECT session, stage, "repeat", max(recorded_at) AS last FROM fact_r
            WHERE mark = 'rejected' AND learned_at <= as_of AND recorded_at <= as_recorded
            GROUP BY session, stage, "repeat") AS r
        ON r.session = o.session AND r.stage = o.stage AND r."repeat" = o."repeat"
-      AND (g.last IS NULL OR g.last < r.last)
+      AND (g.last_purged IS NULL OR g.last_purged < r.last)
 LEFT JOIN (SELECT DISTINCT session, stage, "repeat" FROM fact_round_mark
            WHERE mark = 'discarded' AND learned_at <= as_of AND recorded_at <= as_recorded) AS d
        ON d.session = o.session AND d.stage = o.stage AND d."repeat" = o."repeat"
