@@ -17,6 +17,13 @@ EXISTING_RELATIONS = """
 SELECT lower(table_name) FROM duckdb_tables() UNION SELECT lower(view_name) FROM duckdb_views()
 UNION SELECT lower(table_name) FROM information_schema.tables
 """
+# The engine's kinds of errors that are about the query's text, not about the values it meets.
+LEARN = "SHOW TABLES lists the views, DESCRIBE results the columns of one"
+CODES = {
+    "Catalog Error": ("sql_unknown_name", LEARN),
+    "Binder Error": ("sql_unknown_name", LEARN),
+    "Parser Error": ("sql_syntax", LEARN),
+}
 # What `SHOW TABLES` becomes: the engine's own answer would list what is hidden, with the paths of its files.
 LIST_OF_VIEWS = """
 SELECT view.name, view.about
@@ -149,9 +156,8 @@ def explained(error: Exception, query: str, memory_mb: int) -> PerfledgerError:
     message = lines[0] if lines else type(error).__name__
     where = _line_and_column(shown, query)
     place = f" at line {where['line']}, column {where['column']}" if where else ""
-    hint = " ".join(lines[1:]) or "SHOW TABLES lists the views, DESCRIBE results the columns of one"
-    codes = {"Catalog Error": "sql_unknown_name", "Binder Error": "sql_unknown_name", "Parser Error": "sql_syntax"}
-    return BadInput(f"the query failed{place}: {message}", code=codes.get(kind, "sql_failed"), hint=hint,
+    code, hint = CODES.get(kind, ("sql_failed", "look at the values it met; TRY_CAST and TRY() pass over bad ones"))
+    return BadInput(f"the query failed{place}: {message}", code=code, hint=" ".join(lines[1:]) or hint,
                     engine=kind if rest else type(error).__name__, **where)
 
 
