@@ -1,0 +1,1 @@
+"""Threshold literals: finding, rewriting, and their history."""
