@@ -1,0 +1,110 @@
+"""What the SQL sandbox costs, against the same query in plain DuckDB.
+
+Plain means: a fresh Python process that imports duckdb, attaches the same state file read-only, defines the
+same view, runs the query and prints JSON; no guard, no walls, no second process.
+
+    python -m benchmarks.sql
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = 50_000
+ROUNDS = 7
+
+SHORT = "SELECT target, count(*) AS n, median(latency) AS latency FROM results GROUP BY target ORDER BY target"
+LONG = "SELECT count(*) AS n FROM results a, range(3000) r WHERE (a.position * r.range) % 7 = 3"
+WIDE = "SELECT * FROM results"
+
+PLAIN = """
+import json, sys
+import duckdb
+from pathlib import Path
+folder, query = Path(sys.argv[1]), sys.argv[2]
+connection = duckdb.connect()
+connection.execute("SET threads = 1; SET TimeZone = 'UTC'")
+connection.execute(f"ATTACH '{folder / 'state.duckdb'}' AS state (READ_ONLY)")
+connection.execute("CREATE TEMP VIEW results AS SELECT * FROM state.fact_result")
+cursor = connection.execute(query)
+names = [column[0] for column in cursor.description]
+print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=str))
+"""
+
+
+def build(folder: Path) -> Path:
+    """Make a ledger of RESULTS results, sealed and projected; return its path."""
+    from ledger.event import NewEvent
+    from ledger.events.results import ResultRecorded
+    from ledger.ledger import Ledger
+    from projections.state import State
+
+    ledger = Ledger.create(folder, origin="bench", actor="bench@example.org")
+    for start in range(0, RESULTS, 5_000):
+        ledger.append([
+            NewEvent(stream=f"target/m{n % 50}@GPU", payload=ResultRecorded(
+                target=f"m{n % 50}@GPU", path=f"run-{n}.json", format="normalized", sha256="0" * 64,
+                record={"model_id": f"m{n % 50}", "gpu_type": "GPU", "latency": 20 + n % 17, "success": True}))
+            for n in range(start, start + 5_000)
+        ])
+    ledger.seal()
+    State.open(ledger).close()
+    return ledger.path
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds of the quickest of ROUNDS runs: what is added by a busy machine is not the subject."""
+    found = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def plain(ledger: Path, query: str) -> None:
+    """Run a query the plain way, as a process."""
+    subprocess.run([sys.executable, "-c", PLAIN, str(ledger), query], stdout=subprocess.DEVNULL, check=True)
+
+
+def main() -> list[dict[str, Any]]:
+    """Measure; return rows for the benchmark table."""
+    from projections.console import Limits, Question, ask
+
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, seconds: float, peer: float, against: str, limit: float) -> None:
+        rows.append({"name": name, "value": round(seconds * 1000, 1), "unit": "ms", "ratio": round(seconds / peer, 2),
+                     "against": f"{against} ({peer * 1000:.0f} ms)", "limit": limit, "ok": seconds / peer <= limit})
+
+    def sandboxed(query: str, form: Any = "json") -> None:
+        ask(ledger, Question(query, format=form), io.BytesIO(), Limits(timeout_s=120))
+
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = build(Path(folder))
+        command = [str(Path(sys.executable).with_name("perfledger")), "sql", SHORT, "--json", "--ledger", str(ledger)]
+        short_peer, long_peer = timed(lambda: plain(ledger, SHORT)), timed(lambda: plain(ledger, LONG))
+        short = timed(lambda: sandboxed(SHORT))
+        add("sql: a short query, sandboxed", short, short_peer, "plain duckdb process", 3.0)
+        whole = timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))
+        add("sql: a short query, `perfledger sql`", whole, short_peer, "plain duckdb process", 4.0)
+        add("sql: a long query, sandboxed", timed(lambda: sandboxed(LONG)), long_peer, "plain duckdb process", 1.5)
+        wide_peer = timed(lambda: plain(ledger, WIDE))
+        add(f"sql: {RESULTS:,} whole rows as JSON, sandboxed", timed(lambda: sandboxed(WIDE)), wide_peer,
+            "plain duckdb process", 4.0)
+        rows.append({"name": "sql: what the sandbox adds to a query", "value": round((short - short_peer) * 1000, 1),
+                     "unit": "ms", "ratio": None, "against": "", "limit": None, "ok": True})
+    return rows
+
+
+if __name__ == "__main__":
+    for row in main():
+        ratio = f"{row['ratio']:>6.2f}x of {row['against']}, at most {row['limit']}x" if row["ratio"] else ""
+        print(f"{row['name']:<50} {row['value']:>9.1f} {row['unit']}  {ratio}  {'ok' if row['ok'] else 'TOO SLOW'}")
