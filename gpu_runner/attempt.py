@@ -179,7 +179,8 @@ def _left_behind(
     if nvml and grant:
         for standing in gate.wait_released(nvml, grant.gpus, request.gate):
             problems.append(
-                f"ghost memory: GPU memory not released after run on GPU {standing.gpu.label}: {standing.reason}"
+                f"ghost memory: GPU memory not released after run on GPU {standing.gpu.label}: {standing.reason}; "
+                + (gate.GHOST_WAY_OUT if standing.ghost else "perfledger gpu list shows what holds it")
             )
     return problems
 

@@ -51,6 +51,9 @@ class Grant:
             lock.release()
 
 
+GHOST_WAY_OUT = "a process of another container holds it, or one that died badly: end that, or reset the GPU"
+
+
 class NotGranted(Unavailable):
     """The wait ended without enough free GPUs; `reasons` says why for each one (exit 4)."""
 
@@ -62,7 +65,8 @@ class NotGranted(Unavailable):
             f"need {needed} GPU(s) each <= {policy.memory_limit_mib} MiB and without a compute process; "
             f"ready after {waited_s:.0f} s: {', '.join(ready) or 'none'} ({why})",
             code="gpus_not_free",
-            hint="end what holds them (perfledger gpu list shows it), exclude them, or wait longer",
+            hint=f"ghost memory: {GHOST_WAY_OUT}" if any(s.ghost for s in standings)
+            else "end what holds them (perfledger gpu list shows it), exclude them, or wait longer",
             reasons=reasons,
         )
         self.reasons = reasons
@@ -83,8 +87,7 @@ def judge(gpu: Gpu, load: Load, memory_limit_mib: int) -> Standing:
             gpu=gpu,
             load=load,
             ghost=True,
-            reason=f"ghost memory: {load.used_mib} MiB in use and no compute process is listed "
-            "(a process of another container, or one that died badly; a reset of the GPU frees it)",
+            reason=f"ghost memory: {load.used_mib} MiB in use and no compute process is listed",
         )
     return Standing(gpu=gpu, load=load)
 

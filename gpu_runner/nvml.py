@@ -116,6 +116,11 @@ class Nvml:
                 found.append(self._gpu(index, None, handle, uuid))
         return found
 
+    def unreadable(self) -> list[int]:
+        """Indices the driver counts but does not answer for: GPUs that fell off the bus or are being removed."""
+        count = self._ask(self._nvml.nvmlDeviceGetCount) or 0
+        return sorted(set(range(count)) - {gpu.index for gpu in self.gpus()})
+
     def load(self, gpu: Gpu) -> Load:
         """Memory and compute processes of a GPU, now."""
         nvml = self._nvml

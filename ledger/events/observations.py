@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.event import EventPayload, event_type
+from ledger.event import EventPayload, Evidence, event_type
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +56,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     pytest_rc: int | None = None
     cause: str = ""
     gpu_indices: list[int] = []
-    log_sha256: str | None = None
-    telemetry_sha256: str | None = None
+    log_sha256: Evidence | None = None
+    telemetry_sha256: Evidence | None = None
     retried: bool = False
 
 
@@ -207,17 +207,17 @@ class RepeatObserved(EventPayload):
     git_sha: str | None
     git_sha_start: str | None
     dirty: bool | None
-    diff_sha256: str | None
+    diff_sha256: Evidence | None
     host: str
     gpu_indices: list[int]
     gpu_uuids: list[str]
     telemetry: list[GpuTelemetry]
-    telemetry_sha256: str | None
+    telemetry_sha256: Evidence | None
     environment: str | None
     log: str
     basetemp: str
-    log_sha256: str | None
-    results: dict[str, str]
+    log_sha256: Evidence | None
+    results: dict[str, Evidence]
     environment_problems: list[str] = []
     suspect: list[str] = []
     halt: str | None = None
