@@ -237,7 +237,7 @@ class _EntryReader:
 
     def text(self, field: str, *, required: bool = False) -> str | None:
         value = self.entry.get(field)
-        if value is None:
+        if value is None or value == {}:
             if required:
                 self.refuse(field, "given")
             return None
