@@ -60,6 +60,8 @@ def _verify(info: segment.SegmentInfo, origin: str, position: int, head: str) ->
         raise _fork(origin, info.first)
     wrong = chain.first_break(events, position=position, prev_hash=head)
     bad = next((e.position for e in events if e.origin != origin or chain.hash_of(e) != e.hash), None)
+    if not (wrong or bad) and not segment.is_whole(info.path.read_bytes()):
+        wrong = "its bytes do not match the digest it holds"
     if wrong or bad is not None or not events or events[-1].hash != info.head_hash:
         raise Damaged(f"{origin}: {info.path.name} does not verify: {wrong or f'position {bad} is not what it was'}",
                       code="chain_broken", hint="perfledger verify --remote", position=bad or position + 1)

@@ -13,49 +13,48 @@ import msgspec
 
 from ledger.event import Event
 
-_text = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Event)
 _batch_decoder = msgspec.json.Decoder(list[Event])
+_HASH = b',"hash":"'
+_HASH_HEX = 64
 
-
-def _optional(value: str | None) -> bytes:
-    return b"null" if value is None else _text(value)
-
-
-def halves(event: Event) -> tuple[bytes, bytes]:
-    """Return the canonical JSON of an event in two parts, between which the `hash` field stands."""
-    head = b'{"actor":%b,"causation_id":%b,"correlation_id":%b,"event_id":%b,"git_sha":%b' % (
-        _text(event.actor), _optional(event.causation_id), _optional(event.correlation_id),
-        _text(event.event_id), _optional(event.git_sha),
-    )
-    tail = (
-        b',"host":%b,"key":%b,"origin":%b,"payload":%b,"position":%d,"prev_hash":"%b",'
-        b'"recorded_at":"%b","schema_version":%d,"stream":%b,"type":%b,"version":%d}'
-    ) % (
-        _text(event.host), _optional(event.key), _text(event.origin), bytes(event.payload), event.position,
-        event.prev_hash.encode(), event.recorded_at.encode(), event.schema_version, _text(event.stream),
-        _text(event.type), event.version,
-    )
-    return head, tail
+# The fields of Event stand in alphabetical order and msgspec writes them in that order, so its encoding of an
+# event is the canonical one. In it, the first `,"hash":"` is the envelope's own: before it come only null and
+# strings, and quotes inside a string are escaped.
+assert list(Event.__struct_fields__) == sorted(Event.__struct_fields__)
 
 
 def hash_of(event: Event) -> str:
     """Return the SHA-256 hex of an event's canonical JSON without its `hash`."""
-    head, tail = halves(event)
-    return sha256(head + tail).hexdigest()
+    return _hash_of(_encode(event), len(event.hash))
+
+
+def _hash_of(data: bytes, length: int) -> str:
+    at = data.index(_HASH)
+    digest = sha256(data[:at])
+    digest.update(data[at + len(_HASH) + length + 1:])
+    return digest.hexdigest()
 
 
 def to_json(event: Event) -> bytes:
     """Return the event's canonical JSON, `hash` included."""
-    head, tail = halves(event)
-    return b'%b,"hash":"%b"%b' % (head, event.hash.encode(), tail)
+    return _encode(event)
 
 
-def link(event: Event) -> tuple[Event, bytes]:
-    """Return the event with its hash filled in, and its canonical JSON."""
-    head, tail = halves(event)
-    digest = sha256(head + tail).hexdigest()
-    return msgspec.structs.replace(event, hash=digest), b'%b,"hash":"%b"%b' % (head, digest.encode(), tail)
+def link(event: Event) -> bytes:
+    """Fill in the hash of an event that has none yet, and return its canonical JSON.
+
+    The one place where an event is changed: between its making and its first use.
+    """
+    data = _encode(event)
+    at = data.index(_HASH)
+    head, tail = data[:at], data[at + len(_HASH) + 1:]
+    digest = sha256(head)
+    digest.update(tail)
+    text = digest.hexdigest()
+    msgspec.structs.force_setattr(event, "hash", text)
+    return b'%b,"hash":"%b"%b' % (head, text.encode(), tail)
 
 
 def parse_line(line: bytes, *, check: bool = True) -> list[Event] | None:
@@ -68,12 +67,15 @@ def parse_line(line: bytes, *, check: bool = True) -> list[Event] | None:
         events = _batch_decoder.decode(line) if line.startswith(b"[") else [_decoder.decode(line)]
         if not check:
             return events
-        for event in events:
-            if hash_of(event) != event.hash:
-                return None
     except (msgspec.MsgspecError, UnicodeError):
         return None
-    return events if join_batch([to_json(event) for event in events]) == line else None
+    items = [_encode(event) for event in events]
+    if join_batch(items) != line:
+        return None
+    for event, item in zip(events, items, strict=True):
+        if len(event.hash) != _HASH_HEX or _hash_of(item, _HASH_HEX) != event.hash:
+            return None
+    return events
 
 
 def join_batch(items: list[bytes]) -> bytes:

@@ -22,12 +22,24 @@ def fsync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def fsync_file(path: Path) -> None:
+    """Make durable what a file holds, whoever wrote it. A missing file is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def make_directory(path: Path) -> None:
-    """Create a directory and its missing parents, each durable."""
+    """Create a directory and its missing parents, each durable. One that is there already is made durable too:
+    whoever made it may have died before its name was."""
     missing = []
     while not path.is_dir():
         missing.append(path)
         path = path.parent
+    fsync_directory(path.parent)
     for folder in reversed(missing):
         with contextlib.suppress(FileExistsError):
             folder.mkdir()

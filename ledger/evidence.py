@@ -7,54 +7,42 @@ durable, and the event that cites the digest is appended after that. The index i
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import io
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ledger import disk, lock
 from ledger.errors import BadInput, Damaged
+from ledger.pieces import (
+    MISMATCH,
+    Problem,
+    check_pack,
+    digest_in,
+    is_content,
+    pack_digests,
+    parse,
+    piece_of,
+    read_pack,
+    read_tail,
+    whole_lines,
+)
 
 SMALL_BYTES_MAX = 64 * 1024
 TAIL_BYTES_MAX = 8 * 2**20
 PACK_BATCH_BYTES = 2 * 2**20  # a put of more than this at once becomes a pack directly
 TAIL_NAME = "tail.jsonl"
-MISMATCH = "its bytes do not match its digest"
 INDEX_NAME = "index.sqlite"
 
 _DDL = """
 CREATE TABLE IF NOT EXISTS blobs (sha256 BLOB PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (place TEXT PRIMARY KEY, size INTEGER NOT NULL);
 """
-
-
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """One small piece of evidence as a line of the tail."""
-
-    data: str
-    encoding: str
-    sha256: str
-
-    def content(self) -> bytes:
-        """Return the original bytes."""
-        return self.data.encode() if self.encoding == "utf8" else base64.b64decode(self.data)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A piece of evidence that is not what its name says."""
-
-    place: str
-    digest: str
-    reason: str
 
 
 class EvidenceStore:
@@ -89,33 +77,33 @@ class EvidenceStore:
         if small:
             disk.make_directory(self.folder)
             with lock.exclusive(self.folder / "lock"):
-                self._put_small({d: b for d, b in small.items() if self._place(d) is None})
+                self._put_small(small)
         return digests
 
     def _put_large(self, digest: str, data: bytes) -> None:
         target = self.large / digest[:2] / digest
-        if not target.exists():
-            disk.make_directory(target.parent)
+        disk.make_directory(target.parent)
+        if target.exists():
+            disk.fsync_directory(target.parent)  # whoever linked it may have died before its name was durable
+        else:
             disk.put_if_absent(target, data)
 
     def _put_small(self, items: dict[str, bytes]) -> None:
-        if not items:
+        fresh = {d: b for d, b in items.items() if self._place(d) is None}
+        if len(fresh) < len(items):
+            self._sync()
+        if not fresh:
             return
-        if sum(map(len, items.values())) > PACK_BATCH_BYTES:
-            self._pack(items)
+        if sum(map(len, fresh.values())) > PACK_BATCH_BYTES:
+            self._pack(fresh)
             return
         tail = self.folder / TAIL_NAME
-        data = b"".join(msgspec.json.encode(_piece(d, b)) + b"\n" for d, b in items.items())
-        created = not tail.exists()
+        data = b"".join(msgspec.json.encode(piece_of(d, b)) + b"\n" for d, b in fresh.items())
         fd = os.open(tail, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            if created:
-                disk.fsync_directory(self.folder)
-            size = os.fstat(fd).st_size
-            if size and os.pread(fd, 1, size - 1) != b"\n":
-                # an unfinished write of a killed process: end its line, so that the next one is whole
-                disk.write_all(fd, b"\n")
-                size += 1
+            size = self._set_aside(fd)
+            if size == 0:
+                disk.fsync_directory(self.folder)  # whoever created the file may have died before its name was durable
             try:
                 disk.write_all(fd, data)
                 os.fdatasync(fd)
@@ -125,9 +113,28 @@ class EvidenceStore:
                 raise
         finally:
             os.close(fd)
-        self._remember(items, TAIL_NAME)
+        self._remember(fresh, TAIL_NAME)
         if size + len(data) > TAIL_BYTES_MAX:
-            self._seal()
+            with contextlib.suppress(OSError, Damaged):  # the pieces are durable; packing them can wait
+                self._seal()
+
+    def _sync(self) -> None:
+        """Make durable what is there already: a process that wrote it may have died before it was."""
+        disk.fsync_file(self.folder / TAIL_NAME)
+        disk.fsync_directory(self.folder)
+
+    def _set_aside(self, fd: int) -> int:
+        """Keep the bytes of an unfinished write for a person to see and cut them off. Return the tail's size."""
+        size = os.fstat(fd).st_size
+        if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
+            return size
+        data = os.pread(fd, size, 0)
+        whole = data.rfind(b"\n") + 1
+        folder = self.folder / "torn"
+        disk.make_directory(folder)
+        disk.put_if_absent(folder / f"{os.fstat(fd).st_ino}-{whole}", data[whole:])
+        os.ftruncate(fd, whole)
+        return whole
 
     def seal(self) -> None:
         """Move the tail's pieces into a pack."""
@@ -137,7 +144,13 @@ class EvidenceStore:
 
     def _seal(self) -> None:
         tail = self.folder / TAIL_NAME
-        pieces = {p.sha256: p.content() for p in _read_tail(tail) if _is(p.content(), p.sha256)}
+        pieces: dict[str, bytes] = {}
+        for line in whole_lines(tail):
+            piece = parse(line)
+            if piece is None:
+                raise Damaged(f"{tail} holds a piece of evidence that is not what it was; nothing was moved",
+                              code="evidence_damaged", hint="perfledger verify", file=str(tail))
+            pieces[piece[0]] = piece[1]
         if pieces:
             self._pack(pieces)
         if tail.exists():
@@ -176,7 +189,7 @@ class EvidenceStore:
         if data is None:
             raise BadInput(f"no evidence {digest}", code="no_such_evidence",
                            hint="perfledger sync pull brings other machines'")
-        if not _is(data, digest):
+        if not is_content(data, digest):
             raise Damaged(f"evidence {digest} is not what it was", code="evidence_damaged", hint="perfledger verify")
         return data
 
@@ -187,24 +200,29 @@ class EvidenceStore:
         return sorted(p.relative_to(self.root) for p in (*packs, *large) if not p.name.startswith(".tmp-"))
 
     def check(self) -> Iterator[Problem | str]:
-        """Read everything: yield the digest of each good piece and a `Problem` for each bad one."""
-        import pyarrow as pa
+        """Read everything: yield the digest of each good piece and a `Problem` for each bad one.
 
+        A pack or a large file is named by its digest and a line of the tail has one form only, so every byte counts.
+        """
         for relative in self.files():
             path = self.root / relative
             if relative.parts[0] == "sha256":
-                good = _is(path.read_bytes(), path.name)
+                good = is_content(path.read_bytes(), path.name)
                 yield path.name if good else Problem(str(relative), path.name, "its bytes do not match its name")
-                continue
-            try:
-                rows = list(_read_pack(path))
-            except (pa.ArrowException, OSError, KeyError) as error:
-                yield Problem(str(relative), "", f"unreadable pack: {str(error).splitlines()[0]}")
-                continue
-            for digest, data in rows:
-                yield digest if _is(data, digest) else Problem(str(relative), digest, MISMATCH)
+            else:
+                yield from check_pack(path, str(relative))
         for tail in sorted(self.root.glob(f"*/{TAIL_NAME}")):
-            yield from _check_tail(tail, str(tail.relative_to(self.root)))
+            for line in whole_lines(tail):
+                piece = parse(line)
+                yield piece[0] if piece else Problem(str(tail.relative_to(self.root)), digest_in(line), MISMATCH)
+
+    def remembered(self) -> dict[str, str]:
+        """Return the digests the derived index has acknowledged, with the file each was put in. Never leads the files:
+        what it names and no file holds is gone."""
+        db = self._index()
+        if db is None:
+            return {}
+        return {digest.hex(): place for digest, place in db.execute("SELECT sha256, place FROM blobs")}
 
     # ---------------------------------------------------------------- the derived index
 
@@ -222,7 +240,7 @@ class EvidenceStore:
     def _open_index(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.folder / INDEX_NAME, isolation_level=None, timeout=30, check_same_thread=False)
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=OFF")
+        db.execute("PRAGMA synchronous=NORMAL")  # never torn by a power cut; it may lose its newest rows then
         db.executescript(_DDL)
         return db
 
@@ -240,13 +258,20 @@ class EvidenceStore:
         return None
 
     def _catch_up(self, db: sqlite3.Connection) -> None:
+        import pyarrow as pa
+
         seen = dict(db.execute("SELECT place, size FROM seen"))
         for path in (*self.root.glob("*/*.parquet"), *self.root.glob(f"*/{TAIL_NAME}")):
             place = f"{path.parent.name}/{path.name}"
             size = path.stat().st_size
             if seen.get(place) == size:
                 continue
-            digests = [p.sha256 for p in _read_tail(path)] if path.name == TAIL_NAME else _pack_digests(path)
+            try:
+                digests = [p.sha256 for p in read_tail(path)] if path.name == TAIL_NAME else pack_digests(path)
+            except (pa.ArrowException, OSError, KeyError):
+                continue  # not readable: what it holds counts as missing, and `verify` says why
+            if path.name == TAIL_NAME:
+                disk.fsync_file(path)  # its writer may have died before it was durable; the index must never lead
             db.execute("BEGIN")
             db.executemany("INSERT OR REPLACE INTO blobs VALUES (?,?)", [(bytes.fromhex(d), place) for d in digests])
             db.execute("INSERT OR REPLACE INTO seen VALUES (?,?)", (place, size))
@@ -265,57 +290,15 @@ class EvidenceStore:
     def _read(self, place: str, digest: str) -> bytes | None:
         path = self.root / _path_of(place, self.folder.name)
         if path.name == TAIL_NAME:
-            return next((p.content() for p in _read_tail(path) if p.sha256 == digest), None)
-        return next((data for found, data in _read_pack(path, digest) if found == digest), None)
+            return next((p.content() for p in read_tail(path) if p.sha256 == digest), None)
+        import pyarrow as pa
+
+        try:
+            return next((data for found, data in read_pack(path, digest) if found == digest), None)
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise Damaged(f"{path} is not a readable pack: {str(error).splitlines()[0]}", code="evidence_damaged",
+                          hint="perfledger verify", file=str(path)) from None
 
 
 def _path_of(place: str, origin: str) -> str:
     return place if "/" in place else f"{origin}/{place}"
-
-
-def _is(data: bytes, digest: str) -> bool:
-    return sha256(data).hexdigest() == digest
-
-
-def _piece(digest: str, data: bytes) -> Piece:
-    try:
-        return Piece(data=data.decode(), encoding="utf8", sha256=digest)
-    except UnicodeDecodeError:
-        return Piece(data=base64.b64encode(data).decode(), encoding="base64", sha256=digest)
-
-
-def _read_tail(path: Path) -> Iterator[Piece]:
-    """Yield the whole lines of a tail; an unfinished write was never acknowledged and is passed over."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return
-    for line in data.split(b"\n"):
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):
-            if line:
-                yield msgspec.json.decode(line, type=Piece)
-
-
-def _check_tail(path: Path, place: str) -> Iterator[Problem | str]:
-    for piece in _read_tail(path):
-        try:
-            good = _is(piece.content(), piece.sha256)
-        except ValueError:
-            good = False
-        yield piece.sha256 if good else Problem(place, piece.sha256, MISMATCH)
-
-
-def _pack_digests(path: Path) -> list[str]:
-    import pyarrow.parquet as pq
-
-    digests: list[str] = pq.read_table(path, columns=["sha256"], partitioning=None).column(0).to_pylist()
-    return digests
-
-
-def _read_pack(path: Path, digest: str | None = None) -> Iterator[tuple[str, bytes]]:
-    import pyarrow.parquet as pq
-
-    filters: Any = [("sha256", "==", digest)] if digest else None
-    table = pq.read_table(path, columns=["sha256", "data"], filters=filters, page_checksum_verification=True,
-                          partitioning=None)
-    yield from zip(table.column("sha256").to_pylist(), table.column("data").to_pylist(), strict=True)

@@ -1,24 +1,28 @@
-"""The heads index: last position and hash, stream versions, event ids and idempotency keys of one origin.
+"""The derived index of one origin: last position and hash, stream versions, event ids and idempotency keys.
 
-Derived from the log and never fsynced: it may be deleted at any time, and an append then reads the log
-once to make it again. It exists so that opening and appending cost the same however long the history is.
-It is written after the journal is durable, so it can lag behind the log but never lead it; an index
-that leads means that the log lost something.
+Two files, both derived from the log and both free to delete. `heads.sqlite` answers look-ups; it is written for
+many appends at once, and a process that opens it reads the few journal lines it lags behind. `head` is one line
+that says where the log ended when a writer was last told "ok"; it is written in place after the journal is
+durable, so it never leads: a log that ends before it has lost something.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ledger.event import GENESIS_HASH, Event
 from ledger.identifiers import parse_time
 
 NAME = "heads.sqlite"
-INDEX_VERSION = 1
+MARK_NAME = "head"
+INDEX_VERSION = 2
+FLUSH_EVENTS = 64  # at most so many appended events are parsed again by the next process
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Indexed:
-    """The state of the log the index has seen: its head, and how much of which journal file."""
+    """A state of the log: its head, and how much of which journal file leads there."""
 
     head: Head = Head()
     journal_inode: int = 0
@@ -49,8 +53,67 @@ class Known:
     recorded_us: int
 
 
+@dataclass(frozen=True)
+class Row:
+    """What the index keeps of an event. `event_id` is the UUID's 16 bytes."""
+
+    position: int
+    event_id: bytes
+    stream: str
+    version: int
+    key: str | None
+    recorded_us: int
+
+
+class Mark:
+    """The `head` file: the last acknowledged state, one short line written in place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / MARK_NAME)
+        self._fd: int | None = None
+
+    def read(self) -> Indexed | None:
+        """Return the acknowledged state, or None when there is no mark, or it cannot be read as one."""
+        try:
+            if self._fd is not None:
+                data = os.pread(self._fd, 512, 0)
+            else:
+                fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    data = os.pread(fd, 512, 0)
+                finally:
+                    os.close(fd)
+        except OSError:
+            return None
+        text, _, check = data.rstrip(b"\n").rpartition(b" ")
+        if sha256(text).hexdigest()[:16].encode() != check:
+            return None
+        position, digest, recorded_us, inode, size, first = text.split()
+        return Indexed(Head(int(position), digest.decode(), int(recorded_us)), int(inode), int(size), int(first))
+
+    def write(self, state: Indexed) -> None:
+        """Note an acknowledged state. Call under the lock, after it is durable; a failure is no error (derived)."""
+        head = state.head
+        text = b"%020d %b %020d %020d %020d %020d" % (head.position, head.hash.encode(), head.recorded_us,
+                                                     state.journal_inode, state.journal_size, state.journal_first)
+        line = b"%b %b\n" % (text, sha256(text).hexdigest()[:16].encode())
+        with contextlib.suppress(OSError):
+            if self._fd is None:
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            os.pwrite(self._fd, line, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
 _DDL = """
-CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, boot TEXT, position INTEGER, hash TEXT,
+CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, position INTEGER, hash TEXT,
                    recorded_us INTEGER, journal_inode INTEGER, journal_size INTEGER, journal_first INTEGER);
 CREATE TABLE streams (stream TEXT PRIMARY KEY, version INTEGER, position INTEGER) WITHOUT ROWID;
 CREATE TABLE ids (event_id BLOB PRIMARY KEY, position INTEGER) WITHOUT ROWID;
@@ -58,37 +121,34 @@ CREATE TABLE keys (key TEXT PRIMARY KEY, position INTEGER, event_id BLOB, record
 """
 
 
-def _boot() -> str:
-    """Return the kernel's boot id: an index written before a reboot may have been torn by a power cut."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
-
-
-def _blob(event_id: str) -> bytes:
-    return bytes.fromhex(event_id.replace("-", "")) if len(event_id) == 36 else event_id.encode()
-
-
 class Heads:
-    """An open heads index. All methods are called under the origin's lock."""
+    """An open heads index. Methods that write are called under the origin's lock.
+
+    `known` is the state of the log this object answers for: the file's, and what was added since it was flushed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
         self.db.execute("PRAGMA journal_mode=WAL")
-        self.db.execute("PRAGMA synchronous=OFF")
+        self.db.execute("PRAGMA synchronous=NORMAL")  # never torn by a power cut; it may lose its newest rows then
+        self.inode = path.stat().st_ino
+        self.known = Indexed()
+        self._pending: list[Row] = []
+        self._streams: dict[str, tuple[int, int]] = {}
+        self._ids: dict[bytes, int] = {}
+        self._keys: dict[str, Known] = {}
 
     @classmethod
     def open(cls, folder: Path) -> Heads | None:
-        """Open the index of an origin's log folder, or None when it cannot be trusted and must be made again."""
+        """Open the index of an origin's log folder, or None when it must be made again."""
         path = folder / NAME
         if not path.exists():
             return None
         try:
             heads = cls(path)
-            row = heads.db.execute("SELECT version, boot FROM head").fetchone()
-            if row == (INDEX_VERSION, _boot()):
+            if heads.db.execute("SELECT version FROM head").fetchone() == (INDEX_VERSION,):
+                heads.refresh()
                 return heads
             heads.close()
         except sqlite3.DatabaseError:
@@ -103,57 +163,90 @@ class Heads:
                 (folder / (NAME + suffix)).unlink()
         heads = cls(folder / NAME)
         heads.db.executescript(_DDL)
-        heads.db.execute("INSERT INTO head VALUES (1,?,?,0,?,0,0,0,0)", (INDEX_VERSION, _boot(), GENESIS_HASH))
+        heads.db.execute("INSERT INTO head VALUES (1,?,0,?,0,0,0,0)", (INDEX_VERSION, GENESIS_HASH))
         return heads
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. What was not flushed is in the log."""
         self.db.close()
 
-    def indexed(self) -> Indexed:
-        """Return what the index has seen."""
+    def is_current(self) -> bool:
+        """Whether the file this object has open is still the one in the folder."""
+        try:
+            return os.stat(self.path).st_ino == self.inode  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+
+    def refresh(self) -> Indexed:
+        """Forget what was not flushed and return what the file knows: another process may have written it."""
+        for memory in (self._pending, self._streams, self._ids, self._keys):
+            memory.clear()
         row = self.db.execute(
             "SELECT position, hash, recorded_us, journal_inode, journal_size, journal_first FROM head").fetchone()
-        return Indexed(Head(*row[:3]), *row[3:])
+        self.known = Indexed(Head(*row[:3]), *row[3:])
+        return self.known
+
+    # ---------------------------------------------------------------- look-ups
 
     def stream(self, stream: str) -> tuple[int, int]:
         """Return (version, position) of a stream's last event, (0, 0) for a new stream."""
-        row = self.db.execute("SELECT version, position FROM streams WHERE stream=?", (stream,)).fetchone()
-        return row or (0, 0)
+        found = self._streams.get(stream)
+        if found is None:
+            found = self.db.execute("SELECT version, position FROM streams WHERE stream=?", (stream,)).fetchone()
+        return found or (0, 0)
 
     def by_key(self, key: str) -> Known | None:
         """Return the event appended with this idempotency key."""
+        found = self._keys.get(key)
+        if found is not None:
+            return found
         row = self.db.execute("SELECT position, event_id, recorded_us FROM keys WHERE key=?", (key,)).fetchone()
         return None if row is None else Known(row[0], _text_id(row[1]), row[2])
 
     def position_of(self, event_id: str) -> int | None:
         """Return the position of an event id."""
-        row = self.db.execute("SELECT position FROM ids WHERE event_id=?", (_blob(event_id),)).fetchone()
+        blob = id_bytes(event_id)
+        found = self._ids.get(blob)
+        if found is not None:
+            return found
+        row = self.db.execute("SELECT position FROM ids WHERE event_id=?", (blob,)).fetchone()
         return None if row is None else int(row[0])
 
-    def add(self, events: Sequence[Event], seen: Indexed) -> None:
-        """Take in events that follow the index's head, and what of the journal they came from."""
-        streams = {e.stream: (e.stream, e.version, e.position) for e in events}
-        keys = [(e.key, e.position, _blob(e.event_id), parse_time(e.recorded_at)) for e in events if e.key is not None]
+    # ---------------------------------------------------------------- taking in
+
+    def add(self, rows: Sequence[Row], seen: Indexed) -> None:
+        """Take in events that follow `known`, and the state of the log they lead to."""
+        for row in rows:
+            self._streams[row.stream] = (row.version, row.position)
+            self._ids[row.event_id] = row.position
+            if row.key is not None and row.key not in self._keys:
+                self._keys[row.key] = Known(row.position, _text_id(row.event_id), row.recorded_us)
+        self._pending += rows
+        self.known = seen
+        if len(self._pending) >= FLUSH_EVENTS:
+            self.flush()
+
+    def journal_replaced(self, seen: Indexed) -> None:
+        """Note that a seal replaced the journal file. The file must know at once: others ask it where to go on."""
+        self.known = seen
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken in to the file."""
+        rows, seen = self._pending, self.known
+        streams = [(stream, *last) for stream, last in self._streams.items()]
+        keys = [(r.key, r.position, r.event_id, r.recorded_us) for r in rows if r.key is not None]
         with self._transaction():
-            self.db.executemany("INSERT INTO ids VALUES (?,?)", [(_blob(e.event_id), e.position) for e in events])
-            self.db.executemany("INSERT OR REPLACE INTO streams VALUES (?,?,?)", list(streams.values()))
+            self.db.executemany("INSERT OR IGNORE INTO ids VALUES (?,?)", [(r.event_id, r.position) for r in rows])
+            self.db.executemany("INSERT OR REPLACE INTO streams VALUES (?,?,?)", streams)
             if keys:
                 self.db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?)", keys)
-            self._set(seen)
-
-    def journal_replaced(self, *, inode: int, size: int, first: int) -> Indexed:
-        """Note that a seal replaced the journal file; the head stays."""
-        seen = replace(self.indexed(), journal_inode=inode, journal_size=size, journal_first=first)
-        with self._transaction():
-            self._set(seen)
-        return seen
-
-    def _set(self, seen: Indexed) -> None:
-        self.db.execute(
-            "UPDATE head SET position=?, hash=?, recorded_us=?, journal_inode=?, journal_size=?, journal_first=?",
-            (seen.head.position, seen.head.hash, seen.head.recorded_us, seen.journal_inode, seen.journal_size,
-             seen.journal_first))
+            self.db.execute(
+                "UPDATE head SET position=?, hash=?, recorded_us=?, journal_inode=?, journal_size=?, journal_first=?",
+                (seen.head.position, seen.head.hash, seen.head.recorded_us, seen.journal_inode, seen.journal_size,
+                 seen.journal_first))
+        for memory in (self._pending, self._streams, self._ids, self._keys):
+            memory.clear()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -161,7 +254,8 @@ class Heads:
         try:
             yield
         except BaseException:
-            self.db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                self.db.execute("ROLLBACK")
             raise
         self.db.execute("COMMIT")
 
@@ -170,6 +264,20 @@ def head_after(events: Sequence[Event]) -> Head:
     """Return the head of a log whose last events these are."""
     last = events[-1]
     return Head(last.position, last.hash, parse_time(last.recorded_at))
+
+
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    """Return what the index keeps of events."""
+    return [Row(e.position, id_bytes(e.event_id), e.stream, e.version, e.key,
+                0 if e.key is None else parse_time(e.recorded_at)) for e in events]
+
+
+def id_bytes(event_id: str) -> bytes:
+    """Return a UUID's 16 bytes; any other text as its own bytes."""
+    if len(event_id) == 36:
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(event_id.replace("-", ""))
+    return event_id.encode()
 
 
 def _text_id(blob: bytes) -> str:

@@ -17,7 +17,8 @@ from ledger.event import Event, NewEvent
 from ledger.evidence import EvidenceStore
 from ledger.heads import Head
 from ledger.identifiers import format_time, next_time, parse_time
-from ledger.log import Author, OriginLog, Receipt
+from ledger.incoming import Receipt
+from ledger.log import Author, OriginLog
 from ledger.segment import SegmentInfo, info
 
 if TYPE_CHECKING:

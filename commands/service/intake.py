@@ -19,7 +19,7 @@ from ledger.event import NewEvent
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
-    from ledger.log import Receipt
+    from ledger.incoming import Receipt
 
 QUEUE_MAX = 2_000
 BATCH_DELIVERIES_MAX = 256

@@ -9,7 +9,8 @@ import pytest
 
 from ledger import evidence
 from ledger.errors import BadInput, Damaged
-from ledger.evidence import EvidenceStore, Problem
+from ledger.evidence import EvidenceStore
+from ledger.pieces import Problem
 from ledger.ledger import Ledger
 
 BINARY = bytes(range(256))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger import chain, log, segment
+from ledger import chain, incoming, log, segment
 from ledger.errors import BadInput, Conflict, Damaged
 from ledger.ledger import Ledger
 from tests.ledger.samples import result
@@ -204,7 +204,7 @@ def test_a_payload_of_the_wrong_type_is_refused_by_name(ledger: Ledger) -> None:
 def test_an_event_over_its_bound_is_refused(ledger: Ledger) -> None:
     with pytest.raises(BadInput, match="put large content into evidence"):
         try:
-            ledger.append([result(1, note="x" * (log.EVENT_BYTES_MAX + 1))])
+            ledger.append([result(1, note="x" * (incoming.EVENT_BYTES_MAX + 1))])
         except BadInput as error:
             raise BadInput(error.hint, code=error.code) from None
 
