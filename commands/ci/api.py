@@ -15,7 +15,7 @@ import msgspec
 
 from ledger.errors import BadInput
 
-TRY_COUNT_MAX = 5
+TRY_COUNT_MAX = 4
 PAGES_MAX = 20
 PER_PAGE = 100
 BACKOFF_SECONDS = 0.5
@@ -56,6 +56,8 @@ class GitHubApi:
             last, wait = self._try(path, body, attempt)
             sent_once = sent_once or last.state == "unknown"
             if last.state == "done" or wait is None or (last.state == "unknown" and not repeatable):
+                break
+            if attempt == TRY_COUNT_MAX - 1:
                 break
             if not self._wait(wait):
                 last = msgspec.structs.replace(last, reason=f"{last.reason}; it asks to wait {wait:.0f} s more "
@@ -111,7 +113,7 @@ class GitHubApi:
                 if limit is None and answer.status_code < 500:
                     return None
                 wait = max(wait, limit or 0.0)
-            if not self._wait(wait):
+            if attempt == TRY_COUNT_MAX - 1 or not self._wait(wait):
                 return None
         return None
 

@@ -43,7 +43,7 @@ def _oracle(pattern: list[str], name: list[str]) -> bool:
     if not pattern:
         return not name
     if pattern[0] == "**":
-        return _oracle(pattern[1:], name) or bool(name) and _oracle(pattern, name[1:])
+        return _oracle(pattern[1:], name) or (bool(name) and _oracle(pattern, name[1:]))
     return bool(name) and _part(pattern[0], name[0]) and _oracle(pattern[1:], name[1:])
 
 
@@ -51,7 +51,7 @@ def _part(pattern: str, text: str) -> bool:
     if not pattern:
         return not text
     if pattern[0] == "*":
-        return _part(pattern[1:], text) or bool(text) and _part(pattern, text[1:])
+        return _part(pattern[1:], text) or (bool(text) and _part(pattern, text[1:]))
     return bool(text) and pattern[0] == text[0] and _part(pattern[1:], text[1:])
 
 

@@ -33,7 +33,8 @@ COMMENTS = [
     ("/test ssim\n> /test vae", ["ssim"]), ("/test \u017fsim", ["?\u017fsim"]),  # the long s is no s
     ("/test \uff33\uff33\uff29\uff2d", ["?\uff33\uff33\uff29\uff2d"]), ("\uff0ftest ssim", []),
     ("/test \u212aernel", ["?\u212aernel"]), ("/test kernel", ["kernel"]), ("🚀 /merge", []), ("/merge 🚀", ["merge"]),
-    ("/test \u202essim", ["ssim"]), ("/test s\u00adsim", ["ssim"]), ("", []), ("\n\n", []), ("/", []), ("/test/ssim", []),
+    ("/test \u202essim", ["ssim"]), ("/test s\u00adsim", ["ssim"]), ("", []), ("\n\n", []), ("/", []),
+    ("/test/ssim", []),
     ("/test $(reboot)", ["?$(reboot)"]), ("/test ssim;reboot", ["?ssim;reboot"]), ("/test `ssim`", ["?`ssim`"]),
 ]
 
