@@ -110,7 +110,6 @@ def _run(app: App, asked: Asked) -> Session:
     if host is not None:
         app.note(f"host: {host.name} (repo={host.repo_root})")
     directory = RunDirectory(asked.output_dir or default_output_dir(model.name))
-    known = _known(ledger, directory) if directory.exists() else None
     if directory.exists() and not asked.resume:
         raise BadInput(
             f"{directory.plan_path} exists already; nothing was run",
@@ -118,6 +117,7 @@ def _run(app: App, asked: Asked) -> Session:
             hint="give a fresh --output-dir, or --resume to go on with that session",
             run_dir=str(directory.path),
         )
+    known = _known(ledger, directory) if directory.exists() else None
     root = Path(known.plan.repo_root) if known else space.repo_root(given=asked.repo_root, host=host)
     with only_runner(directory):
         head = look_at_head(ledger, root)
