@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger import canonical
-from ledger.errors import Conflict, Damaged
+from ledger.errors import BadInput, Conflict, Damaged
 from ledger.heads import Head
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
@@ -66,8 +66,10 @@ def read(remote: Remote, snapshot: Snapshot, origin: str, *, expected: SegmentIn
 
 def hash_here(ledger: Ledger, origin: str, position: int) -> str | None:
     """Return the hash of an event this ledger holds, or None when its log of that origin ends before."""
-    log = ledger.log_of(origin)
-    return log.at(position).hash if 0 < position <= log.head().position else None
+    try:
+        return ledger.log_of(origin).at(position).hash
+    except BadInput:
+        return None
 
 
 def forked(origin: str, remote: str, *, own: bool, position: int) -> Conflict:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ledger import segment
 from ledger.errors import BadInput
 from ledger.event import Event
 from ledger.ledger import Ledger
@@ -43,19 +44,26 @@ def waiting(ledger: Ledger, *, after: int) -> Waiting:
     return Waiting(events, notes, after)
 
 
+def _newest(ledger: Ledger, types: set[str], *, stream: str | None = None) -> Event | None:
+    """Return the newest own event of some types. Looks from the end: what is asked for here is rarely far back."""
+    for event in reversed(ledger.log.tail()):
+        if event.type in types and stream in (None, event.stream):
+            return event
+    for path in reversed(ledger.log.segment_paths()):
+        found = segment.read(path, stream=stream, types=types)
+        if found:
+            return found[-1]
+    return None
+
+
 def last_push(ledger: Ledger, remote: str) -> Event | None:
     """Return the newest `PushFinished` of this ledger to a remote."""
-    last = None
-    for event in ledger.read(origin=ledger.origin, stream=stream_of(remote), types=["PushFinished"]):
-        last = event
-    return last
+    return _newest(ledger, {"PushFinished"}, stream=stream_of(remote))
 
 
 def unfinished_push(ledger: Ledger, remote: str) -> bool:
     """Whether the last push to a remote was started and is not known to have ended."""
-    last = None
-    for event in ledger.read(origin=ledger.origin, stream=stream_of(remote), types=["PushStarted", "PushFinished"]):
-        last = event
+    last = _newest(ledger, {"PushStarted", "PushFinished"}, stream=stream_of(remote))
     return last is not None and last.type == "PushStarted"
 
 
@@ -64,9 +72,7 @@ def default_remote(ledger: Ledger) -> str | None:
     named = os.environ.get(REMOTE_VARIABLE, "").strip()
     if named:
         return named
-    last = None
-    for event in ledger.read(origin=ledger.origin, types=["PushFinished", "EventsPulled"]):
-        last = event
+    last = _newest(ledger, {"PushFinished", "EventsPulled"})
     return str(last.body()["remote"]) if last is not None else None
 
 

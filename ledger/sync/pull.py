@@ -133,6 +133,8 @@ def _check_reach(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
     here = checkpoint.hash_here(ledger, origin, found.position)
     if here is None:
         reach = ledger.head(origin).position
+        if snapshot.revision is None and _grew(remote, origin, reach):
+            return  # its writer pushed since our listing; the next pull takes that in
         raise Damaged(
             f"the log of {origin} at {remote.url} ends at position {reach:,}, but it had reached {found.position:,}: "
             "its end was cut off there", code="remote_cut_off", origin=origin, position=reach + 1, remote=remote.url,
@@ -140,6 +142,12 @@ def _check_reach(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
         )
     if here != found.hash:
         raise checkpoint.forked(origin, remote.url, own=False, position=found.position)
+
+
+def _grew(remote: Remote, origin: str, reach: int) -> bool:
+    """Whether a new listing has segments after a position. They are put before the checkpoint that names them."""
+    newer = asking(remote.snapshot, remote.policy, name=remote.url)
+    return any((segment.first_of(path.rpartition("/")[2]) or 0) > reach for path in _segments(newer, origin))
 
 
 def _check_own(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> None:

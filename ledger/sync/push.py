@@ -14,7 +14,7 @@ from ledger.ledger import Ledger
 from ledger.remotes.landing import Words, land
 from ledger.remotes.remote import Remote, Snapshot, Taken, Upload
 from ledger.remotes.retry import asking
-from ledger.segment import SegmentInfo
+from ledger.segment import SegmentInfo, first_of, info
 from ledger.sync import checkpoint, outbox
 
 
@@ -48,13 +48,12 @@ def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
     """
     with lock.exclusive(ledger.path / "sync.lock"):
         snapshot = asking(remote.snapshot, remote.policy, name=remote.url)
-        sealed = ledger.segments()
-        covered = asking(lambda: _covered(ledger, remote, snapshot, sealed), remote.policy, name=remote.url)
+        covered = asking(lambda: _covered(ledger, remote, snapshot), remote.policy, name=remote.url)
         waits = outbox.waiting(ledger, after=covered)
         unfinished = outbox.unfinished_push(ledger, remote.url)
-        if not waits.events and not _plan(ledger, remote, snapshot, covered, sealed):
+        if not waits.events and not _plan(ledger, remote, snapshot, covered):
             if unfinished:  # it landed, and its process died before it could say so
-                _finished(ledger, remote, snapshot.revision, sealed[-1])
+                _finished(ledger, remote, snapshot.revision, _last_sealed(ledger))
             return PushReport(remote.url, snapshot.revision, covered, 0, 0, 0, waits.notes, 1)
         remote.require_write_access()
         say(f"{waits.events:,} events wait to be pushed to {remote.url}")
@@ -65,31 +64,36 @@ def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
 
 
 def _publish(ledger: Ledger, remote: Remote, first_look: Snapshot, events: int) -> PushReport:
-    sealed = ledger.segments()
+    head = _last_sealed(ledger)
     looked = [first_look]
     seen = first_look
 
     def look() -> _Plan | None:
         nonlocal seen
         seen = looked.pop() if looked else remote.snapshot()
-        return _plan(ledger, remote, seen, _covered(ledger, remote, seen, sealed), sealed)
+        return _plan(ledger, remote, seen, _covered(ledger, remote, seen), through=head)
 
     def write(plan: _Plan) -> None:
         try:
             remote.publish(plan.snapshot, plan.upload)
         except Taken as taken:
-            raise _taken(ledger, remote, taken.path, sealed) from None
+            position = first_of(taken.path.rpartition("/")[2]) or 0
+            raise checkpoint.forked(ledger.origin, remote.url, own=True, position=position) from None
 
     done = land(look, write, words=Words(remote.url, remote.url), policy=remote.policy)
-    head = sealed[-1]
     segments, evidence = (done.plan.segments, done.plan.evidence) if done.plan else (0, 0)
     _finished(ledger, remote, seen.revision, head, segments=segments, evidence=evidence)
     return PushReport(remote.url, seen.revision, head.last, events, segments, evidence, 1, done.tries)
 
 
-def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot, sealed: list[SegmentInfo]) -> int:
+def _last_sealed(ledger: Ledger) -> SegmentInfo:
+    return info(ledger.log.segment_paths()[-1])
+
+
+def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
     """Return the last own position the remote's checkpoint vouches for, after checking that it is our chain."""
-    found = checkpoint.read(remote, snapshot, ledger.origin, expected=sealed[-1] if sealed else None)
+    paths = ledger.log.segment_paths()
+    found = checkpoint.read(remote, snapshot, ledger.origin, expected=info(paths[-1]) if paths else None)
     if found is None:
         return 0
     here = checkpoint.hash_here(ledger, ledger.origin, found.position)
@@ -107,36 +111,37 @@ def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot, sealed: list[Se
 
 
 def _plan(ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int,
-          sealed: list[SegmentInfo]) -> _Plan | None:
-    """Return what the remote lacks, or None. Evidence comes first: no event may stand there without what it cites."""
+          through: SegmentInfo | None = None) -> _Plan | None:
+    """Return what the remote lacks of the sealed log up to `through` (default: all of it), or None.
+
+    Evidence comes first: no event may stand there without what it cites. A segment that is there and that the
+    checkpoint covers is not opened, so a push costs the same however long the history is.
+    """
     additions: dict[str, Path] = {}
     for relative in ledger.evidence.files():
         path = f"evidence/{relative.as_posix()}"
         if relative.parts[0] in (ledger.origin, "sha256") and path not in snapshot.files:
             additions[path] = ledger.evidence.root / relative
     evidence = len(additions)
-    for info in sealed:
-        path = f"log/{ledger.origin}/{info.name}"
+    sealed = ledger.log.segment_paths()
+    head = through or (info(sealed[-1]) if sealed else None)
+    for local, following in zip(sealed, [*sealed[1:], None], strict=True):
+        first, path = first_of(local.name) or 0, f"log/{ledger.origin}/{local.name}"
+        if head is None or first > head.last:
+            break
         there = snapshot.files.get(path)
+        end = (first_of(following.name) or 0) - 1 if following else info(local).last
         if there is None:
-            additions[path] = info.path
-        elif info.last > covered and there.has_digest:
-            if not there.is_content(info.path.read_bytes()):
-                raise checkpoint.forked(ledger.origin, remote.url, own=True, position=info.first)
-        elif info.last > covered:
-            additions[path] = info.path  # left by a push that died before its checkpoint: put-if-absent compares it
-    if not additions and (not sealed or covered == sealed[-1].last):
+            additions[path] = local
+        elif end > covered and not there.has_digest:
+            additions[path] = local  # left by a push that died before its checkpoint: put-if-absent compares it
+        elif end > covered and not there.is_content(local.read_bytes()):
+            raise checkpoint.forked(ledger.origin, remote.url, own=True, position=first)
+    if head is None or (not additions and covered >= head.last):
         return None
-    events = sealed[-1].last - covered
-    message = f"{ledger.origin}: {events:,} events, to position {sealed[-1].last:,}"
-    upload = Upload(additions, checkpoint.path_of(ledger.origin), checkpoint.encode(sealed[-1]), message)
+    message = f"{ledger.origin}: {head.last - covered:,} events, to position {head.last:,}"
+    upload = Upload(additions, checkpoint.path_of(ledger.origin), checkpoint.encode(head), message)
     return _Plan(snapshot, upload, len(additions) - evidence, evidence)
-
-
-def _taken(ledger: Ledger, remote: Remote, path: str, sealed: list[SegmentInfo]) -> Conflict:
-    name = path.rpartition("/")[2]
-    position = next((info.first for info in sealed if info.name == name), 0)
-    return checkpoint.forked(ledger.origin, remote.url, own=True, position=position)
 
 
 def _finished(ledger: Ledger, remote: Remote, revision: str | None, head: SegmentInfo, *, segments: int = 0,
