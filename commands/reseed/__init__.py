@@ -1,0 +1,29 @@
+"""perfledger reseed: move a baseline on purpose, approved, atomic and reversible."""
+
+from __future__ import annotations
+
+import click
+
+from commands.common import LazyGroup, global_options
+
+
+@click.group(
+    "reseed",
+    cls=LazyGroup,
+    lazy={
+        "plan": ("commands.reseed.plan:plan", "Read sources, back up, compute what would move."),
+        "show": ("commands.reseed.show:show", "One reseed: its plan, steps and what is next."),
+        "list": ("commands.reseed.show:list_", "All reseeds and where each stands."),
+        "approve": ("commands.reseed.approve:approve", "Approve exactly the plan shown."),
+        "prepare": ("commands.reseed.prepare:prepare", "Write the seed records."),
+        "upload": ("commands.reseed.upload:upload", "Put them into the dataset in one commit."),
+        "cleanup": ("commands.reseed.cleanup:cleanup", "Remove the folders this reseed created."),
+        "abort": ("commands.reseed.cleanup:abort", "Give up; everything stays on disk."),
+        "supersede": ("commands.reseed.supersede:supersede", "Correct a bad seed by a reviewed corrective record."),
+        "policy": ("commands.reseed.policy:policy", "How many approvers, and whose signatures."),
+        "run": ("commands.reseed.run:run", "All of it at a terminal, resumable."),
+    },
+)
+@global_options
+def reseed() -> None:
+    """Move a baseline on purpose: plan, approve, prepare, upload, clean up. Every step is an event."""

@@ -1,0 +1,57 @@
+"""perfledger reseed run: the whole workflow at a terminal; picks up where it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from commands.common import App, command
+from commands.reseed import decider
+from commands.reseed.plan import make_plan, plan_options
+from ledger.errors import Refused
+
+
+@command("run")
+@plan_options
+@click.option("--resume", metavar="ID", help="Go on with this reseed.")
+@click.option("--sign-key", metavar="KEY", help="SSH key for the approval.")
+@click.option("--confirm", "phrases", metavar="PHRASE", multiple=True,
+              help="The phrases in order, instead of typing them (repeatable).")
+def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, ...], **options: Any) -> None:
+    """Plan, approve, prepare, upload and clean up, asking at every gate.
+
+    Interrupted anywhere, `reseed run --resume ID` goes on from the last thing that is certain.
+    """
+    from commands.reseed import approve, cleanup, prepare, upload
+
+    ledger = app.ledger()
+    given = list(phrases)
+
+    def phrase() -> str | None:
+        return given.pop(0) if given else None
+
+    if resume is None:
+        plan = make_plan(app, ledger, **options)
+        app.note(f"reseed {plan.reseed} is planned; to go on later: perfledger reseed run --resume {plan.reseed}")
+        state = decider.load(ledger, plan.reseed)
+    else:
+        state = decider.load(ledger, resume)
+    if state.step == "planned":
+        approve.give(app, ledger, state, confirm=phrase(), sign_key=sign_key)
+        state = decider.load(ledger, state.id)
+        if state.step == "planned":
+            raise Refused(f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_step(state))
+    if state.step == "approved":
+        state = prepare.write(ledger, state)
+        app.note(f"prepared in {state.prepared.folder if state.prepared else ''}")
+    report: dict[str, Any] = {"id": state.id}
+    text = ""
+    if state.step in ("prepared", "uploading"):
+        done = upload.send(app, ledger, state, confirm=phrase())
+        state, report, text = done.state, upload.report(done), upload.report_text(done)
+        app.note(text)
+    if state.step == "uploaded":
+        cleanup.remove(app, ledger, state, confirm=phrase())
+        state = decider.load(ledger, state.id)
+    app.emit({**report, "step": state.step}, f"reseed {state.id} is {state.step}")

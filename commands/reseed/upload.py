@@ -1,0 +1,190 @@
+"""perfledger reseed upload: all seeds in one commit, on the very baseline that was approved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from commands.common import App, command
+from commands.reseed import decider
+from commands.reseed.approve import require_approved
+from commands.reseed.history import History, same_window, sync
+from commands.reseed.prepare import staged
+from ledger.errors import Conflict
+from ledger.event import NewEvent
+from ledger.events.reseeds import ReseedSuperseded, ReseedUploaded, ReseedUploadStarted
+from projections.reseed_medians import medians_of
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+    from ledger.remotes.hub_files import Committed
+
+PHRASE = "upload"
+
+
+@dataclass(frozen=True)
+class Done:
+    """An upload that a look at the dataset has confirmed."""
+
+    state: decider.Reseed
+    committed: Committed
+    history: History
+
+
+@command("upload")
+@click.argument("reseed_id", metavar="ID")
+@click.option("--confirm", metavar="PHRASE", help=f'Exactly "{PHRASE}".')
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None:
+    """Upload the prepared records in one commit, then read them back and compare every byte.
+
+    Refused (exit 3) when the target's baseline moved since the plan. Safe to run again after any crash.
+    """
+    ledger = app.ledger()
+    state = decider.load(ledger, reseed_id)
+    if dry_run:
+        decider.require(state, "uploaded", ("prepared", "uploading"))
+        plan = state.needed()
+        files = {path: len(data) for path, data in staged(state).items()}
+        app.emit({"id": state.id, "dataset": plan.dataset, "message": message(state), "files": files},
+                 "\n".join([f"would commit to {plan.dataset}: {message(state)}",
+                            *(f"  {path} ({size} bytes)" for path, size in files.items())]))
+        return
+    done = send(app, ledger, state, confirm=confirm)
+    app.emit(report(done), lambda: report_text(done))
+
+
+def send(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None) -> Done:
+    """Check everything again, upload, look, and record what is there."""
+    from ledger.remotes.hub import DatasetUrl, HubRepo
+    from ledger.remotes.hub_files import commit_files
+
+    decider.require(state, "uploaded", ("prepared", "uploading"))
+    require_approved(ledger, state)
+    plan = state.needed()
+    files = staged(state)
+    url = DatasetUrl.parse(plan.dataset)
+    repo = HubRepo(url.repo_id)
+    repo.require_token()
+    app.confirm(PHRASE, given=confirm, question=_question(state, files))
+    prefix = f"{url.prefix}/" if url.prefix else ""
+
+    def before_commit(parent: str) -> None:
+        _require_unmoved(ledger, state, parent, set(files))
+        receipts = ledger.append([NewEvent(stream=state.stream, causation_id=state.plan_event_id,
+                                           payload=ReseedUploadStarted(reseed=state.id, dataset=plan.dataset,
+                                                                       parent=parent, paths=sorted(files)))])
+        del receipts
+
+    committed = commit_files(
+        repo, {prefix + path: data for path, data in files.items()}, message=message(state),
+        before_commit=before_commit, find_out=f"perfledger reseed upload {state.id}")
+    return _record(app, ledger, state, committed)
+
+
+def message(state: decider.Reseed) -> str:
+    """Return the commit's message; a model name cannot smuggle a second line into it."""
+    plan = state.needed()
+    model = " ".join(plan.model_id.split())
+    return f"Perf: reseed {model} baseline ({len(plan.prepared)} records)\n\nperfledger reseed {state.id}\nplan {plan.digest}"
+
+
+def _question(state: decider.Reseed, files: Mapping[str, bytes]) -> str:
+    from commands.reseed.show import plan_text
+
+    lines = [plan_text(state.needed()), "", "these files, in one commit:"]
+    for path, data in files.items():
+        lines += [f"--- {path}", data.decode()]
+    return "\n".join(lines)
+
+
+def _require_unmoved(ledger: Ledger, state: decider.Reseed, parent: str, ours: set[str]) -> None:
+    """Refuse when the target's window at `parent` is not the one the plan was approved on."""
+    plan = state.needed()
+    if parent == plan.revision:
+        return
+    history = sync(ledger, f"{plan.dataset}@{parent}")
+    window = [r for r in history.window(plan.target) if r.path not in ours]
+    if not same_window([(w.path, w.sha256) for w in plan.window], window):
+        fresh = sorted({r.path for r in window} - {w.path for w in plan.window})
+        raise Conflict(
+            f"the baseline of {plan.target} moved since the plan"
+            + (f": {fresh[0]} came in" if fresh else "") + "; nothing was uploaded",
+            code="baseline_moved", hint="make a new plan: perfledger reseed plan ...", reseed=state.id, new=fresh)
+
+
+def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committed) -> Done:
+    """Read the dataset back, bring the seeds into this ledger's own baselines, and record the end."""
+    from commands.import_hf_tracking import import_folder
+
+    plan = state.needed()
+    history = sync(ledger, plan.dataset)
+    there = {r.path: r.sha256 for r in history.records}
+    wrong = [s.path for s in plan.prepared if there.get(s.path) != s.sha256]
+    if wrong:
+        raise Conflict(f"{wrong[0]} in {plan.dataset} is not what was uploaded", code="uploaded_changed",
+                       hint="look at the dataset's history: somebody changed it right after the upload", paths=wrong)
+    import_folder(app, ledger, history.root, source=plan.dataset)
+    medians = medians_of([r.record for r in history.window(plan.target)])
+    events: list[Any] = [NewEvent(
+        stream=state.stream, key=f"{state.stream}/uploaded", causation_id=state.plan_event_id,
+        payload=ReseedUploaded(reseed=state.id, dataset=plan.dataset, revision=committed.revision,
+                               parent=committed.parent, written=committed.written, already=committed.already,
+                               medians=medians))]
+    if plan.supersedes:
+        bad = decider.load(ledger, plan.supersedes)
+        events.append(NewEvent(
+            stream=bad.stream, key=f"{bad.stream}/superseded/{state.id}", causation_id=state.plan_event_id,
+            payload=ReseedSuperseded(reseed=bad.id, by=state.id, reason=plan.reason, dataset=plan.dataset,
+                                     paths=[s.path for s in bad.needed().prepared])))
+    ledger.append(events)
+    return Done(decider.load(ledger, state.id), committed, history)
+
+
+def report(done: Done) -> dict[str, Any]:
+    """Return what happened, as JSON."""
+    plan = done.state.needed()
+    uploaded = done.state.uploaded
+    assert uploaded is not None
+    return {
+        "id": done.state.id, "dataset": plan.dataset, "revision": uploaded.revision,
+        "uploaded": [s.path for s in plan.prepared], "backup": plan.backup, "old": plan.old, "batch": plan.batch,
+        "candidate": plan.candidate, "medians_now": uploaded.medians,
+        "as_planned": uploaded.medians == plan.candidate, "violations": [msgspec.to_builtins(v) for v in plan.violations],
+        "pull_request_text": pull_request_text(done), "next": decider.next_step(done.state),
+    }
+
+
+def report_text(done: Done) -> str:
+    """Return what happened, for people."""
+    from commands.reseed.show import medians_line
+
+    plan, uploaded = done.state.needed(), done.state.uploaded
+    assert uploaded is not None
+    lines = [f"uploaded in one commit {uploaded.revision[:12]} and read back, every byte equal:",
+             *(f"  {s.path}" for s in plan.prepared),
+             f"old        {medians_line(plan.old)}", f"batch      {medians_line(plan.batch)}",
+             f"candidate  {medians_line(plan.candidate)}", f"now        {medians_line(uploaded.medians)}",
+             f"backup     {plan.backup or 'none (first seed)'}"]
+    lines += [f"threshold change still needed: {v['limit']} is {v['threshold']:g}, the batch median {v['batch_median']:g}"
+              for v in plan.violations]
+    return "\n".join([*lines, "", "for the pull request:", "", pull_request_text(done), "",
+                      f"next: {decider.next_step(done.state)}"])
+
+
+def pull_request_text(done: Done) -> str:
+    """Return the rationale as Markdown."""
+    from commands.reseed.show import medians_line
+
+    plan = done.state.needed()
+    people = ", ".join(sorted({a.approver for a in done.state.approvals if a.digest == plan.digest}))
+    return "\n".join([
+        f"### Performance baseline reseed of `{plan.target}`", "", plan.reason, "",
+        f"- {len(plan.prepared)} seed record(s) in `{plan.dataset}`, commit `{done.committed.revision[:12]}`",
+        f"- before: {medians_line(plan.old) or 'no baseline'}", f"- after: {medians_line(plan.candidate)}",
+        f"- approved by {people}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
+    ])
