@@ -1,6 +1,6 @@
 -- Every result with what it says of itself, its latest verdict, and whether a baseline may count it.
--- counted = successful, eligible, measured, and not superseded by newer content of the same file or by
--- its own copy that came back from a history. Windows are per target, so that one target costs one target.
+-- counted = successful, eligible, measured, and not superseded: by newer content of the same file, by its own
+-- copy that came back from a history, or, for a seed, by a corrective reseed. Windows are per target, so that one target costs one target.
 SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.workload_id, r.variant_id, r.benchmark_version,
        r.recipe_fingerprint, r.hardware_profile_id, r.software_profile_id, r.claims_identity, r.instant, r.commit_sha,
        r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s, r.measured,
@@ -9,9 +9,11 @@ SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.worklo
        COALESCE(j.baseline_eligible, r.eligible_as_recorded) AS eligible,
        CASE WHEN c.new_sha256 IS NOT NULL THEN 'rewritten'
             WHEN r.copy > 1 THEN 'copy'
-            WHEN r.source IS NULL AND r.imported_too THEN 'uploaded' END AS superseded,
+            WHEN r.source IS NULL AND r.imported_too THEN 'uploaded'
+            WHEN s.path IS NOT NULL THEN 'reseeded' END AS superseded,
        COALESCE(j.success, r.success) AND COALESCE(j.baseline_eligible, r.eligible_as_recorded) AND r.measured
-           AND c.new_sha256 IS NULL AND r.copy = 1 AND NOT (r.source IS NULL AND r.imported_too) AS counted,
+           AND c.new_sha256 IS NULL AND r.copy = 1 AND NOT (r.source IS NULL AND r.imported_too)
+           AND s.path IS NULL AS counted,
        COALESCE(j.run_source, r.run_source) AS run_source, r.run_source_claimed, r.marked_eligible, r.branch, r.pr_number, r.test_scope,
        r.build_url, r.seeded, r.regression_thresholds, r.static_limits, r.unusable, r.path, r.source, r.folder, r.format, r.sha256, r.measurement,
        CASE WHEN r.source IS NULL THEN r.path ELSE r.source || '/' || r.path END AS full_path,
@@ -35,3 +37,6 @@ LEFT JOIN (SELECT source, path, new_sha256, ROW_NUMBER() OVER (PARTITION BY sour
            FROM fact_record_change
            WHERE new_sha256 IS NOT NULL AND learned_at <= as_of AND recorded_at <= as_recorded) AS c
        ON c.source = r.source AND c.path = r.path AND c.nth = 1 AND c.new_sha256 <> r.sha256
+LEFT JOIN (SELECT DISTINCT dataset, path FROM fact_superseded_seed
+           WHERE learned_at <= as_of AND recorded_at <= as_recorded) AS s
+       ON s.dataset = r.source AND s.path = r.path
