@@ -124,7 +124,7 @@ def _send_uploads(app: App, ledger: Ledger) -> list[Any]:
 
     if not outbox.waiting_uploads(ledger):
         return []
-    from commands.uploads import send_waiting
+    from ledger.sync.uploads import send_waiting
 
     sent = send_waiting(ledger, say=app.note)
     for one in sent:
