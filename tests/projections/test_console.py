@@ -60,6 +60,15 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
     raise AssertionError("it never came to be")
 
 
+def wait_for_walls(pid: int) -> str:
+    """Wait until a process can open nothing any more; return its limits."""
+    def limits() -> str:
+        text = Path(f"/proc/{pid}/limits").read_text()
+        return text if "open files            0" in text else ""
+
+    return str(wait_for(limits))
+
+
 @pytest.fixture
 def asking(ledger: Ledger) -> Iterator[Callable[..., tuple[threading.Thread, list[PerfledgerError]]]]:
     """Ask a query in another thread; the errors it raises are gathered in the list."""
@@ -181,7 +190,8 @@ def test_a_large_result_streams_in_little_memory(ledger: Ledger) -> None:
 def test_a_query_that_kills_the_engine_is_one_clear_error(ledger: Ledger, asking: Any) -> None:
     thread, errors = asking(ENDLESS, Limits(timeout_s=30, memory_mb=128))
     (pid,) = wait_for(children)
-    time.sleep(1.5)  # past the opening of the state, into the query
+    wait_for_walls(pid)
+    time.sleep(0.3)  # into the query
     os.kill(pid, signal.SIGSEGV)
     thread.join(20)
     assert [error.code for error in errors] == ["sql_crashed"]
@@ -198,7 +208,7 @@ ask(Path({str(ledger.path)!r}), Question({ENDLESS!r}), io.BytesIO(), Limits(time
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as asker:
         task = Path(f"/proc/{asker.pid}/task/{asker.pid}/children")
         (pid,) = map(int, wait_for(lambda: task.read_text().split()))
-        time.sleep(1)
+        wait_for_walls(pid)
         asker.kill()
         asker.wait()
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
@@ -229,12 +239,13 @@ def test_the_process_of_a_query_has_nothing_of_the_callers(ledger: Ledger, askin
     with (tmp_path / "held-open.txt").open("w"):
         thread, _ = asking(ENDLESS, Limits(timeout_s=2, memory_mb=128))
         (pid,) = wait_for(children)
+        # between its fork and its exec a process still shows what its parent has
+        wait_for(lambda: "console_child" in Path(f"/proc/{pid}/cmdline").read_text())
         environment = dict(item.split("=", 1) for item in
                            Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0"))
         assert environment == console.ENVIRONMENT
         assert SECRET not in Path(f"/proc/{pid}/cmdline").read_text()
-        limits = wait_for(lambda: (text := Path(f"/proc/{pid}/limits").read_text()) and
-                          ("open files            0" in text and text))
+        limits = wait_for_walls(pid)
         assert "Max file size             0                    0" in limits
         assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
         thread.join(20)
