@@ -25,6 +25,13 @@ SESSION_KEY = "perfledger_session"
 LAYOUT_VERSION = "0.6.0"
 _RUN_FILE = re.compile(r"run([1-9][0-9]*)\.json")
 
+# what a plan cannot do without
+_PLAN_FIELDS: tuple[tuple[str, type, str], ...] = (
+    ("model", str, "text"),
+    ("stages", list, "a list of stage keys"),
+    ("repeats", int, "a whole number"),
+)
+
 # the fields of run{k}.json that an event has a place of its own for
 _KNOWN_FIELDS = {
     "status", "reason", "metrics", "sample_counts", "duration_s", "attempts", "git_sha",
@@ -70,10 +77,10 @@ class RunDirectory:
                 run_dir=str(self.path),
             ) from None
         plan = _json_object(self.plan_path, data)
-        for field, kind in (("model", str), ("stages", list), ("repeats", int)):
+        for field, kind, words in _PLAN_FIELDS:
             if not isinstance(plan.get(field), kind) or isinstance(plan.get(field), bool):
                 raise BadInput(
-                    f"{self.plan_path}: {field} is not a {kind.__name__}",
+                    f"{self.plan_path}: {field} must be {words}",
                     code="bad_plan",
                     hint="name a run directory written by `calibrate run` or tune.py",
                     field=field,
@@ -178,7 +185,7 @@ def run_file_document(session: Session, seen: Observation) -> dict[str, Any]:
     document: dict[str, Any] = {
         "status": seen.status,
         "reason": seen.reason,
-        "metrics": dict(seen.metrics),
+        "metrics": _in_schema_order(session, seen),
         "sample_counts": {"total": seen.samples_total, "ok": seen.samples_ok},
         "duration_s": round(seen.duration_s or 0.0, 2),
         "attempts": seen.attempts,
@@ -201,6 +208,13 @@ def run_file_document(session: Session, seen: Observation) -> dict[str, Any]:
     if round_ in session.discarded or seen.block_discarded:
         document["block_discarded"] = True
     return document
+
+
+def _in_schema_order(session: Session, seen: Observation) -> dict[str, float | None]:
+    """The metrics as the schema orders them; events keep keys sorted."""
+    stage = session.stages.get(seen.stage)
+    known = [m.key for m in stage.metrics if m.key in seen.metrics] if stage else []
+    return {key: seen.metrics[key] for key in [*known, *(k for k in seen.metrics if k not in known)]}
 
 
 def read_run_file(session: str, stage: str, repeat: int, data: bytes) -> RepeatImported:

@@ -66,7 +66,8 @@ def test_a_run_measures_audits_and_reports_on_a_cpu(project: Path, cli: Any) -> 
     one = json.loads((run_dir / "fast_speed" / "run1.json").read_text())
     assert list(one)[:11] == ["status", "reason", "metrics", "sample_counts", "duration_s", "attempts", "git_sha",
                               "recorded_at", "pytest_log", "basetemp", "pytest_rc"]
-    assert (one["status"], one["git_sha"], one["pytest_rc"], one["sample_counts"]) == ("ok", sha, 0, {"total": 4, "ok": 4})
+    assert (one["status"], one["git_sha"], one["pytest_rc"]) == ("ok", sha, 0)
+    assert one["sample_counts"] == {"total": 4, "ok": 4}
     assert "cuda graph: True" in Path(one["pytest_log"]).read_text()
     assert (run_dir / "fast_speed" / "run1.log").read_text().count("#") == 3
 
@@ -187,7 +188,8 @@ def test_a_metric_that_cannot_be_read_after_a_pass_halts_the_run(project: Path, 
     stages = project / "models" / "tiny" / "stages.yaml"
     stages.write_text(stages.read_text().replace("speed.latency_mean_s", "speed.latency_p50_s"))
     git(project, "commit", "-qam", "a path that is not there")
-    halted = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck", cwd=project, code=1)
+    halted = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck",
+                 cwd=project, code=1)
     log = (project / "runs" / "a" / "run.log").read_text()
     assert "error: metric extraction HALT after [test_fast_ci] run 1" in log
     assert "completeness at HALT: 1/15 stage-runs complete" in log

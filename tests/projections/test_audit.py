@@ -94,7 +94,8 @@ def test_a_purged_repeat_is_absent_until_it_is_measured_again(ledger: Any) -> No
 
 
 def test_what_the_old_audit_does_not_know_comes_after_its_lines(ledger: Any) -> None:
-    story = Story(ledger, stage("s", counted=False, evidence={"cuda graph": "cuda graph: True", "fp8": "fp8"}), repeats=2)
+    patterns = {"cuda graph": "cuda graph: True", "fp8": "fp8"}
+    story = Story(ledger, stage("s", counted=False, evidence=patterns), repeats=2)
     story.observe(1, suspect=["GPU 0 throttled 40 % of the time"], log_found={"cuda graph": "x", "fp8": None})
     story.observe(2, log_found={"cuda graph": "x", "fp8": "y"})
     lines = audit_lines(story.session, readiness(story.session))

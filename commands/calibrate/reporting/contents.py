@@ -121,12 +121,16 @@ def context_line(session: Session, stage: PlannedStage) -> str:
         return f"— {parts[0]}, docs smoke, {session.plan.repeats} runs"
     samples = _samples(session, stage)
     parts.append(f"{samples} samples")
-    for keyword, value in stage.context.items():
-        label = _label(keyword)
+    limits = [(_label(keyword), value) for keyword, value in stage.context.items()]
+    # events keep no order of keys: tokens, then concurrency, then whatever else a test passes
+    for label, value in sorted(limits, key=lambda pair: _LIMITS.get(pair[0], len(_LIMITS))):
         if label:
             parts.append(f"{label}={'?' if value is None else value}")
     parts.append(f"{session.plan.repeats} runs")
     return "— " + ", ".join(parts)
+
+
+_LIMITS = {"max_tokens": 0, "concurrency": 1}
 
 
 def _label(keyword: str) -> str:
