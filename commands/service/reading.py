@@ -36,7 +36,7 @@ def decode(body: bytes, kind: type[T], what: str) -> T:
     """Read a payload as `kind`, passing over fields nobody asked for. Raises `BadInput` naming the field."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{what}: {error}", code="bad_payload",
                        hint="send the payload as the sender documents it") from None
 
@@ -46,7 +46,9 @@ def time_text(text: str | int | None) -> str | None:
     if text is None or text == "":
         return None
     try:
-        return format_time(int(text) * 1_000_000) if isinstance(text, int) else format_time(parse_time(text))
+        if isinstance(text, int):
+            return format_time(text * 1_000_000)
+        return format_time(parse_time(text.strip().removesuffix(" UTC")))  # Buildkite: `2026-06-01 10:00:00 UTC`
     except (BadInput, OverflowError, ValueError, OSError):
         return None
 
