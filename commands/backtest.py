@@ -53,8 +53,8 @@ def past_results(state: State, target: str | None) -> Iterator[PastResult]:
     """Yield every result of the history, target by target in the baseline's order, with the status it got."""
     rows = state.rows(
         f"""SELECT event_id, target, instant, recorded_at, model_id, gpu_type, {", ".join(IDENTITY_FIELDS)},
-                   claims_identity, {", ".join(METRICS)}, success, status, run_source, run_source_claimed, seeded, counted,
-                   regression_thresholds, static_limits
+                   claims_identity, {", ".join(METRICS)}, success, status, run_source, run_source_claimed, seeded,
+                   counted, regression_thresholds, static_limits
             FROM results
             WHERE superseded IS NULL AND ($target IS NULL OR target = $target)
             ORDER BY target, COALESCE(instant, TIMESTAMPTZ '0001-01-01 00:00:00+00'), full_path, event_id""",  # noqa: S608

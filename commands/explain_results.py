@@ -102,7 +102,8 @@ def explain_result(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, An
             {"target": body["target"], "id": event.event_id})
         verdicts = state.rows(
             "SELECT event_id, status, reason, recorded_at FROM judgements "
-            "WHERE target = $target AND result_event_id = $id ORDER BY recorded_at, position", {"target": body["target"], "id": event.event_id})
+            "WHERE target = $target AND result_event_id = $id ORDER BY recorded_at, position",
+            {"target": body["target"], "id": event.event_id})
         used = state.rows(
             """SELECT event_id, json_extract_string(payload, '$.status') AS status, recorded_at FROM events
                WHERE type = 'ResultJudged' AND stream = $stream AND contains(payload, $id)

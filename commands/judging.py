@@ -15,7 +15,7 @@ from ledger.events.results import ResultJudged
 from projections.identity import gpu_of, model_of
 from projections.metric_policy import MetricPolicy
 from projections.record_shape import Record
-from projections.run_source import RUN_SOURCES, detect_run_source
+from projections.run_source import RUN_SOURCES, SCHEDULED_MAIN, detect_run_source
 from projections.verdict import Baseline, Subject, Verdict, judge, static_failures
 from projections.window import ThisRun, baseline_for
 
@@ -98,14 +98,17 @@ def judge_all(
     unexplained = run_failed and not any(static_failures(subject) for subject in subjects)
     everything = [recorded.event_id for recorded in results]
     counting: list[str] = []
+    trusted: list[str] = []
     decided: list[tuple[Baseline, Verdict]] = []
     for recorded, subject in zip(results, subjects, strict=True):
-        run = ThisRun(everything, tuple(counting))
+        run = ThisRun(everything, tuple(counting), tuple(trusted))
         baseline = baseline_for(state, subject, policy, event_id=recorded.event_id, run=run)
         verdict = judge(subject, baseline, policy, run_failed_unexplained=unexplained)
         decided.append((baseline, verdict))
         if verdict.baseline_eligible:
             counting.append(recorded.event_id)
+        if verdict.success and (verdict.baseline_eligible or subject.run_source == SCHEDULED_MAIN):
+            trusted.append(recorded.event_id)
     events = [
         _event(recorded, subject, baseline, verdict, policy, unexplained)
         for recorded, subject, (baseline, verdict) in zip(results, subjects, decided, strict=True)

@@ -30,11 +30,13 @@ class ThisRun:
     """The results being judged together: all of them, and those judged already that may count.
 
     A result does not count for itself, nor for one judged before it; what was judged eligible earlier
-    in the run counts for the rest of it.
+    in the run counts for the rest of it (`counting`), and what was judged successful from a trusted
+    source holds its recipe (`trusted`).
     """
 
     event_ids: Sequence[str] = ()
     counting: Sequence[str] = ()
+    trusted: Sequence[str] = ()
 
 
 def baseline_for(
@@ -46,12 +48,13 @@ def baseline_for(
         return Baseline(pinned=pinned)
     if not subject.claims_identity and policy.rules.legacy_comparison == "none":
         return Baseline(pinned=pinned)
-    window = window_for(state, subject, policy, event_id=event_id, run=run or ThisRun((event_id,)))
+    run = run or ThisRun((event_id,))
+    window = window_for(state, subject, policy, event_id=event_id, run=run)
     if window:
         return Baseline(window=window, pinned=pinned)
     return Baseline(
         pinned=pinned,
-        other_recipes=_other_recipes(state, subject, event_id),
+        other_recipes=_other_recipes(state, subject, run),
         nearest=_nearest(state, subject),
     )
 
@@ -119,7 +122,7 @@ def pinned_for(state: State, target: str) -> Pinned | None:
     return Pinned(rows[0]["name"], rows[0]["event_id"], canonical.decode(rows[0]["medians"]))
 
 
-def _other_recipes(state: State, subject: Subject, event_id: str) -> list[str]:
+def _other_recipes(state: State, subject: Subject, run: ThisRun) -> list[str]:
     """Return other recipes that trusted successful results of the same workload, variant and version have."""
     identity = subject.identity
     if identity is None:
@@ -131,11 +134,14 @@ def _other_recipes(state: State, subject: Subject, event_id: str) -> list[str]:
                          WHERE workload_id = $workload AND variant_id = $variant AND benchmark_version = $version
                            AND recipe_fingerprint <> $recipe)
           AND workload_id = $workload AND variant_id = $variant AND benchmark_version = $version
-          AND recipe_fingerprint <> $recipe AND event_id <> $event_id
-          AND success AND (run_source = 'scheduled_main' OR marked_eligible OR eligible)
+          AND recipe_fingerprint <> $recipe
+          AND (list_contains(CAST($trusted AS VARCHAR[]), event_id)
+               OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id)
+                   AND success AND (run_source = 'scheduled_main' OR marked_eligible OR eligible)))
         ORDER BY recipe_fingerprint""",
         {"workload": identity["workload_id"], "variant": identity["variant_id"],
-         "version": identity["benchmark_version"], "recipe": identity["recipe_fingerprint"], "event_id": event_id},
+         "version": identity["benchmark_version"], "recipe": identity["recipe_fingerprint"],
+         "run": list(run.event_ids), "trusted": list(run.trusted)},
     )
     return [row["recipe_fingerprint"] for row in rows]
 
