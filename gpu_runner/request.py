@@ -20,6 +20,8 @@ Say = Callable[[str], None]
 
 ATTEMPTS_MAX = 4
 MEMORY_LIMIT_MIB = 2048
+# Named in fingerprints where installed; every package counts in the fingerprint's hash.
+PACKAGES = ("torch", "sglang", "vllm", "transformers", "flashinfer-python", "triton")
 
 
 class EvidenceSink(Protocol):
@@ -125,7 +127,7 @@ class RepeatRequest:
     cache_dirs: tuple[Path, ...] = ()
     telemetry_hz: float = 1.0
     log_patterns: Mapping[str, str] = field(default_factory=dict)
-    packages: tuple[str, ...] = ("torch", "sglang", "vllm", "transformers", "flashinfer-python", "triton")
+    packages: tuple[str, ...] = PACKAGES
     container_image: str | None = None
     known_environment: str | None = None
     clock_medians_mhz: Mapping[str, float] = field(default_factory=dict)

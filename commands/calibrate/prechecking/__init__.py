@@ -1,0 +1,1 @@
+"""What `calibrate precheck` looks at: software, assets, GPUs. It reports gaps with their commands and does nothing."""
