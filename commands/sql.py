@@ -138,7 +138,10 @@ def _output_path(output: str | None, ledger: Path) -> Path | None:
     """Where the result goes; None for standard output. Refuses the ledger's own folder."""
     if output is None or output == "-":
         return None
-    path = Path(output).resolve()
+    path = Path(output)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return path  # a device or a pipe, written as it is
+    path = path.resolve()
     if path.is_relative_to(ledger.resolve()):
         raise BadInput(f"{output} is inside the ledger, where only the ledger itself writes; nothing was written",
                        code="output_in_ledger", hint="-o a file elsewhere")

@@ -28,10 +28,13 @@ Format = Literal["table", "json", "csv", "parquet"]
 
 FRAME = struct.Struct("<cI")
 INTERNAL = 0  # in place of an exit code: not an error of the user's, a bug
+OTHER_FRAME_BYTES_MAX = 1 << 20  # of a summary or an error
 READ_BYTES = 1 << 20
 # From the interrupt, which some functions never look at, to the kill that nothing survives.
 GRACE_S = 1.0
-# The child's environment: nothing of the caller's, so that no token in it can be shown by any means.
+# The child's environment: nothing of the caller's, so that no token in it can be shown by any means. Only
+# where shared libraries lie is passed on, because an interpreter may not start without it.
+PASSED_ON = ("LD_LIBRARY_PATH",)
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "TZ": "UTC"}
 # `-I`: neither the working directory nor PYTHON* variables decide what is imported. The caller's own import
 # path is handed over, because that is where this very package was found.
@@ -84,7 +87,7 @@ def ask(ledger: Path, question: Question, sink: BinaryIO, limits: Limits | None 
     }
     command = [sys.executable, "-I", "-X", "utf8", "-c", BOOT, json.dumps([path for path in sys.path if path])]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                             env=ENVIRONMENT, start_new_session=True)
+                             env=_environment(), start_new_session=True)
     try:
         return _Conversation(child, limits).run(json.dumps(request).encode(), sink)
     finally:
@@ -132,6 +135,7 @@ class _Conversation:
             self.buffer += chunk
             while len(self.buffer) >= FRAME.size:
                 kind, length = FRAME.unpack_from(self.buffer)
+                assert length <= self.limits.result_mb * 2**20 + OTHER_FRAME_BYTES_MAX, (kind, length)
                 if len(self.buffer) < FRAME.size + length:
                     break
                 body = bytes(self.buffer[FRAME.size : FRAME.size + length])
@@ -166,6 +170,10 @@ class _Conversation:
             )
         return Unavailable(f"the query's process ended before the query began ({how})", code="sql_crashed",
                            hint="run it again; perfledger doctor checks the setup")
+
+
+def _environment() -> dict[str, str]:
+    return ENVIRONMENT | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
 def timed_out(seconds: float) -> Unavailable:

@@ -24,6 +24,8 @@ CODES = {
     "Binder Error": ("sql_unknown_name", LEARN),
     "Parser Error": ("sql_syntax", LEARN),
 }
+# How the C++ library and Arrow say it; the engine has a kind of its own.
+OUT_OF_MEMORY = re.compile(r"std::bad_alloc|bad allocation|\b(re|m)alloc of size \d+")
 # What `SHOW TABLES` becomes: the engine's own answer would list what is hidden, with the paths of its files.
 LIST_OF_VIEWS = """
 SELECT view.name, view.about
@@ -127,6 +129,9 @@ class Query:
 
 
 def _check_parameters(used: set[str], given: Mapping[str, str]) -> None:
+    if any(not name.isidentifier() for name in used):
+        raise BadInput("parameters have names here: $since, not ? or $1", code="sql_parameter_missing",
+                       hint="--param since=2026-06-01")
     missing, unused = sorted(used - given.keys()), sorted(given.keys() - used)
     if missing:
         raise BadInput(f"the query needs the parameter {', '.join('$' + name for name in missing)}",
@@ -147,7 +152,7 @@ def explained(error: Exception, query: str, memory_mb: int) -> PerfledgerError:
     """Turn what the engine raised into one sentence; through Arrow it comes as an OSError with the same text."""
     text = str(error).strip()
     kind, _, rest = text.partition(": ")
-    if "Out of Memory" in kind or re.search("bad_alloc|bad allocation|realloc|malloc", text):
+    if "Out of Memory" in kind or OUT_OF_MEMORY.search(text):
         return out_of_memory(memory_mb)
     body, _, shown = (rest or text).partition("\n\nLINE ")
     if "expression depth" in body:

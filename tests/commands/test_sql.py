@@ -160,6 +160,12 @@ def test_without_a_ledger_the_next_step_is_said(cli: Cli) -> None:
     assert cli("sql", "--list", code=0)
 
 
+def test_a_pipe_or_a_device_is_written_as_it_is(cli: Cli, filled: Ledger) -> None:
+    assert cli("sql", "SELECT 1 AS a", "--format", "csv", "-o", "/dev/stdout", "-q", code=0).out == "a\n1\n"
+    assert cli("sql", "SELECT 1 AS a", "--format", "csv", "-o", "-", code=0).out == "a\n1\n"
+    assert cli("sql", "SELECT 1 AS a", "-o", "/dev/null", "--json", code=0).json["rows"] == 1
+
+
 def test_a_reader_that_goes_away_is_no_error(filled: Ledger, tmp_path: Path) -> None:
     command = f"{PERFLEDGER} sql 'FROM range(200000)' --format csv | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, env=clean_env(),

@@ -126,11 +126,15 @@ def test_parameters_are_values_and_never_sql(ledger: Ledger, rows: Rows) -> None
     assert rows(query, parameters={"target": "b@GPU", "least": "28"}) == [{"n": 1}]
     assert rows(query, parameters={"target": "' OR true --", "least": "0"}) == [{"n": 0}]
     for given, code in (({"target": "x"}, "sql_parameter_missing"),
-                        ({"target": "x", "least": "1", "more": "2"}, "sql_parameter_unused"),
+                        ({"target": "x", "more": "2"}, "sql_parameter_missing"),
+                        ({"target": "b@GPU", "least": "1", "most": ""}, "sql_parameter_unused"),
                         ({"target": "b@GPU", "least": "many"}, "sql_failed")):
         with pytest.raises(BadInput) as caught:
             rows(query, parameters=given)
         assert caught.value.code == code
+    for query in ("SELECT ?", "SELECT $1"):
+        with pytest.raises(BadInput, match="parameters have names"):
+            rows(query)
 
 
 @pytest.mark.parametrize(("query", "patience_s"), [
