@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ledger.errors import Conflict
 from ledger.remotes.hub import HubRepo
 from ledger.remotes.landing import Words, land
-from ledger.remotes.retry import RetryPolicy
+from ledger.remotes.retry import RetryPolicy, default_policy
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def commit_files(
             before_commit(parent)
         revision = repo.commit({path: files[path] for path in absent}, parent=parent, message=message)
 
-    done = land(look, write, words=Words(repo.name, repo.repo_id, find_out), policy=policy or RetryPolicy())
+    done = land(look, write, words=Words(repo.name, repo.repo_id, find_out), policy=policy or default_policy())
     parent, written = done.plan if done.plan else (None, [])
     return Committed(revision or seen, parent, written, [path for path in files if path not in written])
 

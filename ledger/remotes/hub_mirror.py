@@ -19,7 +19,7 @@ from ledger.errors import BadInput
 from ledger.remotes import hub_session
 from ledger.remotes.hub import DatasetUrl, HubRepo
 from ledger.remotes.remote import RemoteFile
-from ledger.remotes.retry import RetryPolicy, asking
+from ledger.remotes.retry import RetryPolicy, asking, default_policy
 
 INDEX_NAME = ".perfledger-mirror"     # what we wrote here: path to [digest, size, mtime_ns]
 MARKER_NAME = ".hf_sync_complete"     # what the dataset's own tools look for; only there after a whole sync
@@ -60,7 +60,7 @@ def mirror_dataset(url: str, root: Path, token: str | None = None, *,
                        hint="give all 40 hexadecimal digits, or leave @REVISION out for the newest commit")
     dataset = DatasetUrl.parse(plain)
     repo = HubRepo(dataset.repo_id, token=token)
-    patient = policy or RetryPolicy()
+    patient = policy or default_policy()
     at = revision or asking(repo.head, patient, name=repo.name)
     disk.make_directory(root)
     index = _read_index(root)

@@ -20,7 +20,7 @@ from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
 
 from ledger.errors import BadInput, Unavailable
-from ledger.remotes.retry import RetryPolicy
+from ledger.remotes.retry import RetryPolicy, default_policy
 
 TIMEOUT_S = 60.0
 TIMEOUT_VARIABLE = "PERFLEDGER_REMOTE_TIMEOUT"
@@ -142,10 +142,10 @@ def open_remote(url: str, *, create: bool = False, policy: RetryPolicy | None = 
     if scheme == "hf":
         from ledger.remotes.hub import HubRemote
 
-        return HubRemote(url, create=create, policy=policy or RetryPolicy())
+        return HubRemote(url, create=create, policy=policy or default_policy())
     if scheme in ("s3", "s3a", "gs", "az", "file"):
         from ledger.remotes.objects import ObjectRemote
 
-        return ObjectRemote(url, create=create, policy=policy or RetryPolicy())
+        return ObjectRemote(url, create=create, policy=policy or default_policy())
     raise BadInput(f"{url!r} is not a remote this version knows", code="bad_remote_url",
                    hint="hf://datasets/OWNER/NAME[/PREFIX], s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER")

@@ -6,13 +6,16 @@ differ from call to call: some wait 23 seconds, some for as long as a Retry-Afte
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ledger.errors import Unavailable
+from ledger.errors import BadInput, Unavailable
+
+WAIT_VARIABLE = "PERFLEDGER_REMOTE_WAIT"
 
 Result = TypeVar("Result")
 
@@ -51,6 +54,21 @@ class RetryPolicy:
     wait_s: float = 0.25
     wait_max_s: float = 8.0
     wait_total_max_s: float = 90.0
+
+
+def default_policy() -> RetryPolicy:
+    """Return the policy of a command: PERFLEDGER_REMOTE_WAIT bounds its waiting in seconds."""
+    text = os.environ.get(WAIT_VARIABLE, "")
+    if not text:
+        return RetryPolicy()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 86_400:
+        raise BadInput(f"{WAIT_VARIABLE}={text!r} is not a number of seconds", code="bad_wait",
+                       hint=f"export {WAIT_VARIABLE}=90")
+    return RetryPolicy(wait_total_max_s=seconds)
 
 
 class Patience:

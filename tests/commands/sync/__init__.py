@@ -1,0 +1,1 @@
+"""The sync commands and what uploads and imports do with a Hub."""
