@@ -22,7 +22,8 @@ class StageAudit(msgspec.Struct, frozen=True, kw_only=True):
 
     cells: one sign per round, rounds 1..N and beyond as far as observed. strict: how many are `✓`;
     effective_n: how many rounds enter worst-of-N; destructive: how many are set aside. counted: the
-    schema configures sample counts. evidence: pattern name to (rounds found in, rounds looked at).
+    schema configures sample counts. repeats: how many strict ones are needed, fewer than planned where
+    the unit settled early. evidence: pattern name to (rounds found in, rounds looked at).
     """
 
     stage: str
@@ -30,6 +31,7 @@ class StageAudit(msgspec.Struct, frozen=True, kw_only=True):
     cells: str
     strict: int
     repeats: int
+    planned: int
     expected_samples: int | None
     counted: bool
     rounds: int
@@ -49,6 +51,8 @@ class StageAudit(msgspec.Struct, frozen=True, kw_only=True):
         more = ""
         if self.destructive:
             more = f", rounds={self.rounds}, effective={self.effective_n}"
+        if self.repeats != self.planned:
+            more += f", settled early of {self.planned}"
         shown = min(self.strict, self.repeats)
         return f"{self.stage}: {self.cells} ({shown}/{self.repeats} strict{expected}{more})"
 
@@ -59,6 +63,7 @@ class StageAudit(msgspec.Struct, frozen=True, kw_only=True):
             "cells": self.cells,
             "strict": self.strict,
             "repeats": self.repeats,
+            "planned": self.planned,
             "expected_samples": self.expected_samples,
             "samples_counted": self.counted,
             "ready": self.ready,
@@ -128,7 +133,7 @@ def readiness(session: Session) -> Readiness:
     proof = provenance(session)
     ready_count = sum(stage.ready for stage in stages)
     strict_complete = ready_count == len(stages)
-    total = len(stages) * session.plan.repeats
+    total = sum(stage.repeats for stage in stages)
     reasons: list[str] = []
     if not stages:
         reasons.append("the plan has no stages")
@@ -148,7 +153,8 @@ def readiness(session: Session) -> Readiness:
 def audit_stage(session: Session, stage: PlannedStage) -> StageAudit:
     """Audit one stage: its cells cover rounds 1..N and every further round that was observed."""
     observed = session.rounds(stage.key)
-    last = max([session.plan.repeats, *observed])
+    required = session.required(stage.key)
+    last = max([required, *observed])
     cells: list[str] = []
     aside = 0
     for repeat in range(1, last + 1):
@@ -158,10 +164,10 @@ def audit_stage(session: Session, stage: PlannedStage) -> StageAudit:
     strict = cells.count(STRICT)
     return StageAudit(
         stage=stage.key, title=stage.title, cells="".join(cells), strict=strict,
-        repeats=session.plan.repeats, expected_samples=stage.expected_samples,
+        repeats=required, planned=session.plan.repeats, expected_samples=stage.expected_samples,
         counted=stage.counted or stage.is_docs, rounds=len(observed),
         effective_n=len(observed) - aside, destructive=aside,
-        ready=strict >= session.plan.repeats,
+        ready=strict >= required,
         flagged=session.flagged.get(unit_of(session.plan, stage.key), ""),
         suspect=_suspect(session, stage, observed), evidence=_evidence(session, stage, observed),
     )  # fmt: skip
@@ -224,10 +230,10 @@ def _further_lines(session: Session, audit: Readiness) -> list[str]:
 
 def _completeness(session: Session) -> tuple[list[Missing], int]:
     """Clean complete repeats, at most N per stage; a shortfall that no single run explains has run None."""
-    repeats = session.plan.repeats
     missing: list[Missing] = []
     ok = 0
     for stage in session.plan.stages:
+        repeats = session.required(stage.key)
         kept = [
             repeat
             for repeat in session.rounds(stage.key)

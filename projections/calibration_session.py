@@ -85,6 +85,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     sessions this one was merged from.
     position: the last position of this ledger's own origin in the stream, for optimistic appends.
     observations hold what counts now; purged repeats are gone from it and listed in `purged`.
+    environment: digest of the last repeat's environment. sm_clocks_mhz: GPU UUID to the median SM
+    clock of each repeat so far, in MHz.
     """
 
     id: str
@@ -96,6 +98,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     rejected: Mapping[Round, events.RoundRejected] = msgspec.field(default_factory=dict)
     discarded: Mapping[Round, str] = msgspec.field(default_factory=dict)
     flagged: Mapping[str, str] = msgspec.field(default_factory=dict)
+    settled: Mapping[str, events.RepeatsSettled] = msgspec.field(default_factory=dict)
+    environment: str | None = None
+    sm_clocks_mhz: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     purged: tuple[events.RepeatPurged, ...] = ()
     resumes: tuple[events.CalibrationResumed, ...] = ()
     vanished: tuple[str, ...] = ()
@@ -121,6 +126,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         """The calibration commit and those proven measurement-equivalent to it."""
         proven = {resume.git_sha for resume in self.resumes if resume.equivalent}
         return frozenset({self.plan.calibration_git_sha, *self.plan.equivalent_commits, *proven})
+
+    def required(self, stage: str) -> int:
+        """How many strict repeats a stage needs: N, or fewer where its unit settled early."""
+        settled = self.settled.get(unit_of(self.plan, stage))
+        return settled.repeats if settled else self.plan.repeats
 
     def rounds(self, stage: str) -> list[int]:
         """The repeats that were observed for a stage, ascending."""
@@ -222,7 +232,14 @@ def _observed(session: Session, event: Event) -> Session:
     seen = dict(session.observations)
     for stage in payload.stages:
         seen[stage.stage, payload.repeat] = _from_repeat(payload, stage, event)
-    return msgspec.structs.replace(session, observations=seen, halted=None, ended=None)
+    clocks = dict(session.sm_clocks_mhz)
+    for gpu in payload.telemetry:
+        if "sm_clock_mhz" in gpu.columns:
+            clocks[gpu.uuid] = (*clocks.get(gpu.uuid, ()), gpu.columns["sm_clock_mhz"].median)
+    return msgspec.structs.replace(
+        session, observations=seen, halted=None, ended=None, sm_clocks_mhz=clocks,
+        environment=payload.environment or session.environment,
+    )  # fmt: skip
 
 
 def _from_repeat(payload: RepeatObserved, stage: StageObservation, event: Event) -> Observation:
@@ -335,6 +352,12 @@ def _flagged(session: Session, event: Event) -> Session:
     return msgspec.structs.replace(session, rejected=kept, flagged=flags)
 
 
+def _settled(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.RepeatsSettled)
+    return msgspec.structs.replace(session, settled={**session.settled, payload.unit: payload})
+
+
 def _halted(session: Session, event: Event) -> Session:
     payload = event.typed()
     assert isinstance(payload, events.CalibrationHalted)
@@ -368,6 +391,7 @@ _HANDLERS = {
     "RoundRejected": _rejected,
     "BlockDiscarded": _discarded,
     "UnitFlagged": _flagged,
+    "RepeatsSettled": _settled,
     "CalibrationHalted": _halted,
     "CalibrationEnded": _ended,
     "CalibrationReported": _reported,

@@ -100,7 +100,7 @@ def judge_unit(session: Session, unit: Unit) -> Judgement:
     Rounds of one block: the indices after the discarded ones. The target is the asked repeats plus
     two for each rejected round, never beyond fifteen rounds in all.
     """
-    repeats = session.plan.repeats
+    repeats = session.required(unit.keys[0])
     cap = max(ROUNDS_MAX, repeats)
     discarded = sorted(r for name, r in session.discarded if name == unit.name)
     first = max(discarded, default=0) + 1
@@ -110,7 +110,7 @@ def judge_unit(session: Session, unit: Unit) -> Judgement:
     observed = [r for r in wanted if _observed(session, unit, r)]
     if len(observed) < target:
         return Judgement(step="measure", repeats=tuple(r for r in wanted if r not in observed))
-    if unit.name in session.flagged or not _judges(session):
+    if unit.name in session.flagged or unit.name in session.settled or not _judges(session):
         return Judgement(step="done")
     return _judge_block(session, unit, observed, rejected, restarted=bool(discarded))
 

@@ -6,6 +6,7 @@ reboot) is part of the next decision. What is strict-complete is never measured 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from ledger.events.calibrations import (
     BlockDiscarded,
     CalibrationHalted,
     PlannedStage,
+    RepeatsSettled,
     RoundRejected,
     SampleSource,
     UnitFlagged,
@@ -30,8 +32,8 @@ from ledger.events.calibrations import (
 from ledger.events.observations import RepeatObserved
 from projections.audit import readiness
 from projections.calibration_session import Session, Unit, units_of
-from projections.destructive_rounds import Judgement, judge_unit
-from projections.worst_of_n import missing_reason
+from projections.destructive_rounds import Judgement, judge_unit, resolution_of
+from projections.worst_of_n import is_complete, metric_worst, missing_reason
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -50,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     cache_dirs: tuple[Path, ...] = ()
     max_passes: int = 10
+    stop_early_alpha: float | None = None
 
 
 class Halted(Exception):
@@ -101,6 +104,8 @@ class Measuring:
             if step.step == "done":
                 return
             if step.step == "measure":
+                if self._settle(unit):
+                    continue
                 left = [repeat for repeat in step.repeats if repeat not in tried]
                 if not left:
                     return
@@ -157,9 +162,30 @@ class Measuring:
                 evidence=self.ledger.evidence, gpus=gpus,
                 extra_args=self.settings.extra_args.get(unit.name, ()), env=self.settings.env,
                 stage_env=unit.extra_env, gate=self.settings.gate, limits=self.settings.limits,
-                cache_dirs=self.settings.cache_dirs, log_patterns=patterns, say=self.say,
+                cache_dirs=self.settings.cache_dirs if gpus else (), log_patterns=patterns,
+                known_environment=self.session.environment,
+                clock_medians_mhz={
+                    gpu: statistics.median(seen) for gpu, seen in self.session.sm_clocks_mhz.items()
+                },
+                say=self.say,
             )
         )  # fmt: skip
+
+    def _settle(self, unit: Unit) -> bool:
+        """Leave out repeats that could hardly move a worst-of-N, where the user asked for that."""
+        alpha = self.settings.stop_early_alpha
+        if alpha is None or unit.name in self.session.settled:
+            return False
+        settled = early_end(self.session, unit, alpha, self.settings.gpus.get(unit.name, 0))
+        if settled is None:
+            return False
+        self._append(settled)
+        self.say(
+            f"[{unit.name}] settled after {settled.repeats} of {settled.planned} repeats "
+            f"(risk {settled.risk:.2g} of {settled.allowed:.2g} allowed), "
+            f"{settled.saved_gpu_s:.0f} GPU seconds saved"
+        )
+        return True
 
     def _set_aside(self, unit: Unit, repeat: int) -> None:
         """Purge what an earlier attempt left of this round: a unit is observed as a whole or not at all."""
@@ -211,6 +237,45 @@ class Measuring:
                         f"[{unit.name}] run {repeat}/{repeats} skipped "
                         f"(complete, {len(unit.stages)} stage(s))"
                     )
+
+
+def early_end(session: Session, unit: Unit, alpha: float, gpus: int) -> RepeatsSettled | None:
+    """Say whether the rounds 1..k of a unit, all clean and measured, settle its worst-of-N.
+
+    The tolerance of a metric is what its display resolves.
+    """
+    from gpu_runner.stop_early import Series, decide, gpu_seconds_saved
+
+    first = unit.stages[0].key
+    done = len(session.rounds(first))
+    whole = all(
+        is_complete(stage, session.observations.get((stage.key, repeat)))
+        and not session.set_aside(stage.key, repeat)
+        for stage in unit.stages
+        for repeat in range(1, done + 1)
+    )
+    if not whole or session.rounds(first) != list(range(1, done + 1)):
+        return None
+    series = [
+        Series(
+            name=f"{stage.key}.{metric.key}", worst=metric.worst, tolerance=resolution_of(metric),
+            values=metric_worst(session, stage, metric.key).values,
+        )
+        for stage in unit.stages
+        for metric in stage.metrics
+        if metric.configured
+    ]  # fmt: skip
+    if not series:
+        return None
+    decision = decide(series, session.plan.repeats, alpha=alpha)
+    if not decision.stop:
+        return None
+    spent = [session.observations[first, r].duration_s or 0.0 for r in range(1, done + 1)]
+    return RepeatsSettled(
+        session=session.id, unit=unit.name, stages=list(unit.keys), repeats=done,
+        planned=session.plan.repeats, risk=decision.risk, allowed=decision.allowed, alpha=alpha,
+        saved_gpu_s=gpu_seconds_saved(spent, gpus, decision.repeats_saved),
+    )  # fmt: skip
 
 
 def decision_events(session: str, unit: Unit, step: Judgement) -> list[EventPayload]:

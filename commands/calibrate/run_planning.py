@@ -5,32 +5,39 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from commands.calibrate.config.host import HostProfile
 from commands.calibrate.config.model import ModelConfig
-from commands.calibrate.config.selection import ALL
-from commands.calibrate.planning import refuse_drift
+from commands.calibrate.config.selection import ALL, select_stages
+from commands.calibrate.config.stages import read_stages
+from commands.calibrate.planning import planned_stage, refuse_drift
 from commands.calibrate.repository import Repository
-from commands.calibrate.run_directory import RunDirectory
+from commands.calibrate.run_directory import RunDirectory, to_file_json
 from commands.calibrate.sessions import follow, read_session
 from commands.calibrate.stamps import compact_stamp, utc_stamp
+from commands.common import App
 from gpu_runner import workspace
-from ledger.errors import BadInput, Conflict
+from ledger.errors import BadInput, Conflict, Refused
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationPlanned, CalibrationResumed, Plan, PlannedStage
+from ledger.ledger import Ledger
 from projections.calibration_session import EMPTY_SHA256, STREAM_PREFIX, Session
+from projections.destructive_rounds import OBSERVATIONS_MIN
 
 if TYPE_CHECKING:
-    from ledger.ledger import Ledger
+    from commands.calibrate.prechecking.check import Prechecked
 
 RUNS_FOLDER = ".tune-runs"
 DIFF_NAME = "workspace.diff"
+REPEATS = 5
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -48,6 +55,38 @@ class HeadNow(msgspec.Struct, frozen=True):
     dirty: bool
     diff: bytes
     diff_sha256: str | None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of one `run`; None where the command line says nothing."""
+
+    model: str | None
+    stages: str
+    repeats: int | None
+    output_dir: Path | None
+    resume: bool
+    max_passes: int
+    skip_precheck: bool
+    stages_yaml: Path | None
+    config_dir: str | None
+    host: str | None
+    repo_root: str | None
+    venv_python: str | None
+    destructive_rejection: bool
+    keep_caches: bool
+    stop_early_alpha: float | None
+    stall_s: float | None
+    wall_s: float | None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run happens: ledger, run directory, measured repository, model and host."""
+
+    ledger: Ledger
+    directory: RunDirectory
+    root: Path
+    model: ModelConfig
+    host: HostProfile | None
 
 
 def default_output_dir(model: str) -> Path:
@@ -82,47 +121,105 @@ def look_at_head(ledger: Ledger, root: Path) -> HeadNow:
     return HeadNow(seen.sha, branch, bool(seen.dirty), seen.diff, digest)
 
 
-def new_plan(
-    ledger: Ledger, directory: RunDirectory, stages: list[PlannedStage], repeats: int, *,
-    model: ModelConfig, root: Path, interpreter: Interpreter, head: HeadNow, schema: Path,
-    rejection: bool, precheck: Mapping[str, object],
-) -> Session:  # fmt: skip
-    """Plan a fresh session. Raises `BadInput` when the directory holds a plan or the schema is stale."""
-    if directory.exists():
-        raise BadInput(
-            f"{directory.plan_path} exists already; nothing was run",
-            code="plan_exists",
-            hint="give a fresh --output-dir, or --resume to go on with that session",
-            run_dir=str(directory.path),
-        )
-    if not stages:
+def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Session:
+    """Select stages, precheck, and plan them on HEAD as a new session.
+
+    Raises `BadInput` for an empty selection or a stale schema, `Refused` when the precheck fails;
+    then nothing was planned.
+    """
+    schema_path = asked.stages_yaml or place.model.stages_path
+    schema = read_stages(schema_path)
+    chosen = select_stages(schema, asked.stages)
+    if chosen.note:
+        app.note(chosen.note)
+    if not chosen.stages:
         raise BadInput("no stage was selected", code="no_stages", hint="perfledger calibrate stages")
-    refuse_drift(stages, root, model.name)
-    directory.path.mkdir(parents=True, exist_ok=True)
-    versions = precheck.get("versions")
+    stages = [planned_stage(s, place.root, gpus=place.model.gpus_for(s.test)) for s in chosen.stages]
+    refuse_drift(stages, place.root, place.model.name)
+    repeats = asked.repeats or REPEATS
+    _warn(app, asked, stages, repeats)
+    host_python = place.host.venv_python if place.host else None
+    interpreter = choose_interpreter(asked.venv_python, host_python, place.model)
+    checked = None if asked.skip_precheck else _precheck(app, place, interpreter, stages)
     plan = Plan(
-        model=model.name, stages=stages, repeats=repeats, run_dir=str(directory.path.resolve()),
-        calibration_git_sha=head.sha, git_branch=head.branch, dirty=head.dirty,
-        diff_sha256=head.diff_sha256, started_at=utc_stamp(), repo_root=str(root),
-        venv_python=interpreter.path, venv_source=interpreter.source,
-        stages_yaml=str(schema.resolve()),
-        stages_yaml_sha256=ledger.evidence.put(schema.read_bytes(), "application/yaml"),
-        gpu_summary=str(precheck.get("gpu_summary") or ""),
-        versions={str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {},
-        destructive_rejection=rejection, performance_sensitive=list(model.performance_sensitive),
+        model=place.model.name, stages=stages, repeats=repeats,
+        run_dir=str(place.directory.path.resolve()), calibration_git_sha=head.sha,
+        git_branch=head.branch, dirty=head.dirty, diff_sha256=head.diff_sha256,
+        started_at=utc_stamp(), repo_root=str(place.root), venv_python=interpreter.path,
+        venv_source=interpreter.source, stages_yaml=str(schema_path.resolve()),
+        stages_yaml_sha256=place.ledger.evidence.put(schema_path.read_bytes(), "application/yaml"),
+        destructive_rejection=asked.destructive_rejection,
+        performance_sensitive=list(place.model.performance_sensitive),
+        **_checked_fields(place.ledger, checked),
     )  # fmt: skip
-    session_id = f"{compact_stamp()}-{secrets.token_hex(6)}"
-    payload = CalibrationPlanned(session=session_id, plan=plan)
-    stream = STREAM_PREFIX + session_id
-    ledger.append([NewEvent(stream=stream, payload=payload, git_sha=head.sha)], seen={stream: 0})
-    session = read_session(ledger, session_id)
-    assert session is not None
-    _write_workspace(directory, session, head)
+    session = _append_plan(place.ledger, plan)
+    _write_workspace(place.directory, session, head)
+    if checked is not None:
+        checked.write(place.directory.path)
     return session
 
 
-def resume(
-    ledger: Ledger, directory: RunDirectory, session: Session, wanted: str, head: HeadNow
+def _append_plan(ledger: Ledger, plan: Plan) -> Session:
+    session_id = f"{compact_stamp()}-{secrets.token_hex(6)}"
+    stream = STREAM_PREFIX + session_id
+    event = NewEvent(
+        stream=stream, payload=CalibrationPlanned(session=session_id, plan=plan),
+        git_sha=plan.calibration_git_sha,
+    )  # fmt: skip
+    ledger.append([event], seen={stream: 0})
+    session = read_session(ledger, session_id)
+    assert session is not None
+    return session
+
+
+def _warn(app: App, asked: Asked, stages: list[PlannedStage], repeats: int) -> None:
+    if asked.destructive_rejection and repeats < OBSERVATIONS_MIN:
+        app.note(f"warning: fewer than {OBSERVATIONS_MIN} repeats: destructive rounds are not rejected")
+    for stage in stages:
+        lacking = [m.key for m in stage.metrics if not m.configured]
+        if lacking:
+            app.note(
+                f"warning: {stage.key}: {', '.join(lacking)} needs configuration (metric_sources); "
+                "the stage cannot become strict-ready"
+            )
+
+
+def _precheck(
+    app: App, place: Place, interpreter: Interpreter, stages: list[PlannedStage]
+) -> Prechecked:
+    """Check what the selected stages need. Raises `Refused` naming the first gap; all are shown."""
+    from commands.calibrate.prechecking.check import Subject, precheck
+
+    subject = Subject(
+        model=place.model, root=place.root, interpreter=interpreter, host=place.host, stages=stages
+    )
+    result = precheck(subject)
+    app.note(result.findings.text())
+    if not result.ok:
+        raise Refused(
+            f"precheck failed: {result.findings.errors[0].message}",
+            code="precheck_failed",
+            hint="close the gaps above, or --skip-precheck",
+            gaps=[gap.message for gap in result.findings.errors],
+        )
+    return result
+
+
+def _checked_fields(ledger: Ledger, checked: Prechecked | None) -> dict[str, Any]:
+    document = checked.document if checked else None
+    if not document:
+        return {}
+    versions = {k: str(v) for k, v in document.get("versions", {}).items() if v}
+    data = to_file_json(document)
+    return {
+        "gpu_summary": str(document.get("gpu_summary") or ""),
+        "versions": versions,
+        "precheck_sha256": ledger.evidence.put(data, "application/json"),
+    }
+
+
+def resume_session(
+    place: Place, session: Session, wanted: str, head: HeadNow
 ) -> tuple[Session, frozenset[str]]:
     """Go on with a session: same commit or one proven equivalent, same workspace.
 
@@ -131,7 +228,7 @@ def resume(
     """
     if session.imported:
         raise BadInput(
-            f"{directory.path} was measured by another tool",
+            f"{place.directory.path} was measured by another tool",
             code="foreign_run",
             hint="resume it there, or start a fresh --output-dir",
         )
@@ -161,9 +258,9 @@ def resume(
         resumed_at=utc_stamp(), equivalent=bool(changed) or head.sha != commit,
         changed_files=changed,
     )  # fmt: skip
-    session = follow(ledger, session, [NewEvent(stream=session.stream, payload=payload)])
-    _write_workspace(directory, session, head)
-    directory.project(session)
+    session = follow(place.ledger, session, [NewEvent(stream=session.stream, payload=payload)])
+    _write_workspace(place.directory, session, head)
+    place.directory.project(session)
     return session, stages
 
 
@@ -189,6 +286,13 @@ def _write_workspace(directory: RunDirectory, session: Session, head: HeadNow) -
     directory.write_plan(session)
     if head.diff:
         (directory.path / DIFF_NAME).write_bytes(head.diff)
+
+
+def resume_command(session: Session) -> str:
+    """The command line that goes on with a session; it works as printed, for subsets too."""
+    plan = session.plan
+    words = ("perfledger", "calibrate", "run", "--model", plan.model, "--output-dir", plan.run_dir, "--resume")
+    return shlex.join(words)
 
 
 @contextmanager

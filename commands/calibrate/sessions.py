@@ -95,6 +95,19 @@ def level_with(
     )
 
 
+def known_session(ledger: Ledger, directory: RunDirectory) -> Session:
+    """Return the session a run directory belongs to. Raises `BadInput` when it is not of this ledger."""
+    plan, _ = directory.plan()
+    session = read_session(ledger, session_id_of(plan))
+    if session is None:
+        raise BadInput(
+            f"this ledger does not know the session of {directory.path}",
+            code="unknown_session",
+            hint="open the ledger it was planned in with --ledger, or start a fresh --output-dir",
+        )
+    return session
+
+
 def load_session(app: App, ledger: Ledger, session_id: str) -> Session | None:
     """Fold a session as of the moment the command asks about; None when it was not known then."""
     if not (app.as_of or app.as_recorded):

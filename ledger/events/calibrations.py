@@ -274,6 +274,26 @@ class UnitFlagged(EventPayload):
 
 
 @event_type()
+class RepeatsSettled(EventPayload, frozen=True):
+    """Further repeats of a unit could hardly move any worst-of-N, so they were left out (opt-in).
+
+    repeats of planned were measured. risk bounds the probability that a left-out repeat would have
+    moved a worst value by more than the display shows; allowed is what it could be at this look;
+    alpha the error rate asked for over all looks. saved_gpu_s: GPU seconds left unspent.
+    """
+
+    session: str
+    unit: str
+    stages: list[str]
+    repeats: int
+    planned: int
+    risk: float
+    allowed: float
+    alpha: float
+    saved_gpu_s: float
+
+
+@event_type()
 class CalibrationHalted(EventPayload):
     """The run stopped because going on would repeat a mistake (tests passed, metrics missing)."""
 

@@ -83,7 +83,10 @@ class FactStageRepeat(Fact, table=True):
 
 
 class FactRoundMark(Fact, table=True):
-    """A round of a stage was purged, vanished, rejected or discarded; `flagged` marks a whole stage."""
+    """A round of a stage was purged, vanished, rejected or discarded; `flagged` marks a whole stage.
+
+    `settled`: `repeat` repeats were enough for the stage.
+    """
 
     __tablename__ = "fact_round_mark"
 

@@ -7,9 +7,7 @@ SELECT p.session, p.model, p.repeats, p.stage_count AS stages, COALESCE(a.strict
 FROM calibration_plans(as_of := as_of, as_recorded := as_recorded) AS p
 LEFT JOIN (SELECT session, count(*) AS strict_stages
            FROM (SELECT session, stage FROM audit_matrix(as_of := as_of, as_recorded := as_recorded)
-                 JOIN (SELECT session AS wanted, repeats FROM calibration_plans(as_of := as_of, as_recorded := as_recorded))
-                   ON wanted = session
-                 GROUP BY session, stage, repeats HAVING count(*) FILTER (WHERE cell = '✓') >= repeats)
+                 GROUP BY session, stage, required HAVING count(*) FILTER (WHERE cell = '✓') >= required)
            GROUP BY session) AS a ON a.session = p.session
 LEFT JOIN (SELECT session, count(*) FILTER (WHERE verdict <> 'ok') AS broken
            FROM provenance(as_of := as_of, as_recorded := as_recorded) GROUP BY session) AS v ON v.session = p.session

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.events.calibrations import BlockDiscarded, RoundRejected, RunFileVanished, UnitFlagged
+from ledger.events.calibrations import BlockDiscarded, RepeatsSettled, RoundRejected, RunFileVanished, UnitFlagged
 from ledger.ledger import Ledger
 from projections.audit import readiness
 from projections.state import State
@@ -33,6 +33,7 @@ steps = st.one_of(
     st.tuples(st.just("file"), repeats, shares, commits, st.booleans(), st.booleans()),
     st.tuples(st.sampled_from(["purge", "reject", "discard", "vanish"]), repeats),
     st.tuples(st.just("flag")),
+    st.tuples(st.just("settle")),
 )
 
 
@@ -53,6 +54,9 @@ def tell(story: Story, step: tuple[Any, ...]) -> None:
             story.append(BlockDiscarded(session="story", unit="test_a_ci", repeats=[repeat], stages=keys, reason="r"))
         case ("vanish", repeat):
             story.append(RunFileVanished(session="story", stage="a", repeat=repeat, sha256="x"))
+        case ("settle",):
+            story.append(RepeatsSettled(session="story", unit="test_a_ci", stages=keys, repeats=1, planned=2, risk=0.0,
+                                        allowed=0.05, alpha=0.05, saved_gpu_s=0.0))
         case ("flag",):
             story.append(UnitFlagged(session="story", unit="test_a_ci", stages=keys, reason="r"))
 

@@ -93,13 +93,14 @@ def _docs_table(session: Session, stage: PlannedStage) -> list[str]:
 
 
 def _shown_rounds(session: Session, stage: PlannedStage) -> list[int]:
-    last = max([session.plan.repeats, *session.rounds(stage.key)])
+    last = max([session.required(stage.key), *session.rounds(stage.key)])
     return list(range(1, last + 1))
 
 
 def _worst_name(session: Session, stage: PlannedStage) -> str:
     effective = max(len(counted_rounds(session, stage.key)), 1)
-    whole = session.plan.repeats if not session.rejected and not session.discarded else effective
+    required = session.required(stage.key)
+    whole = required if not session.rejected and not session.discarded else effective
     return f"**Worst-of-{whole}**"
 
 
