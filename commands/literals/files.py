@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import tempfile
 from pathlib import Path
+
+
+_SUFFIX = ".perfledger-tmp"
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -15,7 +19,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises `OSError` of the step that failed; the old bytes are then still there.
     """
     target = path.resolve()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as out:
@@ -28,6 +32,13 @@ def replace_file(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a killed process was still writing beside `path`; its own file was never touched."""
+    target = path.resolve()
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*{_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
 
 
 def _mode_of(path: Path) -> int:

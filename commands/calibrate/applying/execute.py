@@ -23,7 +23,7 @@ from commands.calibrate.applying.decisions import Decision
 from commands.calibrate.applying.plan import ApplyPlan
 from commands.calibrate.applying.targets import Rewrite
 from commands.calibrate.applying.write_value import percent_change
-from commands.literals.files import replace_file
+from commands.literals.files import remove_leftovers, replace_file
 from ledger.errors import Conflict
 from ledger.event import Event, NewEvent
 from ledger.events.thresholds import (
@@ -103,6 +103,8 @@ def carry_on(ledger: Ledger, announced: Event, root: Path, *, back: bool) -> tup
     It is finished, or with `back` undone. Once putting back has begun there is no other way.
     """
     planned = _planned(announced)
+    for file in planned.files:
+        remove_leftovers(root / file.file)
     begun = any(
         event.type == "ThresholdApplied" and event.body()["apply"] == planned.apply and event.body()["undone"]
         for event in ledger.read_stream(announced.stream)

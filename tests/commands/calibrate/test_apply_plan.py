@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
 from tests.commands.calibrate.measured_project import MeasuredProject
 from tests.conftest import Result
 
@@ -35,10 +36,9 @@ VALUES: dict[str, dict[str, list[float | None]]] = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, cli: Cli) -> MeasuredProject:
+def project(tmp_path: Path, ledger: Ledger) -> MeasuredProject:
     made = MeasuredProject(tmp_path / "repo")
     made.file("tests/test_a_ci.py", TEST)
-    cli("init", code=0)
     return made
 
 

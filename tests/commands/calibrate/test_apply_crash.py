@@ -1,0 +1,154 @@
+"""An apply that is killed anywhere is finished or put back by the next one, never half a file."""
+
+from __future__ import annotations
+
+import collections
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands.calibrate.applying import execute
+from commands.calibrate.applying.decisions import Answers, decide
+from commands.calibrate.applying.plan import build_plan
+from commands.calibrate.applying.targets import rewrites_of
+from commands.calibrate.sessions import read_session
+from commands.literals.files import replace_file
+from ledger.errors import Conflict
+from ledger.event import Event
+from ledger.ledger import Ledger
+from tests.commands.calibrate.measured_project import MeasuredProject
+from tests.conftest import PERFLEDGER, Result, clean_env
+
+Cli = Callable[..., Result]
+YES = ("--confirm", "apply thresholds")
+FILES = 25
+OLD, NEW = "X_MIN_ACCURACY = 0.5\n", "X_MIN_ACCURACY = 0.75\n"
+
+
+@pytest.fixture
+def many(tmp_path: Path, ledger: Ledger) -> tuple[MeasuredProject, Path]:
+    """25 test files with one threshold each, and a run that tightens them all."""
+    project = MeasuredProject(tmp_path / "repo")
+    for number in range(FILES):
+        project.file(f"tests/test_x{number:02d}_ci.py", OLD)
+    values = {f"x{number:02d}_accuracy": {"accuracy": [0.75]} for number in range(FILES)}
+    return project, project.measure(values)
+
+
+def states(project: MeasuredProject) -> collections.Counter[str]:
+    paths = sorted((project.root / "tests").glob("test_x*_ci.py"))
+    return collections.Counter(path.read_text() for path in paths)
+
+
+def stream(ledger: Ledger) -> list[Event]:
+    (name,) = {event.stream for event in ledger.read(types=["ThresholdApplyPlanned"])}
+    return ledger.read_stream(name)
+
+
+def kill_in_the_middle(project: MeasuredProject, run: Path, cwd: Path) -> int:
+    """Start an apply and kill it when the first file has changed; return how many have."""
+    process = subprocess.Popen(
+        [PERFLEDGER, "calibrate", "apply", str(run), "--mode", "full", *YES],
+        cwd=cwd, env=clean_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    first = project.root / "tests/test_x00_ci.py"
+    while process.poll() is None and first.read_text() == OLD:
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    found = states(project)
+    assert set(found) <= {OLD, NEW}, "never half a file"
+    return found[NEW]
+
+
+def test_a_killed_apply_is_finished_by_the_next(
+    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger, tmp_path: Path
+) -> None:
+    project, run = many
+    written = kill_in_the_middle(project, run, tmp_path)
+    assert 0 < written < FILES, "the kill must come between two files"
+    done = cli("calibrate", "apply", run, "--mode", "report", "--json", code=0).json
+    assert (done["outcome"], done["interrupted"]) == ("applied", True)
+    assert states(project) == {NEW: FILES}
+    kinds = collections.Counter(event.type for event in stream(ledger))
+    assert kinds["ThresholdApplied"] == FILES, "each literal once, whoever wrote it"
+    assert (kinds["ThresholdApplyPlanned"], kinds["ThresholdApplyFinished"]) == (1, 1)
+    assert list((project.root / "tests").glob(".*")) == [], "nor anything the killed process left behind"
+    again = cli("calibrate", "apply", run, "--mode", "full", *YES, code=0)
+    assert "nothing was written" in again.out
+
+
+def test_a_killed_apply_can_be_put_back(
+    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger, tmp_path: Path
+) -> None:
+    project, run = many
+    written = kill_in_the_middle(project, run, tmp_path)
+    assert 0 < written < FILES
+    done = cli("calibrate", "apply", run, "--mode", "full", "--rollback", "--json", code=0).json
+    assert done["outcome"] == "rolled_back"
+    assert states(project) == {OLD: FILES}
+    bodies = [event.body() for event in stream(ledger) if event.type == "ThresholdApplied"]
+    forth = [b["stage"] for b in bodies if not b["undone"]]
+    back = [b["stage"] for b in bodies if b["undone"]]
+    assert sorted(forth) == sorted(back), "every recorded write is recorded as undone"
+    assert all((b["old"], b["new"], b["direction"]) == (0.75, 0.5, "loosens") for b in bodies if b["undone"])
+    assert "nothing to put back" in cli("calibrate", "apply", run, "--mode", "full", "--rollback", code=0).out
+
+
+def announced(ledger: Ledger, project: MeasuredProject, cli: Cli, run: Path) -> Event:
+    """An apply that was announced and crashed before its first file."""
+    cli("calibrate", "audit", run, code=0)  # imports the run directory
+    (session_id,) = {e.stream.split("/")[1] for e in ledger.read(types=["RunDirectoryImported"])}
+    session = read_session(ledger, session_id)
+    assert session is not None
+    plan = build_plan(session, project.root)
+    decisions = decide(plan, "full", Answers())
+    planned = execute.planned_event(ledger, plan, rewrites_of(plan, decisions), decisions, "full")
+    return execute.announce(ledger, planned, session.position)
+
+
+def test_every_crash_point_is_finished_or_put_back(
+    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger
+) -> None:
+    """Between any two steps: after the plan, between files, between a file and its event."""
+    project, run = many
+    event = announced(ledger, project, cli, run)
+    files = event.body()["files"]
+    # file 0 written and recorded, file 1 written but not recorded, the rest not
+    for file in files[:2]:
+        replace_file(project.root / file["file"], ledger.evidence.get(file["after_sha256"]))
+    execute._record(ledger, event, files[0]["file"], undo=False)
+    assert execute.unfinished(ledger.read_stream(event.stream)) is not None
+    outcome, changes = execute.carry_on(ledger, event, project.root, back=False)
+    assert (outcome, len(changes)) == ("applied", FILES)
+    assert states(project) == {NEW: FILES}
+    assert execute.unfinished(ledger.read_stream(event.stream)) is None
+    head = ledger.head().position
+    execute.carry_on(ledger, event, project.root, back=False)
+    assert ledger.head().position == head, "finishing twice adds no event"
+
+
+def test_a_file_somebody_else_changed_meanwhile_stops_both_ways(
+    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger
+) -> None:
+    project, run = many
+    announced(ledger, project, cli, run)
+    project.file("tests/test_x07_ci.py", "X_MIN_ACCURACY = 0.9\n")
+    for option in ((), ("--rollback",)):
+        said = cli("calibrate", "apply", run, "--mode", "full", *option, *YES, code=3)
+        assert "tests/test_x07_ci.py changed since the apply" in said.err
+    assert states(project) == {OLD: FILES - 1, "X_MIN_ACCURACY = 0.9\n": 1}
+
+
+def test_two_applies_of_one_session_cannot_both_be_announced(
+    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger
+) -> None:
+    project, run = many
+    event = announced(ledger, project, cli, run)
+    planned = event.typed()
+    with pytest.raises(Conflict):
+        execute.announce(ledger, planned, event.position - 1)  # type: ignore[arg-type]
