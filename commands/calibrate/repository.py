@@ -26,6 +26,19 @@ class Repository:
         """Return the branch; `HEAD` when detached."""
         return self._git("rev-parse", "--abbrev-ref", "HEAD").decode().strip()
 
+    def dirty(self, *, ours: Sequence[Path]) -> bool:
+        """Whether anything differs from HEAD, untracked files included.
+
+        Untracked folders that only hold what this tool writes itself (`ours`: ledger and run
+        directory, absolute) do not count: a calibration must not make its own workspace dirty.
+        """
+        out = self._git("status", "--porcelain", "-z").decode("utf-8", "surrogateescape")
+        for entry in filter(None, out.split("\0")):
+            path = (self.root / entry[3:]).resolve()
+            if not (entry.startswith("?? ") and any(own.is_relative_to(path) for own in ours)):
+                return True
+        return False
+
     def has(self, commit: str) -> bool:
         """Whether this checkout knows a commit."""
         done = self._run("cat-file", "-e", f"{commit}^{{commit}}")

@@ -62,7 +62,7 @@ def run(app: App, **options: Any) -> int:
     asked = Asked(**options)
     place, known = _place(app, asked)
     with only_runner(place.directory), interrupts.raised():
-        head = look_at_head(place.ledger, place.root)
+        head = look_at_head(place)
         if known is None:
             session = fresh_session(app, place, asked, head)
             wanted = frozenset(session.stages)

@@ -110,15 +110,18 @@ def choose_interpreter(
     return Interpreter(sys.executable, "this interpreter")
 
 
-def look_at_head(ledger: Ledger, root: Path) -> HeadNow:
+def look_at_head(place: Place) -> HeadNow:
     """Return HEAD and the changes on top. Raises `BadInput` where there is no commit to plan on."""
+    root, ledger = place.root, place.ledger
     seen = workspace.look(root)
     if seen.sha is None:
         Repository(root).head()  # says in git's words what is wrong
         raise AssertionError(root)
-    branch = Repository(root).branch()
+    repository = Repository(root)
+    ours = (ledger.path.resolve(), place.directory.path.resolve())
+    dirty = bool(seen.diff) or repository.dirty(ours=ours)
     digest = ledger.evidence.put(seen.diff, "text/x-diff") if seen.diff else None
-    return HeadNow(seen.sha, branch, bool(seen.dirty), seen.diff, digest)
+    return HeadNow(seen.sha, repository.branch(), dirty, seen.diff, digest)
 
 
 def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Session:

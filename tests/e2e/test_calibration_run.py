@@ -50,8 +50,8 @@ def leftovers(run_dir: Path) -> list[list[str]]:
 
 
 def test_a_run_measures_audits_and_reports_on_a_cpu(project: Path, cli: Any) -> None:
-    run = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--json", "--skip-precheck",
-              cwd=project, code=0)
+    run = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--json", cwd=project, code=0)
+    assert "precheck OK" in run.err
     assert run.json["strict_ready"] == "3/3" and run.json["ready"] is True
     run_dir = project / "runs" / "a"
     assert run_files(run_dir) == EXPECTED
