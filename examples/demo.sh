@@ -10,6 +10,11 @@ unset HF_TOKEN HF_API_KEY HUGGINGFACE_HUB_TOKEN GITHUB_STEP_SUMMARY PERFLEDGER_D
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 run() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
+quietly() { # quietly FILE COMMAND...: its output goes to FILE
+  local file=$1; shift
+  printf '\033[2m$ %s   > %s\033[0m\n' "$*" "$file"
+  "$@" > "$file" 2>&1
+}
 expect() { # expect CODE COMMAND...: the exit code is part of what is shown
   local want=$1 got=0; shift
   printf '\033[2m$ %s\033[0m\n' "$*"
@@ -47,8 +52,10 @@ run perfledger import threshold-history "$root/examples/data/threshold_history.c
 run perfledger sql "SELECT literal, old, new, round(100 * loosened_by) AS percent, pr FROM threshold_changes WHERE direction = 'loosens' ORDER BY loosened_by DESC LIMIT 5"
 
 say "7. Moving a baseline on purpose: planned, approved by its digest, uploaded in one commit to a Hub on this machine."
-coproc HUB { cd "$root" && exec python -m tests.hub_server --repo team/performance; }
-read -r -u "${HUB[0]}" hub
+mkfifo hub.in hub.out
+(cd "$root" && exec python -m tests.hub_server --repo team/performance < .demo/hub.in > .demo/hub.out) &
+exec 8> hub.in 9< hub.out  # it serves until its input closes, which it does when this script ends, however it ends
+read -r -u 9 hub
 HF_ENDPOINT=$(python -c 'import json,sys; print(json.loads(sys.argv[1])["endpoint"])' "$hub"); export HF_ENDPOINT
 HF_TOKEN=$(python -c 'import json,sys; d=json.loads(sys.argv[1]); print(d.get("write_token") or d["tokens"]["write"])' "$hub"); export HF_TOKEN
 export HF_REPO_ID=team/performance HF_HUB_DISABLE_XET=1
@@ -70,8 +77,8 @@ run perfledger sql "SELECT approver, target, reason, of_this_plan FROM approvals
 
 say "8. The ledger itself, shared: pushed to the same Hub, so that any machine can pull and verify it."
 run perfledger sync push --remote hf://datasets/team/performance/ledger
-kill "$HUB_PID" 2>/dev/null || true
-wait "$HUB_PID" 2>/dev/null || true
+exec 8>&- 9<&-
+wait
 unset HF_ENDPOINT HF_TOKEN HF_REPO_ID HF_HUB_DISABLE_XET
 
 say "9. Calibrating thresholds: five repeats of a small CPU project, audited, and the literals rewritten in its test files."
@@ -80,11 +87,11 @@ cp -r "$root/examples/calibration_sample" sample
   cd sample
   git init -q && git add -A && git -c user.name=demo -c user.email=demo@example.org commit -qm 'sample project'
   run perfledger calibrate discover --model sample --check || true
-  run perfledger calibrate run --model sample --stages ALL --repeats 5 --output-dir ../calibration > ../run.log
+  quietly ../run.log perfledger calibrate run --model sample --stages ALL --repeats 5 --output-dir ../calibration
   tail -n 2 ../run.log
   run perfledger calibrate audit ../calibration
-  expect 0 perfledger calibrate apply ../calibration --mode smart --keep loosens --confirm 'apply thresholds' > ../apply.log
-  head -n 6 ../apply.log
+  quietly ../apply.log perfledger calibrate apply ../calibration --mode smart --keep loosens --confirm 'apply thresholds'
+  grep -m 4 '  write  ' ../apply.log
   grep -c '  equal$' ../apply.log | sed 's/$/ literals written, read back and equal to what was measured/'
   run perfledger sql "SELECT literal, old, new, direction FROM threshold_changes WHERE way = 'applied' LIMIT 4"
   run git --no-pager diff --stat
