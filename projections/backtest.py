@@ -13,7 +13,16 @@ from typing import Any
 
 from projections.metric_policy import MetricPolicy
 from projections.record_shape import METRICS, Record
-from projections.verdict import CALIBRATION_NEEDED, PASS, Baseline, Subject, WindowRecord, judge
+from projections.verdict import (
+    CALIBRATION_NEEDED,
+    INFRA_ERROR,
+    PASS,
+    RECIPE_MISMATCH,
+    Baseline,
+    Subject,
+    WindowRecord,
+    judge,
+)
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,19 @@ def judge_again(results: Iterable[PastResult], policy: MetricPolicy) -> Iterator
         subject = Subject(past.record, past.run_source, past.static_limits, past.has_source_claim)
         usable = () if subject.identity is None and policy.rules.legacy_comparison == "none" else tuple(window)
         verdict = judge(subject, Baseline(window=usable), policy)
-        yield Outcome(past, verdict.status, verdict.reason, verdict.failing_metrics)
+        if _decided_elsewhere(past, verdict.status):
+            yield Outcome(past, past.was, verdict.reason, [])
+        else:
+            yield Outcome(past, verdict.status, verdict.reason, verdict.failing_metrics)
         if _enters(past, verdict.status, policy) and subject.measured:
             window.append(WindowRecord(past.event_id, past.event_id, {m: past.record.get(m) for m in METRICS}))
+
+
+def _decided_elsewhere(past: PastResult, status: str) -> bool:
+    """Whether no policy decides this status: people seeded it, another recipe holds its cohort, or its run broke."""
+    if past.seeded or past.was == INFRA_ERROR:
+        return True
+    return status == CALIBRATION_NEEDED and (past.counted or past.was == RECIPE_MISMATCH)
 
 
 def _enters(past: PastResult, status: str, policy: MetricPolicy) -> bool:

@@ -27,6 +27,10 @@ STAMPS = ["2026-06-01T00:00:00+00:00", "2026-06-01T02:00:00+02:00", "2026-06-01T
           "2026-06-03T00:00:00.5+00:00", "0001-01-01T00:00:00+00:00"]
 
 
+SIX_AND_VERSION = ("result_schema_version", "workload_id", "variant_id", "benchmark_version", "recipe_fingerprint",
+                   "hardware_profile_id", "software_profile_id")
+
+
 def maybe(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from([ABSENT, *values])
 
@@ -127,8 +131,12 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
             record = {"model_id": "m a", "gpu_type": "L40S", "commit_sha": f"{index:040x}", **dense,
                       **{key: record[key] for key in ("timestamp", *METRICS) if key in record}}
         history.append((draw(st.sampled_from(places)).format(n=name), record))
+    results = [draw(raws(index)) for index in range(draw(st.integers(1, 3)))]
+    if dense is not None and draw(st.integers(0, 3)) > 0:
+        results = [{**{k: v for k, v in result.items() if k not in SIX_AND_VERSION}, "benchmark_id": "m a",
+                    "device": "L40S", **dense} for result in results]
     return {
-        "history": history, "raws": [draw(raws(i)) for i in range(draw(st.integers(1, 3)))],
+        "history": history, "raws": results,
         "run_source": draw(st.sampled_from(["scheduled_main", "scheduled_main", "local", "pr", "unknown"])),
         "failed_run": draw(st.booleans()) and draw(st.booleans()),
     }
@@ -160,9 +168,7 @@ def oracle_verdicts(folder: Path, case: dict[str, Any], *, old_rules: bool) -> l
     for raw in case["raws"]:
         record = {"model_id": raw["benchmark_id"], "gpu_type": raw["device"], "timestamp": raw["timestamp"],
                   "commit_sha": raw["commit"], **{m: raw.get(names.get(m, m)) for m in METRICS}}
-        record |= {k: raw[k] for k in ("regression_thresholds", "workload_id", "variant_id", "benchmark_version",
-                                       "recipe_fingerprint", "hardware_profile_id", "software_profile_id",
-                                       "result_schema_version") if raw.get(k) is not None}
+        record |= {k: raw[k] for k in ("regression_thresholds", *SIX_AND_VERSION) if raw.get(k) is not None}
         source = raw.get("run_source")
         record["run_source"] = source if source in ("scheduled_main", "pr", "local", "unknown") else case["run_source"]
         static = {k: float(v) for k, v in (raw.get("thresholds") or {}).items()}
@@ -212,7 +218,6 @@ OLD = MetricPolicy(rules=Rules(legacy_match="directory", legacy_eligibility="suc
 @given(cases())
 def test_a_policy_chooses_the_older_rules(case: dict[str, Any]) -> None:
     """May 2026: one folder per model, success alone, path order, one percent-only limit. For results without identity."""
-    plain = [{k: v for k, v in raw.items() if k not in ("result_schema_version",) and not k.endswith(("_id", "_version"))
-              and k != "recipe_fingerprint"} | {"benchmark_id": "m_a"} for raw in case["raws"]]
+    plain = [{k: v for k, v in raw.items() if k not in SIX_AND_VERSION} | {"benchmark_id": "m_a"} for raw in case["raws"]]
     # judged one at a time: what was judged earlier in a run is in no folder, so the older rule cannot see it
     compare({**case, "raws": plain[:1]}, OLD, old_rules=True)
