@@ -180,7 +180,7 @@ def _result(after: ApplyPlan, decisions: list[Decision]) -> str:
     for metric in after.metrics:
         if metric.name in names:
             state = "equal" if metric.direction == "equal" else f"set ({metric.direction} to plan)"
-            lines.append(f"  {metric.file}:{metric.literal} = {metric.current!r}  {state}")
+            lines.append(f"  {metric.file.relative_to(after.root)}:{metric.literal} = {metric.current!r}  {state}")
     lines.append(f"{len(written)} literal(s) written; next: perfledger calibrate discover")
     return "\n".join(lines)
 

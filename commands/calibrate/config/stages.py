@@ -268,8 +268,12 @@ class _EntryReader:
         return cast("int | None", value)
 
     def place(self, field: str) -> JsonPath | None:
-        if self.entry.get(field) is None:
+        value = self.entry.get(field)
+        if value is None:
             return None
+        if isinstance(value, str):
+            file, separator, dotted = value.partition("::")
+            return JsonPath(file, dotted) if separator else JsonPath(None, value)
         return json_path_from(self.mapping(field))
 
     def counts(self) -> SampleCounts | None:

@@ -13,7 +13,7 @@ class Service:
     """A service measured in one repeat; the repeat is read off the test's temporary folder."""
 
     def __init__(self, name: str, tmp_path: Path) -> None:
-        found = re.search(r"run(\d+)", str(tmp_path))
+        found = re.search(r"basetemp_run(\d+)", str(tmp_path))
         self.name = name
         self.repeat = int(found.group(1)) if found else 0
 
