@@ -1,0 +1,53 @@
+"""What an earlier runner left behind, found again when its session goes on.
+
+A keeper ends its repeat when the runner dies, so normally nothing is left. When both were killed at once (a container's
+memory limit, `kill -9` on everything), processes of the repeat may still hold a GPU: the log says which marker
+they carry, and nothing else is ever touched.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from gpu_runner import hosts, processes
+from ledger.event import Event, EventPayload
+from ledger.events.observations import RepeatInterrupted, RepeatObserved, RepeatStarted
+
+ENDINGS = ("RepeatObserved", "RepeatInterrupted")
+
+
+def unfinished(events: Iterable[Event]) -> list[RepeatStarted]:
+    """The attempts of a session's events that were started and never ended in an event, in order.
+
+    A later attempt of the same unit and repeat ends the earlier one: the runner was alive to start it.
+    """
+    open_: dict[tuple[str, int], RepeatStarted] = {}
+    for event in events:
+        if event.type == "RepeatStarted" or event.type in ENDINGS:
+            payload = event.typed()
+            assert isinstance(payload, RepeatStarted | RepeatObserved | RepeatInterrupted)
+            open_.pop((payload.unit, payload.repeat), None)
+            if isinstance(payload, RepeatStarted):
+                open_[payload.unit, payload.repeat] = payload
+    return list(open_.values())
+
+
+def end_leftovers(started: Iterable[RepeatStarted], *, grace_s: float = 5.0) -> list[EventPayload]:
+    """End what is left of these attempts on this machine; return an event for each of them.
+
+    Attempts of another host or another boot have no process here; they are recorded as ended all the same.
+    """
+    host, boot = socket.gethostname(), hosts.boot_id()
+    ended: list[EventPayload] = []
+    for attempt in started:
+        killed: set[int] = set()
+        if (attempt.host, attempt.boot_id) == (host, boot):
+            killed, _stuck = processes.end_marked(attempt.repeat_id, grace_s)
+        ended.append(
+            RepeatInterrupted(
+                unit=attempt.unit, repeat=attempt.repeat, repeat_id=attempt.repeat_id, by="runner died",
+                killed_pids=sorted(killed),
+            )
+        )
+    return ended

@@ -1,0 +1,98 @@
+"""What runs beside the repeats, and what is found of an earlier runner."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gpu_runner import hosts, processes
+from gpu_runner.background import Background
+from gpu_runner.leftovers import end_leftovers, unfinished
+from ledger.event import NewEvent
+from ledger.events.observations import RepeatInterrupted, RepeatStarted
+from tests.gpu_runner.machine import Sleeper
+from tests.gpu_runner.payloads import observed, stage
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+def writes(path: Path, seconds: float = 0.0) -> list[str]:
+    code = f"import time; time.sleep({seconds}); open({str(path)!r}, 'a').write('x')"
+    return [sys.executable, "-S", "-c", code]
+
+
+def test_a_nudge_returns_at_once_and_the_command_runs_beside(tmp_path: Path) -> None:
+    beside = Background(writes(tmp_path / "out", seconds=0.3), tmp_path / "sync.log")
+    began = time.monotonic()
+    beside.nudge()
+    assert time.monotonic() - began < 0.25 and beside.busy()
+    until(lambda: not beside.busy())
+    assert (tmp_path / "out").read_text() == "x" and beside.close() is True and beside.failures == []
+
+
+def test_nudges_while_it_runs_start_it_exactly_once_more(tmp_path: Path) -> None:
+    with Background(writes(tmp_path / "out", seconds=0.2), tmp_path / "sync.log", patience_s=20.0) as beside:
+        for _ in range(5):
+            beside.nudge()
+        until(lambda: not beside.busy())
+    assert (tmp_path / "out").read_text() == "xx"
+
+
+def test_a_command_that_hangs_or_fails_costs_the_run_nothing(tmp_path: Path) -> None:
+    hangs = Background([sys.executable, "-S", "-c", "import time; time.sleep(600)"], tmp_path / "l", patience_s=0.2)
+    hangs.nudge()
+    began = time.monotonic()
+    assert hangs.close() is False and time.monotonic() - began < 5
+    fails = Background([sys.executable, "-S", "-c", "print('the Hub is down'); raise SystemExit(4)"], tmp_path / "log")
+    fails.nudge()
+    until(lambda: not fails.busy())
+    assert fails.failures == [4] and "the Hub is down" in (tmp_path / "log").read_text()
+    nowhere = Background(["true"], tmp_path / "log" / "not-a-folder" / "x")
+    nowhere.nudge()
+    assert nowhere.failures == [127]
+
+
+def started(repeat_id: str, **changes: Any) -> RepeatStarted:
+    values: dict[str, Any] = {
+        "unit": "test_tts_ci", "repeat": 1, "attempt": 1, "stages": ["a"], "repeat_id": repeat_id,
+        "host": os.uname().nodename, "boot_id": hosts.boot_id(), "log": "/l", "basetemp": "/b", "command": [],
+    }
+    return RepeatStarted(**{**values, **changes})
+
+
+def test_only_attempts_without_an_end_are_unfinished(ledger: Any) -> None:
+    first, second, third = started("r1"), started("r2", attempt=2), started("r3", repeat=2)
+    other = started("r4", unit="test_asr_ci")
+    for payload in (first, second, third, observed(stage("a", qps=1.0), repeat=2), other):
+        ledger.append([NewEvent(stream="calibration/s", payload=payload)])
+    assert unfinished(ledger.read_stream("calibration/s")) == [second, other]
+    stop = RepeatInterrupted(unit="test_asr_ci", repeat=1, repeat_id="r4", by="SIGINT")
+    ledger.append([NewEvent(stream="calibration/s", payload=stop)])
+    assert unfinished(ledger.read_stream("calibration/s")) == [second]
+
+
+def test_what_a_dead_runner_left_is_ended_and_only_that(sleeper: Sleeper) -> None:
+    env = {**os.environ, processes.MARKER: "left-1"}
+    code = "import time; time.sleep(600)"
+    left = subprocess.Popen([sys.executable, "-c", code], env=env, start_new_session=True)
+    other = subprocess.Popen([sys.executable, "-c", code], env={**env, processes.MARKER: "left-2"})
+    innocent = sleeper.start("left-1")
+    elsewhere = started("left-2", host="another-host", repeat=2)
+    before_reboot = started("left-2", boot_id="0" * 36, repeat=3)
+    events = end_leftovers([started("left-1"), elsewhere, before_reboot], grace_s=1.0)
+    assert left.wait(20) != 0 and other.poll() is None and innocent.poll() is None
+    assert [(e.repeat_id, e.by, e.killed_pids) for e in events if isinstance(e, RepeatInterrupted)] == [
+        ("left-1", "runner died", [left.pid]), ("left-2", "runner died", []), ("left-2", "runner died", []),
+    ]
+    other.kill()
+    other.wait()
