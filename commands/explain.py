@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Explainer = Callable[[App, "Ledger", "Event"], tuple[dict[str, Any], str]]
 
 EXPLAINERS: dict[str, str] = {
+    "PullRequestObserved": "commands.ci.explaining:explain_gate",
+    "CommandDecided": "commands.ci.explaining:explain_command",
+    "PublishPlanned": "commands.ci.explaining:explain_post",
     "ResultJudged": "commands.explain_results:explain_verdict",
     "ResultRecorded": "commands.explain_results:explain_result",
     "BaselinePinned": "commands.explain_results:explain_pin",
@@ -30,6 +33,7 @@ EXPLAINERS: dict[str, str] = {
 
 # (app, ledger, text) -> the event id a decision's name stands for, or None: not mine
 DECISIONS: list[str] = [
+    "commands.ci.explaining:find_gate",
     "commands.explain_results:find_verdict",
 ]
 

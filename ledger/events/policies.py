@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.event import EventPayload, event_type
+from ledger.event import EventPayload, Evidence, event_type
 
 
 @event_type()
@@ -21,7 +21,7 @@ class CiPolicyAdopted(EventPayload):
     digest: str
     policy: dict[str, Any]
     path: str
-    sha256: str
+    sha256: Evidence
     reason: str
     globs: list[dict[str, str]]
     replaces: str | None = None

@@ -131,11 +131,9 @@ class FactCiPolicy(Fact, table=True):
     replaces: str | None
 
 
-class FactCalibrationStep(Fact, table=True):
-    """A step of a calibration session, as the status of its commit: `sha` stands in the first one only."""
+class FactReseedSource(Fact, table=True):
+    """A source result of a reseed, by the digest of its bytes: through it a reseed belongs to a commit."""
 
-    __tablename__ = "fact_calibration_step"
-    session: str
-    sha: str | None
-    state: str
-    description: str
+    __tablename__ = "fact_reseed_source"
+    reseed: str
+    sha256: str

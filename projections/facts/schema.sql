@@ -32,6 +32,7 @@ CREATE TABLE fact_calibration_stage (
     session VARCHAR NOT NULL,
     stage VARCHAR NOT NULL,
     number BIGINT NOT NULL,
+    plan_position BIGINT NOT NULL,
     title VARCHAR NOT NULL,
     stage_group VARCHAR NOT NULL,
     test VARCHAR NOT NULL,
@@ -41,19 +42,6 @@ CREATE TABLE fact_calibration_stage (
     counted BOOLEAN NOT NULL,
     docs BOOLEAN NOT NULL,
     required_metrics VARCHAR NOT NULL
-);
-
-CREATE TABLE fact_calibration_step (
-    recorded_at TIMESTAMPTZ NOT NULL,
-    learned_at TIMESTAMPTZ NOT NULL,
-    origin VARCHAR NOT NULL,
-    position BIGINT NOT NULL,
-    event_id VARCHAR NOT NULL,
-    item BIGINT NOT NULL,
-    session VARCHAR NOT NULL,
-    sha VARCHAR,
-    state VARCHAR NOT NULL,
-    description VARCHAR NOT NULL
 );
 
 CREATE TABLE fact_change (
@@ -352,6 +340,64 @@ CREATE TABLE fact_repeat_end (
     reason VARCHAR
 );
 
+CREATE TABLE fact_reseed_plan (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    reseed VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    model_id VARCHAR NOT NULL,
+    gpu_type VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    dataset VARCHAR NOT NULL,
+    seeds BIGINT NOT NULL,
+    old VARCHAR NOT NULL,
+    batch VARCHAR NOT NULL,
+    candidate VARCHAR NOT NULL,
+    old_latency DOUBLE,
+    candidate_latency DOUBLE,
+    destination VARCHAR NOT NULL,
+    approvals_needed BIGINT NOT NULL,
+    supersedes VARCHAR
+);
+
+CREATE TABLE fact_reseed_source (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    reseed VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL
+);
+
+CREATE TABLE fact_reseed_step (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    reseed VARCHAR NOT NULL,
+    step VARCHAR NOT NULL,
+    actor VARCHAR NOT NULL,
+    digest VARCHAR,
+    approver VARCHAR,
+    signed BOOLEAN,
+    folder VARCHAR,
+    dataset VARCHAR,
+    revision VARCHAR,
+    reason VARCHAR,
+    superseded_by VARCHAR,
+    path VARCHAR
+);
+
 CREATE TABLE fact_result (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -464,6 +510,19 @@ CREATE TABLE fact_stage_repeat (
     foreign_file BOOLEAN NOT NULL
 );
 
+CREATE TABLE fact_superseded_seed (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    reseed VARCHAR NOT NULL,
+    by_reseed VARCHAR NOT NULL,
+    dataset VARCHAR NOT NULL,
+    path VARCHAR NOT NULL
+);
+
 CREATE TABLE fact_telemetry (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,
@@ -488,6 +547,36 @@ CREATE TABLE fact_telemetry (
     used_mib BIGINT,
     utilization_percent BIGINT,
     throttle BIGINT
+);
+
+CREATE TABLE fact_threshold_change (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    way VARCHAR NOT NULL,
+    file VARCHAR NOT NULL,
+    symbol VARCHAR NOT NULL,
+    subkey VARCHAR,
+    literal VARCHAR NOT NULL,
+    change VARCHAR NOT NULL,
+    old DOUBLE,
+    new DOUBLE,
+    worst_op VARCHAR,
+    direction VARCHAR,
+    percent DOUBLE,
+    group_name VARCHAR,
+    effective_at TIMESTAMPTZ NOT NULL,
+    commit_sha VARCHAR,
+    pr BIGINT,
+    who VARCHAR,
+    calibration VARCHAR,
+    stage VARCHAR,
+    metric VARCHAR,
+    evidence_event_ids VARCHAR,
+    source VARCHAR
 );
 
 CREATE TABLE fact_upload (

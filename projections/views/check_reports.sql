@@ -1,5 +1,8 @@
 -- Every report of every context, those of our own included: a verdict on a result of a commit is a report of
--- perfledger/baseline (part: its target), a calibration one of perfledger/calibration (part: its session).
+-- perfledger/baseline (part: its target), so is a step of a reseed made from results of that commit (part: the
+-- reseed), and a calibration of it one of perfledger/calibration (part: its session). A report is refused
+-- unless a calibration is strict-ready and its provenance holds, so a reported one is a success. A reseed in
+-- progress keeps the context open; one that is done or given up leaves it to the verdicts.
 SELECT sha, context, '' AS part, state, reported_at, remote_id, source, description, target_url, repository,
        event_id, recorded_at, learned_at, origin, position
 FROM fact_check
@@ -18,12 +21,28 @@ JOIN (SELECT DISTINCT event_id, commit_sha FROM fact_result
   ON r.event_id = j.result_event_id
 WHERE j.learned_at <= as_of AND j.recorded_at <= as_recorded
 UNION ALL BY NAME
-SELECT lower(s.sha) AS sha, 'perfledger/calibration' AS context, c.session AS part, c.state,
+SELECT DISTINCT lower(r.commit_sha) AS sha, 'perfledger/baseline' AS context, 'reseed ' || s.reseed AS part,
+       CASE WHEN s.step IN ('ReseedUploaded', 'ReseedCleanedUp', 'ReseedAborted', 'ReseedSuperseded') THEN 'success'
+            ELSE 'pending' END AS state,
+       s.recorded_at AS reported_at, 0 AS remote_id, 'perfledger:reseed' AS source,
+       'reseed ' || s.reseed || ': ' || s.step || CASE WHEN s.reason <> '' THEN ', ' || s.reason ELSE '' END AS description,
+       NULL AS target_url, NULL AS repository, s.event_id, s.recorded_at, s.learned_at, s.origin, s.position
+FROM fact_reseed_step s
+JOIN fact_reseed_source f ON f.reseed = s.reseed AND f.learned_at <= as_of AND f.recorded_at <= as_recorded
+JOIN (SELECT DISTINCT sha256, commit_sha FROM fact_result
+      WHERE learned_at <= as_of AND recorded_at <= as_recorded AND COALESCE(commit_sha, '') <> '') r
+  ON r.sha256 = f.sha256
+WHERE s.step LIKE 'Reseed%' AND s.learned_at <= as_of AND s.recorded_at <= as_recorded
+UNION ALL BY NAME
+SELECT lower(p.sha) AS sha, 'perfledger/calibration' AS context, c.session AS part,
+       CASE c.kind WHEN 'reported' THEN 'success' WHEN 'halted' THEN 'error' WHEN 'incomplete' THEN 'failure'
+                   ELSE 'pending' END AS state,
        c.recorded_at AS reported_at, 0 AS remote_id, 'perfledger:calibrate' AS source,
-       c.session || ': ' || c.description AS description, NULL AS target_url, NULL AS repository,
-       c.event_id, c.recorded_at, c.learned_at, c.origin, c.position
-FROM fact_calibration_step c
-JOIN (SELECT session, arg_max(sha, recorded_at) AS sha FROM fact_calibration_step
-      WHERE learned_at <= as_of AND recorded_at <= as_recorded AND COALESCE(sha, '') <> '' GROUP BY session) s
-  ON s.session = c.session
+       c.session || ': ' || c.kind || CASE WHEN c.kind = 'reported' THEN ', strict-ready' ELSE ', not reported' END
+           AS description,
+       NULL AS target_url, NULL AS repository, c.event_id, c.recorded_at, c.learned_at, c.origin, c.position
+FROM fact_calibration c
+JOIN (SELECT session, arg_max(calibration_git_sha, recorded_at) AS sha FROM fact_calibration
+      WHERE learned_at <= as_of AND recorded_at <= as_recorded AND COALESCE(calibration_git_sha, '') <> ''
+      GROUP BY session) p ON p.session = c.session
 WHERE c.learned_at <= as_of AND c.recorded_at <= as_recorded
