@@ -15,6 +15,7 @@ import msgspec
 from commands.literals.finder import CONSTANT_NAME
 from commands.literals.git_history import BlobReader, Commit, FileChange, mainline
 from commands.literals.source import read_source
+from commands.literals.syntax import parse_python
 from ledger.errors import BadInput
 
 DEFAULT_PATHS = ["*.py"]
@@ -118,7 +119,7 @@ def threshold_values(data: bytes, path: Path) -> dict[Place, str] | None:
     The built-in parser reads whole histories; rewriting needs every byte and uses `finder.py`.
     """
     try:
-        tree = ast.parse(read_source(data, path).text)
+        tree = parse_python(read_source(data, path).text)
     except (BadInput, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     values: dict[Place, str] = {}

@@ -19,8 +19,9 @@ import libcst as cst
 import msgspec
 from libcst.metadata import ByteSpanPositionProvider, CodeSpan, MetadataWrapper
 
-from commands.literals.rebindings import names_bound_by
+from commands.literals.rebindings import rebindings_of
 from commands.literals.source import Source
+from commands.literals.syntax import parse_python
 from ledger.errors import BadInput
 
 CONSTANT_NAME = re.compile(r"_?[A-Z][A-Z0-9_]*\Z")
@@ -91,18 +92,18 @@ def find_constants(source: Source) -> Constants:
     """Return every constant of the file. Raises `BadInput` when it is not valid Python."""
     try:
         module = cst.parse_module(source.text)
-    except (cst.ParserSyntaxError, ValueError, RecursionError) as error:
+        rebound = rebindings_of(parse_python(source.text))
+    except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError) as error:
         raise _not_python(source, error) from None
     if module.code != source.text:
         raise _not_python(source, ValueError("it cannot be reproduced exactly"))
-    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-    return _Finder(source, module, wrapper.resolve(ByteSpanPositionProvider)).constants()
+    return _Finder(source, module).constants(rebound)
 
 
 def _not_python(source: Source, error: Exception) -> BadInput:
-    line = getattr(error, "raw_line", None)
+    line = getattr(error, "raw_line", None) or getattr(error, "lineno", None)
     where = f" line {line}" if line else ""
-    reason = getattr(error, "message", None) or str(error)
+    reason = getattr(error, "message", None) or getattr(error, "msg", None) or str(error)
     return BadInput(
         f"{source.path}{where} is not valid Python: {reason.splitlines()[0]}",
         code="not_python",
@@ -112,45 +113,46 @@ def _not_python(source: Source, error: Exception) -> BadInput:
 
 
 class _Finder:
-    def __init__(
-        self,
-        source: Source,
-        module: cst.Module,
-        spans: Mapping[cst.CSTNode, CodeSpan],
-    ) -> None:
+    """Walks the top level of a module; only statements that bind constants are measured."""
+
+    def __init__(self, source: Source, module: cst.Module) -> None:
         self.source, self.module = source, module
-        self.spans = spans
         # spans count UTF-8 bytes of the text, whatever the file's own encoding is
         self.utf8 = source.text.encode("utf-8")
         self.ascii = len(self.utf8) == len(source.text)
         self.line_starts = [0] + [m.end() for m in re.finditer(r"\r\n|\n|\r", source.text)]
+        self.spans: Mapping[cst.CSTNode, CodeSpan] = {}
+        self.shift = 0  # from the measured statements alone to the whole file
 
-    def constants(self) -> Constants:
+    def constants(self, rebound: dict[str, tuple[int, ...]]) -> Constants:
+        relevant = [statement for statement in self.module.body if _binds_constants(statement)]
+        # measuring a whole file costs more than parsing it; its constants are a small part of it
+        alone = self.module.with_changes(header=(), footer=(), body=relevant)
+        wrapper = MetadataWrapper(alone, unsafe_skip_copy=True)
+        self.spans = wrapper.resolve(ByteSpanPositionProvider)
+        wanted = set(map(id, relevant))
+        at = sum(self.length(line) for line in self.module.header)
+        measured = 0
         bindings: list[Binding] = []
-        rebound: dict[str, list[int]] = {}
         for statement in self.module.body:
-            for part in _parts(statement):
-                made = self.assigned(part)
-                bindings += made
-                for name in names_bound_by(part):
-                    if name not in {each.symbol for each in made}:
-                        rebound.setdefault(name, []).append(self.line(part))
-        constants = Constants(self.source, tuple(bindings), {k: tuple(v) for k, v in rebound.items()})
-        return self.with_named_keys(constants)
+            length = self.length(statement)
+            if id(statement) in wanted:
+                self.shift = at - measured
+                measured += length
+                for part in _parts(statement):
+                    bindings += self.assigned(part)
+            at += length
+        return self.with_named_keys(Constants(self.source, tuple(bindings), rebound))
+
+    def length(self, node: cst.CSTNode) -> int:
+        return len(self.module.code_for_node(node).encode("utf-8"))
 
     def assigned(self, node: cst.CSTNode) -> list[Binding]:
         """Bindings of `A = ...`, `A = B = ...` and `A: T = ...`; nothing for other statements."""
-        if isinstance(node, cst.AnnAssign):
-            targets, value = [node.target], node.value
-        elif isinstance(node, cst.Assign):
-            targets, value = [each.target for each in node.targets], node.value
-        else:
-            return []
+        names = _target_names(node)
+        value = node.value if isinstance(node, (cst.Assign, cst.AnnAssign)) else None
         if value is None:
             return []
-        names = [target.value for target in targets if isinstance(target, cst.Name)]
-        if len(names) != len(targets):
-            return []  # tuples, subscripts, attributes: a rebinding at most
         return [
             self.binding(name, value, self.line(node), tuple(n for n in names if n != name))
             for name in names
@@ -215,7 +217,8 @@ class _Finder:
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         found = self.spans[node]
-        start, end = found.start, found.start + found.length
+        start = found.start + self.shift
+        end = start + found.length
         if self.ascii:
             return start, end
         before = len(self.utf8[:start].decode("utf-8"))
@@ -236,6 +239,23 @@ def _parts(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:
         yield from statement.body
     else:
         yield statement
+
+
+def _binds_constants(statement: cst.CSTNode) -> bool:
+    return any(CONSTANT_NAME.match(name) for part in _parts(statement) for name in _target_names(part))
+
+
+def _target_names(node: cst.CSTNode) -> list[str]:
+    """Names of `A = ...`, `A = B = ...` and `A: T = ...`; none of any other statement."""
+    if isinstance(node, cst.AnnAssign):
+        targets = [node.target] if node.value is not None else []
+    elif isinstance(node, cst.Assign):
+        targets = [each.target for each in node.targets]
+    else:
+        return []
+    names = [target.value for target in targets if isinstance(target, cst.Name)]
+    # tuples, subscripts, attributes: a rebinding at most
+    return names if len(names) == len(targets) else []
 
 
 def _key(node: cst.BaseExpression) -> Key | None:

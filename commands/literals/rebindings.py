@@ -1,65 +1,84 @@
-"""Which constants a statement may bind or change in ways other than a plain assignment."""
+"""Which constants a file may bind or change in ways other than a plain assignment."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
-
 _CHANGING_CALLS = {"update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__"}
-_OWN_SCOPE = (cst.FunctionDef, cst.ClassDef)
+_OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def names_bound_by(statement: cst.CSTNode) -> list[str]:
-    """Return the names a top-level statement may bind or change, in order, each once.
+def rebindings_of(module: ast.Module) -> dict[str, tuple[int, ...]]:
+    """Return the lines at which each name is bound or changed other than by `A = ...` or `A: T = ...`.
 
     Counted: assignments of every form inside `if`, `try`, `with` and loops, tuple targets,
     `X[...] =`, `X += ...`, `:=`, imports, `def`, `class`, `del`, loop and `as` targets,
     `X.update(...)`, and `global X` in a function, which says that the function means to change it.
+    Lines are those of the top-level statements.
     """
-    return list(dict.fromkeys(_walk(statement, inside=False)))
+    found: dict[str, dict[int, None]] = {}
+    for statement in module.body:
+        plain = set(plain_targets(statement))
+        for name in _walk(statement, inside=False):
+            if name not in plain:
+                found.setdefault(name, {})[statement.lineno] = None
+    return {name: tuple(lines) for name, lines in found.items()}
 
 
-def _walk(node: cst.CSTNode, *, inside: bool) -> Iterator[str]:
+def plain_targets(statement: ast.stmt) -> list[str]:
+    """Return the names a plain or annotated assignment binds; nothing for any other statement."""
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    else:
+        return []
+    names = [target.id for target in targets if isinstance(target, ast.Name)]
+    return names if len(names) == len(targets) else []
+
+
+def _walk(node: ast.AST, *, inside: bool) -> Iterator[str]:
     """Yield bound names; `inside` a function or class only `global` speaks of the module."""
-    if isinstance(node, cst.Lambda):
+    if isinstance(node, ast.Lambda):
         return
-    if isinstance(node, cst.Global):
-        yield from (item.name.value for item in node.names)
+    if isinstance(node, ast.Global):
+        yield from node.names
     elif not inside:
         yield from _bound_here(node)
-    for child in node.children:
+    for child in _children(node):
         yield from _walk(child, inside=inside or isinstance(node, _OWN_SCOPE))
 
 
-def _bound_here(node: cst.CSTNode) -> Iterator[str]:
-    if isinstance(
-        node,
-        (cst.AssignTarget, cst.AugAssign, cst.NamedExpr, cst.For, cst.Del),
-    ):
-        yield from _names_of(node.target)
-    elif isinstance(node, cst.AnnAssign):
-        if node.value is not None:
-            yield from _names_of(node.target)
-    elif isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.AsName)):
-        yield from _names_of(node.name)
-    elif isinstance(node, cst.ImportAlias):
-        if node.asname is None:
-            yield from _names_of(node.name)
-    elif isinstance(node, cst.MatchAs):
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts that may bind: not a bare annotation's target, not a comprehension's own names."""
+    skipped = None
+    if isinstance(node, ast.comprehension) or (isinstance(node, ast.AnnAssign) and node.value is None):
+        skipped = node.target
+    return (child for child in ast.iter_child_nodes(node) if child is not skipped)
+
+
+def _bound_here(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        if not isinstance(node.ctx, ast.Load):
+            yield node.id
+    elif isinstance(node, ast.Subscript):
+        if not isinstance(node.ctx, ast.Load):
+            yield from _base_of(node.value)
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield node.name
+    elif isinstance(node, ast.alias):
+        yield node.asname or node.name.split(".")[0]
+    elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
         if node.name is not None:
-            yield node.name.value
-    elif (
-        isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _CHANGING_CALLS
-    ):
-        yield from _names_of(node.func.value)
+            yield node.name
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING_CALLS:
+        yield from _base_of(node.func.value)
 
 
-def _names_of(target: cst.CSTNode) -> Iterator[str]:
-    if isinstance(target, cst.Name):
-        yield target.value
-    elif isinstance(target, (cst.Tuple, cst.List)):
-        for element in target.elements:
-            yield from _names_of(element.value)
-    elif isinstance(target, (cst.StarredElement, cst.Subscript)):
-        yield from _names_of(target.value)
+def _base_of(node: ast.expr) -> Iterator[str]:
+    """The name at the bottom of `X[...][...]`."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id

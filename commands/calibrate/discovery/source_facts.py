@@ -11,6 +11,7 @@ import msgspec
 from commands.calibrate.config.metrics import Registry
 from commands.calibrate.config.sources import Routing
 from commands.literals.finder import CONSTANT_NAME
+from commands.literals.syntax import parse_python
 from ledger.errors import BadInput
 
 CONTEXT_KEYWORDS = ("max_samples", "max_tokens", "max_new_tokens", "max_concurrency")
@@ -103,7 +104,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
 def parse_test(text: str, path: str, file: Path) -> SourceFacts:
     """Parse a test file. Raises `BadInput` naming file and line when it is not valid Python."""
     try:
-        return SourceFacts(path, ast.parse(text))
+        return SourceFacts(path, parse_python(text))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise BadInput(

@@ -141,6 +141,8 @@ def test_every_other_way_to_bind_a_name_is_seen_with_its_line(other: str) -> Non
         "Y = lambda: (X_MIN := 3)",
         "X_MIN: float",
         "print(X_MIN)",
+        "Y = [X_MIN for X_MIN in (1, 2)]",
+        "Y = '\\d'",
     ],
 )
 def test_names_of_other_scopes_and_mere_readers_are_no_binding(harmless: str) -> None:
