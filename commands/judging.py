@@ -6,8 +6,9 @@ The deciding itself is pure and lives in `projections.verdict`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from commands.recording import Recorded, stream_of
 from ledger.event import NewEvent
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from projections.state import State
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A result with its verdict; `event_id` is the `ResultJudged` event."""
 
     recorded: Recorded

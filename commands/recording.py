@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from commands.formats.measured import Measured
 from ledger.event import NewEvent
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 HEX_DIGITS = frozenset("0123456789abcdef")
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """A result that is in the ledger: its event, and whether it was there before."""
 
     measured: Measured

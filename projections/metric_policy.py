@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -35,8 +34,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gated: bool = True
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True):
     """One metric: how it is shown, its unit, which direction is better, and its default limit."""
 
     name: str

@@ -17,6 +17,15 @@ Record = dict[str, Any]
 # In the order every table lists them.
 METRICS = ("latency", "throughput", "memory", "text_encoder_time_s", "dit_time_s", "vae_decode_time_s")
 
+# The fixed limits a raw result carries: field of the raw result, limit in its `thresholds`, metric.
+STATIC_FIELDS = (
+    ("avg_generation_time_s", "max_generation_time_s", "latency"),
+    ("max_peak_memory_mb", "max_peak_memory_mb", "memory"),
+    ("text_encoder_time_s", "max_text_encoder_time_s", "text_encoder_time_s"),
+    ("dit_time_s", "max_dit_time_s", "dit_time_s"),
+    ("vae_decode_time_s", "max_vae_decode_time_s", "vae_decode_time_s"),
+)
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _FALSE_TEXT = frozenset({"false", "0", "no", "off", ""})

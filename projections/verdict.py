@@ -19,12 +19,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from projections import identity as identities
 from projections.metric_policy import CATALOGUE, Limit, MetricPolicy, effective_limits, limits_as_dict
-from projections.record_shape import METRICS, Record, median
+from projections.record_shape import METRICS, STATIC_FIELDS, Record, median
 from projections.run_source import LOCAL, SCHEDULED_MAIN
 
 PASS = "PASS"  # noqa: S105  (a status, not a password)
@@ -35,18 +36,8 @@ REGRESSION = "REGRESSION"
 INFRA_ERROR = "INFRA_ERROR"
 STATUSES = (PASS, CALIBRATION_NEEDED, NOTHING_MEASURED, RECIPE_MISMATCH, REGRESSION, INFRA_ERROR)  # worst last
 
-# The fixed limits a raw result carries: field of the raw result, limit in its `thresholds`, metric.
-STATIC_FIELDS = (
-    ("avg_generation_time_s", "max_generation_time_s", "latency"),
-    ("max_peak_memory_mb", "max_peak_memory_mb", "memory"),
-    ("text_encoder_time_s", "max_text_encoder_time_s", "text_encoder_time_s"),
-    ("dit_time_s", "max_dit_time_s", "dit_time_s"),
-    ("vae_decode_time_s", "max_vae_decode_time_s", "vae_decode_time_s"),
-)
 
-
-@dataclass(frozen=True)
-class WindowRecord:
+class WindowRecord(msgspec.Struct, frozen=True):
     """One result of a baseline: its event, where it came from, and its metrics (None: not measured)."""
 
     event_id: str
@@ -54,8 +45,7 @@ class WindowRecord:
     metrics: Mapping[str, float | None]
 
 
-@dataclass(frozen=True)
-class Pinned:
+class Pinned(msgspec.Struct, frozen=True):
     """A pinned baseline: its name, the event that named it, and its medians."""
 
     name: str
@@ -63,8 +53,7 @@ class Pinned:
     medians: Mapping[str, float | None]
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(msgspec.Struct, frozen=True):
     """What a result is judged against. `window` is oldest first.
 
     other_recipes: recipe fingerprints of trusted successful results of the same workload, variant and
@@ -82,13 +71,12 @@ class Baseline:
         return {m: median([value for value in values if value is not None]) for m, values in columns}
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """The result to judge: its normalized record, its own fixed limits, and where the run came from."""
 
     record: Record
     run_source: str
-    static_limits: Mapping[str, float] = field(default_factory=dict)
+    static_limits: Mapping[str, float] = msgspec.field(default_factory=dict)
     has_source_claim: bool = True
 
     @property
@@ -107,8 +95,7 @@ class Subject:
         return any(self.record.get(metric) is not None for metric in METRICS)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What was decided and why; fractions, not percents."""
 
     status: str

@@ -6,8 +6,9 @@ Asks the views through `state.rows`; which rows count is the policy's say, which
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from projections.identity import IDENTITY_FIELDS, gpu_of, identity_digest, model_of, target_of
 from projections.metric_policy import MetricPolicy
@@ -25,8 +26,7 @@ _ORDER = {
 }
 
 
-@dataclass(frozen=True)
-class ThisRun:
+class ThisRun(msgspec.Struct, frozen=True):
     """The results being judged together: all of them, and those judged already that may count.
 
     A result does not count for itself, nor for one judged before it; what was judged eligible earlier

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,17 +12,16 @@ from projections.record_shape import Record
 RECORD_BYTES_MAX = 512 * 1024  # an event may have 1 MiB; a result record is a few kilobytes
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """One result read from a file. The fields mean what `ResultRecorded` says of them; `data` are its bytes."""
 
     record: Record
     path: str
     format: str
     data: bytes
-    unusable: dict[str, str] = field(default_factory=dict)
-    samples: dict[str, list[float]] = field(default_factory=dict)
-    static_limits: dict[str, float] = field(default_factory=dict)
+    unusable: dict[str, str] = msgspec.field(default_factory=dict)
+    samples: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    static_limits: dict[str, float] = msgspec.field(default_factory=dict)
     run_source_claimed: bool = True
 
 

@@ -9,9 +9,8 @@ from typing import Any
 from commands.formats.measured import Measured
 from ledger.errors import BadInput
 from projections.metric_policy import effective_limits, limits_as_dict
-from projections.record_shape import Record, measurement, storable_record
+from projections.record_shape import STATIC_FIELDS, Record, measurement, storable_record
 from projections.run_source import RUN_SOURCES, detect_run_source, pull_request
-from projections.verdict import STATIC_FIELDS
 
 NAME = "raw"
 
