@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands.common import App, command
 from ledger.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from commands.service.answers import Answerer
+    from ledger.ledger import Ledger
 
 SECRETS = {"github": "PERFLEDGER_GITHUB_SECRET", "buildkite": "PERFLEDGER_BUILDKITE_SECRET"}
 
@@ -19,7 +23,10 @@ SECRETS = {"github": "PERFLEDGER_GITHUB_SECRET", "buildkite": "PERFLEDGER_BUILDK
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--max-body", default="8MiB", show_default=True, metavar="SIZE", help="Largest body that is taken.")
-def serve(app: App, host: str, port: int, max_body: str) -> None:
+@click.option("--answers", is_flag=True, help="Post answers to slash commands at once, with GITHUB_TOKEN.")
+@click.option("--api-url", default="https://api.github.com", show_default=True, envvar="GITHUB_API_URL", metavar="URL",
+              help="Where --answers posts to.")
+def serve(app: App, host: str, port: int, max_body: str, answers: bool, api_url: str) -> None:
     """Receive GitHub and Buildkite webhooks; health at /healthz, counters at /metrics, API at /openapi.json.
 
     A delivery is acknowledged when it is durably in the log. The shared secrets are read from
@@ -32,7 +39,9 @@ def serve(app: App, host: str, port: int, max_body: str) -> None:
 
     settings = Settings(github_secrets=_secrets("github"), buildkite_secrets=_secrets("buildkite"),
                         body_bytes_max=body_bytes_max)
-    intake = Intake(ledger.path, app.actor, after=CommandDesk().after)
+    answerer = _answerer(ledger, app.actor, api_url) if answers else None
+    desk = CommandDesk(decided=answerer.wake if answerer else None)
+    intake = Intake(ledger.path, app.actor, after=desk.after)
     config = uvicorn.Config(create_app(intake, settings), host=host, port=port, log_level="warning", access_log=False,
                             timeout_graceful_shutdown=10, server_header=False, lifespan="on", ws="none")
     listener = _listen(config, host, port)
@@ -45,7 +54,25 @@ def serve(app: App, host: str, port: int, max_body: str) -> None:
     # The event loop and the log's thread hand over at every disk call; Python's 5 ms turns would add up to more
     # than the disk takes.
     sys.setswitchinterval(0.0005)
-    uvicorn.Server(config).run(sockets=[listener])
+    if answerer is None:
+        uvicorn.Server(config).run(sockets=[listener])
+        return
+    answerer.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        answerer.stop()
+
+
+def _answerer(ledger: Ledger, actor: str | None, api_url: str) -> Answerer:
+    from commands.ci.api import check_url
+    from commands.service.answers import Answerer
+
+    token = os.environ.get("GITHUB_TOKEN", "").strip()
+    if not token:
+        raise BadInput("--answers needs GITHUB_TOKEN, which is not set", code="no_token",
+                       hint="set it to a token that may comment, or leave --answers out")
+    return Answerer(ledger.path, actor, api_url=check_url(api_url), token=token)
 
 
 def _secrets(source: str) -> tuple[bytes, ...]:

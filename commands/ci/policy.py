@@ -17,6 +17,7 @@ STREAM = "policy/ci"
     "show": ("commands.ci.policy:show", "The policy in force, or the one named."),
     "list": ("commands.ci.policy:list_", "Policies that were adopted, and the shipped ones."),
     "check": ("commands.ci.policy:check", "Check a policy file."),
+    "schema": ("commands.ci.policy:schema", "The JSON Schema of a policy file."),
     "adopt": ("commands.ci.policy:adopt", "Let decisions follow a policy from now on."),
 })
 @global_options
@@ -61,6 +62,18 @@ def check(app: App, name: str) -> None:
     """Check a policy file; exit 2 naming the field when it is not valid."""
     chosen = load(name)
     app.emit(_summary(chosen), lambda: f"{chosen.line()}: {_counts(chosen)}")
+
+
+@command("schema")
+def schema(app: App) -> None:
+    """Print the JSON Schema of a policy file, for editors; `check` knows more rules than it can say."""
+    import msgspec
+
+    from commands.output import to_json
+    from projections.ci.policy import Policy
+
+    document = msgspec.json.schema(Policy)
+    app.emit(document, lambda: to_json(document))
 
 
 @command("adopt")

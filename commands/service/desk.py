@@ -6,7 +6,7 @@ next start; the decision's key makes it one, whoever decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,9 +30,13 @@ class _Head(msgspec.Struct, frozen=True, order=True):
 
 
 class CommandDesk:
-    """Folds the log into what deciding needs: heads of pull requests, the policy, open comments."""
+    """Folds the log into what deciding needs: heads of pull requests, the policy, open comments.
 
-    def __init__(self) -> None:
+    `decided` is called when new decisions are in the log.
+    """
+
+    def __init__(self, decided: Callable[[], None] | None = None) -> None:
+        self._notify = decided
         self._read_to: dict[str, int] = {}
         self._heads: dict[tuple[str, int], _Head] = {}
         self._open: dict[tuple[str, int], CommentReceived] = {}
@@ -50,7 +54,10 @@ class CommandDesk:
         chosen = self._policy[1] if self._policy else default()
         new = [event for comment in self._open.values() for event in self.decisions(chosen, comment)]
         self._open.clear()
-        return sum(not receipt.duplicate for receipt in ledger.append(new)) if new else 0
+        count = sum(not receipt.duplicate for receipt in ledger.append(new)) if new else 0
+        if count and self._notify is not None:
+            self._notify()
+        return count
 
     def decisions(self, chosen: Chosen, comment: CommentReceived) -> list[NewEvent]:
         """Return the decision events of one comment; none when it holds no command."""

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from ledger.ledger import Ledger
+from tests.commands.ci.github_server import FakeGitHub
 from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e import webhook_payloads as payloads
 from tests.e2e.webhook_server import Server
@@ -198,13 +199,38 @@ def test_health_metrics_and_unknown_paths(server):
 
 def test_several_secrets_are_valid_while_one_is_replaced(tmp_path):
     Ledger.create(tmp_path / ".perfledger", actor="tester")
-    running = Server(tmp_path / ".perfledger", env={"PERFLEDGER_GITHUB_SECRET": "old new"})
+    running = Server(tmp_path / ".perfledger",
+                     env={"PERFLEDGER_GITHUB_SECRET": "old new", "PERFLEDGER_BUILDKITE_SECRET": ""})
     try:
         for secret, code in ((b"old", 200), (b"new", 200), (b"no", 401)):
             assert running.github("ping", payloads.ping(), secret.decode(), secret=secret).status_code == code
         assert running.buildkite(payloads.buildkite_ping()).status_code == 503  # none configured: not lost silently
     finally:
         running.stop()
+
+
+def test_a_slash_command_gets_its_rocket_and_reply_within_seconds_and_once_over_a_restart(tmp_path):
+    github = FakeGitHub()
+    folder = tmp_path / ".perfledger"
+    Ledger.create(folder, actor="tester")
+    token = {"GITHUB_TOKEN": "ghp_test", "GITHUB_API_URL": github.url}
+    running = Server(folder, "--answers", env=token)
+    try:
+        running.github("issue_comment", payloads.comment(body="/test nope\n/merge", comment_id=51), "c-51")
+        deadline = time.monotonic() + 15
+        while len(github.comments.get("2", [])) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.kill()
+        running = Server(folder, "--answers", env=token)
+        running.github("issue_comment", payloads.comment(body="/test vae", comment_id=52), "c-52")
+        while len(github.comments.get("2", [])) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        running.stop()
+        github.close()
+    said = [row["body"].splitlines()[0] for row in github.comments["2"]]
+    assert [line.split("`")[1] for line in said] == ["nope", "/merge", "/test vae"]
+    assert [row["content"] for row in github.reactions["51"]] == ["confused", "rocket"]
 
 
 def test_a_taken_port_is_one_sentence_with_exit_4(cli, ledger, server):

@@ -29,7 +29,7 @@ class Server:
                    "PERFLEDGER_BUILDKITE_SECRET": BUILDKITE_SECRET.decode()}
         self.process = subprocess.Popen(
             [PERFLEDGER, "serve", "--port", "0", "--json", "--ledger", str(folder), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**(secrets if env is None else env)))
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**{**secrets, **(env or {})}))
         self.url = json.loads(self._first_document())["listening"]
         self.wait_until_healthy()
 

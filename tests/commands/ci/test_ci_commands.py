@@ -198,6 +198,16 @@ def test_policy_check_names_the_field(invoke, tmp_path):
     assert invoke("ci", "policy", "check", "fastvideo-2026-08", "--json", code=0).json["lanes"] == 20
 
 
+def test_a_shown_policy_is_a_policy_file_and_the_schema_names_its_fields(invoke, tmp_path):
+    mine = tmp_path / "ci-policy.yaml"
+    mine.write_text(invoke("ci", "policy", "show", "fastvideo-2026-08", code=0).out)
+    shown, checked = (invoke("ci", "policy", "check", name, "--json", code=0).json["digest"]
+                      for name in ("fastvideo-2026-08", mine))
+    assert shown == checked
+    schema = invoke("ci", "policy", "schema", "--json", code=0).json
+    assert {"tiers", "lanes", "title", "labels", "commands", "merge"} <= set(schema["$defs"]["Policy"]["properties"])
+
+
 FILE = {"title": "[fix] x", "head_sha": SHA, "mergeable": True, "approvals": 1,
         "changed_files": ["fastvideo-kernel/a.cu"],
         "statuses": [{"context": context, "state": "success"} for context in NEEDED]}
