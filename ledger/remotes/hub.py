@@ -143,7 +143,8 @@ class HubRepo:
             raise
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             # the library's own failures (a malformed answer, its large-file transfer): only a look tells what landed
-            raise Unsure(f"did not complete the upload ({type(error).__name__})") from None
+            raise Unsure(f"did not complete the upload ({type(error).__name__}; HF_HUB_DISABLE_XET=1 sends large files "
+                         "over plain HTTP)") from None
         return str(made.oid)
 
     def _call(self, function: Callable[[HfApi], Result]) -> Result:

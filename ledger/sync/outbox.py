@@ -44,7 +44,7 @@ def waiting(ledger: Ledger, *, after: int) -> Waiting:
     return Waiting(events, notes, after)
 
 
-def _newest(ledger: Ledger, types: set[str], *, stream: str | None = None) -> Event | None:
+def newest(ledger: Ledger, types: set[str], *, stream: str | None = None) -> Event | None:
     """Return the newest own event of some types. Looks from the end: what is asked for here is rarely far back."""
     for event in reversed(ledger.log.tail()):
         if event.type in types and stream in (None, event.stream):
@@ -58,12 +58,12 @@ def _newest(ledger: Ledger, types: set[str], *, stream: str | None = None) -> Ev
 
 def last_push(ledger: Ledger, remote: str) -> Event | None:
     """Return the newest `PushFinished` of this ledger to a remote."""
-    return _newest(ledger, {"PushFinished"}, stream=stream_of(remote))
+    return newest(ledger, {"PushFinished"}, stream=stream_of(remote))
 
 
 def unfinished_push(ledger: Ledger, remote: str) -> bool:
     """Whether the last push to a remote was started and is not known to have ended."""
-    last = _newest(ledger, {"PushStarted", "PushFinished"}, stream=stream_of(remote))
+    last = newest(ledger, {"PushStarted", "PushFinished"}, stream=stream_of(remote))
     return last is not None and last.type == "PushStarted"
 
 
@@ -72,7 +72,7 @@ def default_remote(ledger: Ledger) -> str | None:
     named = os.environ.get(REMOTE_VARIABLE, "").strip()
     if named:
         return named
-    last = _newest(ledger, {"PushFinished", "EventsPulled"})
+    last = newest(ledger, {"PushFinished", "EventsPulled"})
     return str(last.body()["remote"]) if last is not None else None
 
 

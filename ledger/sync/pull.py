@@ -16,7 +16,7 @@ from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
 from ledger.remotes.remote import Remote, Snapshot
 from ledger.remotes.retry import asking
-from ledger.sync import checkpoint
+from ledger.sync import checkpoint, outbox
 
 DOWNLOADS_AT_ONCE = 4
 PACK_DIGEST_LENGTH = 32  # a pack of small evidence is named by the first half of its SHA-256
@@ -93,7 +93,11 @@ def _pull_origin(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
     common = [path for path in there if path.rpartition("/")[2] in held]
     if common:
         _same_history(remote, snapshot, common[-1], held[common[-1].rpartition("/")[2]], staging)
-    fresh = [path for path in there if path not in set(common)]
+    known = set(common)
+    fresh = [path for path in there if path not in known]
+    if not fresh and _announced(ledger, origin):
+        _check_reach(ledger, remote, snapshot, origin)
+        return
     folder = staging / origin
     folder.mkdir()
     staged = []
@@ -106,6 +110,13 @@ def _pull_origin(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
     if pulled is not None:
         report.origins.append(PulledOrigin(origin, pulled.first, pulled.last, len(fresh)))
     _check_reach(ledger, remote, snapshot, origin)
+
+
+def _announced(ledger: Ledger, origin: str) -> bool:
+    """Whether a pull has noted all we hold of an origin; one that was killed may have left segments it did not."""
+    paths = ledger.log_of(origin).segment_paths()
+    note = outbox.newest(ledger, {"EventsPulled"}, stream=f"origin/{origin}") if paths else None
+    return not paths or (note is not None and note.body()["last"] == segment.info(paths[-1]).last)
 
 
 def _same_history(remote: Remote, snapshot: Snapshot, path: str, held: Path, staging: Path) -> None:

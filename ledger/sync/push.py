@@ -92,8 +92,8 @@ def _last_sealed(ledger: Ledger) -> SegmentInfo:
 
 def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
     """Return the last own position the remote's checkpoint vouches for, after checking that it is our chain."""
-    paths = ledger.log.segment_paths()
-    found = checkpoint.read(remote, snapshot, ledger.origin, expected=info(paths[-1]) if paths else None)
+    there = [path for path in ledger.log.segment_paths() if f"log/{ledger.origin}/{path.name}" in snapshot.files]
+    found = checkpoint.read(remote, snapshot, ledger.origin, expected=info(there[-1]) if there else None)
     if found is None:
         return 0
     here = checkpoint.hash_here(ledger, ledger.origin, found.position)

@@ -99,6 +99,30 @@ def test_a_push_is_one_commit(hub: HubServer, make_ledger: Make) -> None:
     assert hub.count("POST */commit/*") == 1
 
 
+def test_requests_do_not_grow_with_events_nor_with_segments_known(hub: HubServer, make_ledger: Make) -> None:
+    hub.lfs = False  # large file storage itself makes two requests per new file
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    do_push(alpha)
+    pushes, pulls = [], []
+    for events in (1, 120):
+        for start in range(events):
+            write(alpha, f"{events}-{start}")
+            if events > 1 and start % 4 == 0:
+                alpha.log.seal()
+        hub.requests.clear()
+        do_push(alpha)
+        pushes.append(len(hub.requests))
+        do_pull(beta)
+        write(alpha, f"one more after {events}")
+        do_push(alpha)
+        hub.requests.clear()
+        do_pull(beta)
+        pulls.append(len(hub.requests))
+    assert len(alpha.log.segment_paths()) > 30
+    assert pushes[0] == pushes[1] <= 6, pushes
+    assert pulls[0] == pulls[1] == 2 + 2, "head, tree, and one request each for the new segment and its evidence"
+
+
 def test_a_push_says_what_it_will_write_and_then_what_it_wrote(hub: HubServer, make_ledger: Make) -> None:
     alpha = make_ledger("alpha")
     write(alpha, "one")
