@@ -1,0 +1,97 @@
+"""How often and how long a remote is asked again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx2
+import pytest
+
+from ledger.errors import BadInput, Unavailable
+from ledger.remotes import hub_session
+from ledger.remotes.remote import TIMEOUT_VARIABLE, timeout_s
+from ledger.remotes.retry import WAIT_VARIABLE, Busy, Moved, Patience, RetryPolicy, asking, default_policy
+
+
+def waits(policy: RetryPolicy, failure: Busy | Moved) -> list[float]:
+    """The waits until patience ends."""
+    slept: list[float] = []
+    patience = Patience(policy, sleep=slept.append)
+    while patience.wait(failure):
+        pass
+    return slept
+
+
+def test_waits_double_up_to_a_bound_and_are_shortened_by_at_most_half() -> None:
+    slept = waits(RetryPolicy(tries_max=9, wait_s=1, wait_max_s=8, wait_total_max_s=1000), Busy("is down"))
+    assert len(slept) == 8
+    for wait, full in zip(slept, [1, 2, 4, 8, 8, 8, 8, 8], strict=True):
+        assert full / 2 <= wait <= full
+
+
+def test_machines_that_failed_together_do_not_come_back_together() -> None:
+    policy = RetryPolicy(tries_max=2, wait_s=8, wait_max_s=8)
+    assert len({waits(policy, Busy("is down"))[0] for _ in range(20)}) == 20
+
+
+def test_what_the_remote_asks_for_is_waited_and_no_less() -> None:
+    slept = waits(RetryPolicy(tries_max=4, wait_s=0.1, wait_total_max_s=100), Busy("is busy", retry_after=5))
+    assert len(slept) == 3 and all(5 <= wait <= 5.5 for wait in slept)
+
+
+def test_the_waiting_has_a_bound_in_all() -> None:
+    policy = RetryPolicy(tries_max=1000, wait_s=1, wait_max_s=1, wait_total_max_s=10)
+    assert sum(waits(policy, Moved("moved"))) <= 10
+    assert waits(policy, Busy("is busy", retry_after=11)) == []
+
+
+def test_a_question_is_asked_until_it_is_answered() -> None:
+    answers = iter([Busy("is down"), Busy("is down"), "yes"])
+
+    def ask() -> str:
+        answer = next(answers)
+        if isinstance(answer, Busy):
+            raise answer
+        return answer
+
+    assert asking(ask, RetryPolicy(wait_s=0), name="the remote") == "yes"
+
+
+def test_a_question_nobody_answers_ends_with_the_reason_and_the_number_of_tries() -> None:
+    def ask() -> str:
+        raise Busy("cannot be reached")
+
+    with pytest.raises(Unavailable, match=r"s3://b cannot be reached \(3 tries\)"):
+        asking(ask, RetryPolicy(tries_max=3, wait_s=0), name="s3://b")
+
+
+@pytest.mark.parametrize(("headers", "status", "seconds"), [
+    ({"Retry-After": "7"}, 503, 7), ({"Retry-After": "0.5"}, 429, 0.5), ({"Retry-After": "-3"}, 429, 0),
+    ({"RateLimit": '"api";r=0;t=55'}, 429, 55), ({"RateLimit": '"api";r=3;t=55'}, 429, None),
+    ({"RateLimit": '"api";r=0;t=55'}, 503, None), ({"Retry-After": "soon"}, 429, None), ({}, 429, None),
+])
+def test_every_way_to_ask_for_time_is_understood(
+        headers: dict[str, str], status: int, seconds: float | None) -> None:
+    assert hub_session.retry_after(httpx2.Response(status, headers=headers)) == seconds
+
+
+def test_a_date_to_come_back_at_is_understood() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    asked = hub_session.retry_after(httpx2.Response(429, headers={"Retry-After": at}))
+    assert asked is not None and 25 < asked <= 30
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1e9", "nan"])
+def test_settings_that_are_no_number_of_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(WAIT_VARIABLE, text)
+    monkeypatch.setenv(TIMEOUT_VARIABLE, text)
+    for setting in (default_policy, timeout_s):
+        with pytest.raises(BadInput, match="not a number of seconds"):
+            setting()
+
+
+def test_settings_bound_what_a_command_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WAIT_VARIABLE, "3")
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "7.5")
+    assert default_policy().wait_total_max_s == 3 and timeout_s() == 7.5
