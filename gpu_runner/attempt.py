@@ -24,6 +24,7 @@ from gpu_runner.watchdog import Findings, LogWatch, Stop
 from ledger.events.observations import Attempt, GpuTelemetry, RepeatInterrupted, RepeatStarted
 
 PROGRESS_S = 30.0
+LOG_BYTES_MAX = 64 * 2**20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +81,7 @@ def run_attempt(
         RepeatStarted(
             unit=request.unit, repeat=request.repeat, attempt=number, stages=[s.key for s in request.stages],
             repeat_id=repeat_id, host=place.host, boot_id=place.boot_id, log=str(place.log),
-            basetemp=str(place.basetemp), command=command, git_sha=git_sha,
+            basetemp=str(place.basetemp), command=[redactor.text(part) for part in command], git_sha=git_sha,
         )
     )
     watch = LogWatch(
@@ -188,7 +189,20 @@ def _left_behind(
 def _keep_log(request: RepeatRequest, place: Place, redactor: Redactor) -> str | None:
     if request.evidence is None or not place.log.exists():
         return None
-    return request.evidence.put(redactor.clean(place.log.read_bytes()), "text/plain")
+    return request.evidence.put(redactor.clean(_bounded(place.log)), "text/plain")
+
+
+def _bounded(log: Path) -> bytes:
+    """A log's bytes; of a huge one the beginning and the end, and a line that says so."""
+    size = log.stat().st_size
+    if size <= LOG_BYTES_MAX:
+        return log.read_bytes()
+    half = LOG_BYTES_MAX // 2
+    with log.open("rb") as file:
+        first = file.read(half)
+        file.seek(size - half)
+        last = file.read()
+    return first + f"\n... {size - 2 * half} bytes left out here ...\n".encode() + last
 
 
 def _keep_telemetry(

@@ -37,15 +37,20 @@ KNOWN = (
 )
 
 
+def check(folders: Sequence[Path], *, keep: Sequence[Path] = ()) -> None:
+    """Raise `BadInput` for the first path that cannot be a cache (shallow, a link, or holding one of `keep`)."""
+    for folder in folders:
+        _check_one(folder, keep)
+
+
 def wipe(folders: Sequence[Path], *, keep: Sequence[Path] = ()) -> list[Path]:
     """Remove the cache folders that exist and return them.
 
-    Raises `BadInput` for a path that cannot be a cache (shallow, a link, or holding one of `keep`), before
-    anything is removed.
+    Raises `BadInput` as `check` does, before anything is removed; `Unavailable` when one cannot be removed.
     """
-    chosen = [_checked(folder, keep) for folder in folders]
+    check(folders, keep=keep)
     removed = []
-    for folder in chosen:
+    for folder in folders:
         if folder.is_dir():
             try:
                 shutil.rmtree(folder)
@@ -87,7 +92,7 @@ def _changed(place: Path, since: float) -> bool:
     return newest >= since
 
 
-def _checked(folder: Path, keep: Sequence[Path]) -> Path:
+def _check_one(folder: Path, keep: Sequence[Path]) -> None:
     why = ""
     if not folder.is_absolute():
         why = "it is not an absolute path"
@@ -106,4 +111,3 @@ def _checked(folder: Path, keep: Sequence[Path]) -> Path:
             hint="name the cache's own folder in the configuration",
             field="cache_dirs",
         )
-    return folder

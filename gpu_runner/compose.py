@@ -40,7 +40,7 @@ def check(request: RepeatRequest) -> None:
             f"{request.unit}: no test file {test}", code="no_test_file", hint="check the repository root",
             field="test",
         )
-    if shutil.which(request.python, path=os.environ.get("PATH")) is None:
+    if shutil.which(request.python) is None:
         raise BadInput(
             f"{request.unit}: the interpreter {request.python} is missing or not executable",
             code="bad_interpreter", hint="name a working one with --venv-python or in the host profile",
@@ -55,9 +55,11 @@ def check(request: RepeatRequest) -> None:
 
 def command(request: RepeatRequest, basetemp: Path) -> list[str]:
     """The pytest command. `--maxfail=0` comes last: it undoes a `-x` in a project's own addopts."""
+    # absolute, because pytest runs elsewhere; never resolved, because a venv's python is a link on purpose
+    found = shutil.which(request.python)
+    python = str(Path(found).absolute()) if found else request.python
     return [
-        request.python, "-m", "pytest", request.test, "-v", "-s", f"--basetemp={basetemp}",
-        *request.extra_args, "--maxfail=0",
+        python, "-m", "pytest", request.test, "-v", "-s", f"--basetemp={basetemp}", *request.extra_args, "--maxfail=0",
     ]
 
 

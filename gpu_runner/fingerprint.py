@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from gpu_runner import hosts
 from gpu_runner.nvml import Nvml
+from gpu_runner.redaction import Redactor
 from ledger import canonical
 from ledger.errors import BadInput
 
@@ -41,7 +43,8 @@ def fingerprint(
     *, python: str, packages: Sequence[str], env: Mapping[str, str], nvml: Nvml | None, image: str | None = None
 ) -> dict[str, Any]:
     """Compose the document. python: the test's interpreter; packages: distributions to name (all count in the hash)."""
-    probed = interpreter(python)
+    probed = interpreter(python, env.get("PYTHONPATH"))
+    redactor = Redactor(env)
     versions = {_normal(name): version for name, version in probed["packages"].items()}
     return {
         "host": hosts.facts(),
@@ -50,7 +53,7 @@ def fingerprint(
         "packages": {name: versions[_normal(name)] for name in packages if _normal(name) in versions},
         "packages_sha256": probed["packages_sha256"],
         "settings": {
-            name: value
+            name: redactor.text(value)
             for name, value in sorted(env.items())
             if name.startswith(PREFIXES) and not SECRET.search(name) and name not in NOT_ENVIRONMENT
         },
@@ -65,14 +68,15 @@ def digest(document: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=8)
-def interpreter(python: str) -> dict[str, Any]:
-    """Version and packages of an interpreter, asked once per process (0.2-1 s with many packages).
+def interpreter(python: str, path: str | None = None) -> dict[str, Any]:
+    """Version and packages of an interpreter with a PYTHONPATH, asked once per process (0.2-1 s with many packages).
 
     Raises `BadInput` when it does not run.
     """
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+            [python, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False,
+            env={**os.environ, **({"PYTHONPATH": path} if path else {})},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unusable(python, str(error)) from None

@@ -42,8 +42,9 @@ class Grant:
 
     @property
     def visible(self) -> str:
-        """The value of CUDA_VISIBLE_DEVICES."""
-        return ",".join(gpu.visible for gpu in self.gpus)
+        """The value of CUDA_VISIBLE_DEVICES; CUDA does not take indices and MIG UUIDs in one list."""
+        mixed = any(gpu.mig_index is not None for gpu in self.gpus)
+        return ",".join(gpu.uuid if mixed else gpu.visible for gpu in self.gpus)
 
     def release(self) -> None:
         """Release every lock of this process."""
@@ -110,7 +111,7 @@ def acquire(nvml: Nvml, needed: int, policy: GatePolicy, *, say: Say | None = No
     assert needed >= 1, needed
     folder = lock_dir(policy.lock_dir)
     started = time.monotonic()
-    next_word = started + policy.progress_s
+    next_word = started
     met: dict[str, str] = {}
     while True:
         standings = survey(nvml, policy)
@@ -125,7 +126,7 @@ def acquire(nvml: Nvml, needed: int, policy: GatePolicy, *, say: Say | None = No
         if waited >= policy.wait_s:
             raise NotGranted(needed, waited, policy, standings)
         if say and time.monotonic() >= next_word:
-            next_word += policy.progress_s
+            next_word = time.monotonic() + policy.progress_s
             say(f"waiting for {needed} free GPU(s), {waited:.0f} s of {policy.wait_s:.0f} s: " + _reasons(standings))
         time.sleep(min(policy.poll_s, max(0.0, policy.wait_s - waited)))
 
@@ -142,9 +143,11 @@ def wait_released(nvml: Nvml, gpus: Sequence[Gpu], policy: GatePolicy) -> list[S
 
 def _lock_lowest(standings: list[Standing], needed: int, folder: Path) -> tuple[list[GpuLock], list[Standing]]:
     """Lock the lowest free GPUs, all or none; a GPU another runner holds gets that as its reason."""
+    if sum(not s.reason for s in standings) < needed:
+        return [], standings
     locks: list[GpuLock] = []
     told: list[Standing] = []
-    if sum(not s.reason for s in standings) >= needed:
+    try:
         with allocating(folder):
             for standing in standings:
                 if not standing.reason and len(locks) < needed:
@@ -154,10 +157,13 @@ def _lock_lowest(standings: list[Standing], needed: int, folder: Path) -> tuple[
                     else:
                         standing = Standing(gpu=standing.gpu, load=standing.load, reason=taken)
                 told.append(standing)
-            if len(locks) < needed:
-                _release(locks)
-                locks = []
-    return locks, told or standings
+    except BaseException:
+        _release(locks)
+        raise
+    if len(locks) < needed:
+        _release(locks)
+        return [], told
+    return locks, told
 
 
 def _recheck(

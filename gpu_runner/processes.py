@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 
 MARKER = "PERFLEDGER_REPEAT_ID"
-POLL_S = 0.02
+POLL_S = 0.05
 KILL_LIMIT_S = 30.0
 
 

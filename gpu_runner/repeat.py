@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 
-from gpu_runner import compose, fingerprint, gate, health, interrupts, workspace
+from gpu_runner import caches, compose, fingerprint, gate, health, interrupts, workspace
 from gpu_runner.attempt import Ended, Place, now_text, run_attempt
 from gpu_runner.gate import Grant, NotGranted
 from gpu_runner.nvml import Nvml
@@ -57,6 +57,7 @@ def run_repeat(request: RepeatRequest) -> RepeatObserved:
     KeyboardInterrupt after SIGINT, SIGTERM or SIGHUP. Whatever happens, no process of the repeat is left.
     """
     compose.check(request)
+    caches.check(request.cache_dirs, keep=(request.cwd, request.basetemp, request.log))
     with interrupts.raised(), Nvml() if request.gpus else contextlib.nullcontext() as nvml:
         return _Repeat(request, nvml).run()
 

@@ -23,6 +23,7 @@ from gpu_runner.signatures import (
 )
 
 READ_BYTES = 1 << 20
+READS_PER_LOOK_MAX = 64  # a log that grows faster than 64 MiB a look is read on at the next one
 LINE_BYTES_MAX = 16_384  # a line longer than this is data, not a message; its start is what gets searched
 CAUSE_CHARS = 300
 
@@ -86,7 +87,9 @@ class LogWatch:
 
     def look(self, now: float) -> Stop | None:
         """Read what was written since the last look and judge. `now` is a monotonic time in seconds."""
-        if self._read(now):
+        for _ in range(READS_PER_LOOK_MAX):
+            if not self._read(now):
+                break
             self._grew = now
         for crash, _, line, since in self._suspected.values():
             if now - since >= crash.confirm_s:
