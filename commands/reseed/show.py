@@ -101,7 +101,7 @@ def _value(metric: str, value: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value * 100:.1f}%"
+    return "-" if value is None else f"{round(value * 100, 1) + 0.0:.1f}%"  # + 0.0: no "-0.0%"
 
 
 def _move(old: float | None, new: float | None) -> str:

@@ -491,6 +491,21 @@ def test_killed_at_any_request_and_resumed_the_dataset_has_each_seed_once(world:
     assert world.run("verify", code=0)
 
 
+def test_a_plan_killed_at_any_request_leaves_no_reseed_and_the_next_plan_is_whole(world: World) -> None:
+    named = [a for s in world.sources for a in ("--source", s)]
+
+    def start() -> subprocess.Popen[str]:
+        args = ["reseed", "plan", "--model", MODEL, "--gpu", GPU, *named, "--reason", "r"]
+        return subprocess.Popen([PERFLEDGER, *args], cwd=world.folder, env={**clean_env(), **world.env()},
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    for index in (1, 2, 4):
+        assert kill_at(world.hub, index, "before", start) == -9
+        assert world.run("reseed", "list", "--json", code=0).json == []
+    assert planned(world)["old"]["latency"] == 28.5
+    world.run("verify", code=0)
+
+
 def test_the_identity_of_newer_records_is_the_target(tmp_path: Path, hub: HubServer) -> None:
     identity = {"result_schema_version": 2, "workload_id": "wan-t2v", "variant_id": "1.3b", "benchmark_version": 3,
                 "recipe_fingerprint": "ec" * 32, "hardware_profile_id": "hw-3dc7f1d8fc58debd",
