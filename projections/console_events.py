@@ -42,5 +42,6 @@ def define_events(state: State) -> None:
     if tail:
         pieces.append(pa.py_buffer(segment.encode(tail)))
     fragments = [parquet.make_fragment(piece) for piece in pieces]
+    state.connection.execute("SELECT 1").fetchall()  # a result not read to its end would be in register's way
     state.connection.register(SOURCE, ds.FileSystemDataset(fragments, segment.schema(), parquet))
     state.make_events_over(f"SELECT {arrivals.NAMES} FROM {SOURCE}")

@@ -107,6 +107,16 @@ def test_the_log_is_a_view_over_sealed_and_open_events_alike(ledger: Ledger, row
     assert event == expected
 
 
+def test_the_log_is_a_view_also_when_all_of_it_is_sealed_or_none_is(ledger: Ledger, rows: Rows) -> None:
+    count = "SELECT count(*) AS n, max(position) AS last FROM events"
+    assert rows(count) == [{"n": 1, "last": 1}]
+    for n in range(3):
+        ledger.append([result(n)])
+        ledger.seal()
+        assert rows(count) == [{"n": n + 2, "last": n + 2}]
+        assert rows("SELECT count(*) AS n FROM results") == [{"n": n + 1}]
+
+
 def test_as_of_is_the_moment_of_every_view_and_of_the_log(ledger: Ledger, rows: Rows) -> None:
     receipts = ledger.append([result(n) for n in range(5)])
     then = receipts[2].recorded_at
