@@ -79,7 +79,8 @@ def _count(listener: socket.socket, callers: list[object]) -> None:
 def raw_console() -> None:
     """The console's process with its guard taken out: runs each line of standard input as it comes.
 
-    What the engine's locked settings and the operating system's walls hold alone.
+    What the engine's locked settings and the operating system's walls hold alone; or, with `walls` as the first
+    argument, the walls alone. The first line it says is `ready`, and `landlocked` where the kernel has Landlock.
     """
     import json
     import sys
@@ -91,11 +92,12 @@ def raw_console() -> None:
     define_events(state)
     state.prepare("FROM results, baselines")
     connection = state.connection
-    console_engine.lock(connection, memory_mb=256, lossless=True)
+    if sys.argv[1] != "walls":
+        console_engine.lock(connection, memory_mb=256, lossless=True)
     console_engine.warm_up(connection, "json")
     channel = os.dup(1)
-    console_walls.raise_walls(memory_bytes=2**30, processor_seconds=120)
-    os.write(channel, b"ready\n")
+    landlocked = console_walls.raise_walls(memory_bytes=2**30, processor_seconds=120)
+    os.write(channel, b"ready landlocked\n" if landlocked else b"ready\n")
     for line in sys.stdin:
         timer = threading.Timer(1.0, connection.interrupt)
         timer.start()
