@@ -105,8 +105,8 @@ def command(
             wrapped = click.option("--as-of", metavar="WHEN", expose_value=False, callback=_remember,
                                    help="As this ledger knew it: a time (ISO 8601), position@origin or event id."
                                    )(wrapped)
-        made: click.Command = click.command(name, **attrs)(wrapped)
-        return made
+        decorate: Callable[[Any], click.Command] = click.command(name, **attrs)
+        return decorate(wrapped)
 
     return declare
 

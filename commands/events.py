@@ -160,7 +160,7 @@ def export(app: App, output: str | None, **options: Any) -> None:
 
     found = pick(app.ledger(), **options)
     if output is None:
-        out = click.get_binary_stream("stdout")
+        out = sys.stdout.buffer
         for event in found:
             out.write(chain.to_json(event) + b"\n")
         return

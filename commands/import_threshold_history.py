@@ -53,6 +53,7 @@ def threshold_history(
     if bool(csv_file) == bool(repo):
         raise BadInput("give either a CSV file or --repo PATH", code="usage",
                        hint="perfledger import threshold-history --help")
+    edits: Iterator[Edit] | list[Edit]
     if repo:
         edits, source = _walk(Path(repo), paths, since), Path(repo).resolve().name
     else:

@@ -20,7 +20,14 @@ from typing import Any
 DATA = Path(__file__).parent / "data" / "sglang-omni" / "calibration_reports.json"
 COLUMNS = {"Latency mean (s)": "latency", "Throughput (req/s)": "throughput"}
 CHECKED = ("mmmu-talker", "2x NVIDIA H20")
-FACTORS = {"equal": 1.004, "faster": 0.85, "regressed": 1.14, "shifted-1": 1.141, "shifted-2": 1.136, "shifted-3": 1.144}
+FACTORS = {
+    "equal": 1.004,
+    "faster": 0.85,
+    "regressed": 1.14,
+    "shifted-1": 1.141,
+    "shifted-2": 1.136,
+    "shifted-3": 1.144,
+}
 
 
 def started(report: dict[str, Any]) -> datetime:
@@ -41,12 +48,16 @@ def records() -> list[dict[str, Any]]:
                 continue
             for repeat in stage["repeats"]:
                 values = {field: repeat["metrics"].get(column) for column, field in COLUMNS.items()}
-                found.append({
-                    "model_id": stage["title"].removesuffix(" Speed").lower().replace(" ", "-"),
-                    "timestamp": (started(report) + timedelta(minutes=40 * repeat["repeat"] + index)).isoformat(),
-                    "commit_sha": report["calibration_commit"] or "", "gpu_type": report["gpu"].replace("×", "x"),
-                    **values, "success": True,
-                })
+                found.append(
+                    {
+                        "model_id": stage["title"].removesuffix(" Speed").lower().replace(" ", "-"),
+                        "timestamp": (started(report) + timedelta(minutes=40 * repeat["repeat"] + index)).isoformat(),
+                        "commit_sha": report["calibration_commit"] or "",
+                        "gpu_type": report["gpu"].replace("×", "x"),
+                        **values,
+                        "success": True,
+                    }
+                )
     return found
 
 
@@ -66,10 +77,13 @@ def write_result(kind: str, file: Path) -> None:
     mine = [r for r in records() if (r["model_id"], r["gpu_type"]) == CHECKED]
     factor = FACTORS[kind]
     record = {
-        "model_id": CHECKED[0], "timestamp": f"2026-07-01T12:{10 * list(FACTORS).index(kind):02d}:00+00:00",
+        "model_id": CHECKED[0],
+        "timestamp": f"2026-07-01T12:{10 * list(FACTORS).index(kind):02d}:00+00:00",
         "commit_sha": f"{list(FACTORS).index(kind) + 1:040x}",
-        "gpu_type": CHECKED[1], "latency": round(statistics.median(r["latency"] for r in mine) * factor, 3),
-        "throughput": round(statistics.median(r["throughput"] for r in mine) / factor, 3), "success": True,
+        "gpu_type": CHECKED[1],
+        "latency": round(statistics.median(r["latency"] for r in mine) * factor, 3),
+        "throughput": round(statistics.median(r["throughput"] for r in mine) / factor, 3),
+        "success": True,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -87,6 +87,8 @@ def spread_of(sources: Sequence[Mapping[str, Any]]) -> Medians:
     return found
 
 
-def moves(window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int = WINDOW) -> dict[str, Medians]:
+def moves(
+    window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int = WINDOW
+) -> dict[str, Medians]:
     """Return, for each number of seeds from 1 up, the medians they would give: computed, not a rule of thumb."""
     return {str(n): after_seeds(window, seeds[:n], size) for n in range(1, min(len(seeds), size) + 1)}

@@ -31,10 +31,17 @@ def approve(app: App, reseed_id: str, confirm: str | None, sign_key: str | None)
     plan = after.needed()
     people = sorted({a.approver for a in after.approvals if a.digest == plan.digest})
     app.emit(
-        {"id": after.id, "digest": plan.digest, "step": after.step, "approvers": people,
-         "approvals_needed": plan.approvals_needed, "next": decider.next_step(after)},
+        {
+            "id": after.id,
+            "digest": plan.digest,
+            "step": after.step,
+            "approvers": people,
+            "approvals_needed": plan.approvals_needed,
+            "next": decider.next_step(after),
+        },
         f"{ledger.actor} approved plan {plan.digest[:12]} ({len(people)} of {plan.approvals_needed})\n"
-        f"next: {decider.next_step(after)}")
+        f"next: {decider.next_step(after)}",
+    )
 
 
 def give(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None, sign_key: str | None) -> None:
@@ -45,24 +52,39 @@ def give(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None
     decider.require_whole(state)
     plan = state.needed()
     if ledger.actor in {a.approver for a in state.approvals if a.digest == plan.digest}:
-        raise Refused(f"{ledger.actor} has approved this plan already; it needs {plan.approvals_needed} different people",
-                      code="approved_already", hint="another person: perfledger reseed approve " + state.id)
+        raise Refused(
+            f"{ledger.actor} has approved this plan already; it needs {plan.approvals_needed} different people",
+            code="approved_already",
+            hint="another person: perfledger reseed approve " + state.id,
+        )
     app.confirm(PHRASE, given=confirm, question=plan_text(plan))
     signature = ""
     if plan.allowed_signers:
         if sign_key:
             signature = signatures.sign(sign_key, state.id, plan.digest)
         check_signature(ledger, state, ledger.actor, signature)
-    ledger.append([NewEvent(stream=state.stream, causation_id=state.plan_event_id, payload=ReseedApproved(
-        reseed=state.id, digest=plan.digest, approver=ledger.actor, signature=signature))],
-        seen={state.stream: state.position})
+    ledger.append(
+        [
+            NewEvent(
+                stream=state.stream,
+                causation_id=state.plan_event_id,
+                payload=ReseedApproved(reseed=state.id, digest=plan.digest, approver=ledger.actor, signature=signature),
+            )
+        ],
+        seen={state.stream: state.position},
+    )
 
 
 def check_signature(ledger: Ledger, state: decider.Reseed, approver: str, signature: str) -> None:
     """Raise `Refused` unless the signature is the approver's over this plan."""
     plan = state.needed()
-    signatures.check(signature, allowed_signers=ledger.evidence.get(plan.allowed_signers), approver=approver,
-                     reseed_id=state.id, digest=plan.digest)
+    signatures.check(
+        signature,
+        allowed_signers=ledger.evidence.get(plan.allowed_signers),
+        approver=approver,
+        reseed_id=state.id,
+        digest=plan.digest,
+    )
 
 
 def require_approved(ledger: Ledger, state: decider.Reseed) -> None:

@@ -47,16 +47,23 @@ class Reseed:
     def needed(self) -> reseeds.ReseedPlanned:
         """Return the plan; a stream without one never got that far."""
         if self.plan is None:
-            raise Refused(f"reseed {self.id} was interrupted before it had a plan", code="reseed_unplanned",
-                          hint="perfledger reseed plan ... makes a new one; this one changed nothing")
+            raise Refused(
+                f"reseed {self.id} was interrupted before it had a plan",
+                code="reseed_unplanned",
+                hint="perfledger reseed plan ... makes a new one; this one changed nothing",
+            )
         return self.plan
 
 
 def evolve(state: Reseed, event: Event, payload: EventPayload) -> Reseed:
     """Return the state after one event."""
-    state = replace(state, position=event.position, created_at=state.created_at or event.recorded_at,
-                    actor=state.actor or event.actor,
-                    events=(*state.events, (event.recorded_at, event.type, event.actor, event.event_id)))
+    state = replace(
+        state,
+        position=event.position,
+        created_at=state.created_at or event.recorded_at,
+        actor=state.actor or event.actor,
+        events=(*state.events, (event.recorded_at, event.type, event.actor, event.event_id)),
+    )
     match payload:
         case reseeds.ReseedPlanned():
             return replace(state, step="planned", plan=payload, plan_event_id=event.event_id)
@@ -85,10 +92,15 @@ def load(ledger: Ledger, reseed_id: str) -> Reseed:
     """Fold a reseed's stream. Raises `BadInput` when there is none; a unique beginning of the id is enough."""
     found = ledger.read_stream(f"reseed/{reseed_id}")
     if not found:
-        near = sorted({e.stream for e in ledger.read(types=["ReseedPlanned"]) if e.stream.startswith(f"reseed/{reseed_id}")})
+        near = sorted(
+            {e.stream for e in ledger.read(types=["ReseedPlanned"]) if e.stream.startswith(f"reseed/{reseed_id}")}
+        )
         if len(near) != 1 or not reseed_id:
-            raise BadInput(f"no reseed {reseed_id}" if not near else f"{reseed_id} is the beginning of {len(near)} reseeds",
-                           code="no_such_reseed", hint="perfledger reseed list")
+            raise BadInput(
+                f"no reseed {reseed_id}" if not near else f"{reseed_id} is the beginning of {len(near)} reseeds",
+                code="no_such_reseed",
+                hint="perfledger reseed list",
+            )
         reseed_id, found = near[0].removeprefix("reseed/"), ledger.read_stream(near[0])
     return fold(reseed_id, found)
 
@@ -119,16 +131,21 @@ def require(state: Reseed, action: str, allowed: tuple[str, ...]) -> None:
     """Refuse an action that does not come next. Raises `Refused` (exit 1) with the step that does."""
     if state.step in allowed:
         return
-    raise Refused(f"reseed {state.id} is {state.step}; it cannot be {action} now", code="reseed_step",
-                  hint=next_step(state), step=state.step)
+    raise Refused(
+        f"reseed {state.id} is {state.step}; it cannot be {action} now",
+        code="reseed_step",
+        hint=next_step(state),
+        step=state.step,
+    )
 
 
 def require_whole(state: Reseed) -> None:
     """Refuse a plan whose content is not what its digest says."""
     plan = state.needed()
     if plan_digest(plan) != plan.digest:
-        raise Conflict(f"the plan of reseed {state.id} is not what its digest says", code="plan_changed",
-                       hint="perfledger verify")
+        raise Conflict(
+            f"the plan of reseed {state.id} is not what its digest says", code="plan_changed", hint="perfledger verify"
+        )
 
 
 def next_step(state: Reseed) -> str:

@@ -11,9 +11,13 @@ from projections.record_shape import succeeded
 from projections.reseed_medians import HistoryRecord
 
 REQUIRED = (
-    ("result_schema_version", 2, "the integer 2"), ("comparison_status", "CALIBRATION_NEEDED", "CALIBRATION_NEEDED"),
-    ("success", True, "true"), ("baseline_eligible", False, "false"), ("run_source", "scheduled_main", "scheduled_main"),
-    ("branch", "main", "main"), ("test_scope", "full", "full"),
+    ("result_schema_version", 2, "the integer 2"),
+    ("comparison_status", "CALIBRATION_NEEDED", "CALIBRATION_NEEDED"),
+    ("success", True, "true"),
+    ("baseline_eligible", False, "false"),
+    ("run_source", "scheduled_main", "scheduled_main"),
+    ("branch", "main", "main"),
+    ("test_scope", "full", "full"),
 )
 CORE_METRICS = ("latency", "throughput", "memory")
 
@@ -32,8 +36,7 @@ def check_sources(sources: Sequence[Source]) -> None:
         for metric in CORE_METRICS:
             if record.get(metric) is None:
                 raise _bad(source.path, metric, "is missing")
-        run = str(record.get("job_id") or record.get("build_id")
-                  or (record.get("commit_sha"), record.get("timestamp")))
+        run = str(record.get("job_id") or record.get("build_id") or (record.get("commit_sha"), record.get("timestamp")))
         if run in seen:
             raise _bad(source.path, "job_id", f"is the same run as {seen[run]}")
         seen[run] = source.path
@@ -52,7 +55,9 @@ def check_history(sources: Sequence[Source], records: Sequence[HistoryRecord]) -
             raise Refused(
                 f"{found.path} has the same workload, variant and version with another recipe "
                 f"({str(record.get('recipe_fingerprint'))[:12]}); a first seed would mix recipes",
-                code="recipe_mismatch", hint="give the new recipe a new benchmark_version", path=found.path,
+                code="recipe_mismatch",
+                hint="give the new recipe a new benchmark_version",
+                path=found.path,
             )
 
 
@@ -64,5 +69,10 @@ def is_first(records: Sequence[HistoryRecord], target: str) -> bool:
 
 
 def _bad(path: str, field: str, why: str) -> BadInput:
-    return BadInput(f"{path}: field {field} {why}; nothing was planned", code="not_a_first_seed",
-                    hint="the first baseline of an identity is seeded from scheduled runs of main", file=path, field=field)
+    return BadInput(
+        f"{path}: field {field} {why}; nothing was planned",
+        code="not_a_first_seed",
+        hint="the first baseline of an identity is seeded from scheduled runs of main",
+        file=path,
+        field=field,
+    )

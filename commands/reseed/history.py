@@ -74,7 +74,9 @@ def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def back_up(history: History, target: str, *, reseed_id: str, provenance: dict[str, object], now: datetime) -> Path | None:
+def back_up(
+    history: History, target: str, *, reseed_id: str, provenance: dict[str, object], now: datetime
+) -> Path | None:
     """Copy the target's records (of an identity: the whole history) into a folder of its own, with PROVENANCE.txt.
 
     Returns the folder, or None when there is nothing to back up.

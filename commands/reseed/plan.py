@@ -26,8 +26,11 @@ def default_tolerance() -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise BadInput(f"PERF_MAX_REGRESSION is {text!r}, not a number of at least 0", code="bad_tolerance",
-                       hint="for example 0.05 for 5 %")
+        raise BadInput(
+            f"PERF_MAX_REGRESSION is {text!r}, not a number of at least 0",
+            code="bad_tolerance",
+            hint="for example 0.05 for 5 %",
+        )
     return value
 
 
@@ -36,15 +39,24 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--model", metavar="M", help="The benchmark's model_id."),
         click.option("--gpu", metavar="G", help="The GPU, as records name it."),
-        click.option("--source", "sources", metavar="FILE|URL", multiple=True, help="A normalized result (repeatable)."),
+        click.option(
+            "--source", "sources", metavar="FILE|URL", multiple=True, help="A normalized result (repeatable)."
+        ),
         click.option("--reason", metavar="TEXT", help="Why the baseline moves, in one line."),
-        click.option("--max-intra-batch-regression", "tolerance", type=float, metavar="FRACTION",
-                     help="How far sources may be worse than their median. Default: PERF_MAX_REGRESSION, else 0.05."),
+        click.option(
+            "--max-intra-batch-regression",
+            "tolerance",
+            type=float,
+            metavar="FRACTION",
+            help="How far sources may be worse than their median. Default: PERF_MAX_REGRESSION, else 0.05.",
+        ),
         click.option("--drop", metavar="FILE", multiple=True, help="Leave this source out, on the record."),
         click.option("--drop-reason", metavar="TEXT", default="", help="The reviewed reason for --drop."),
         click.option("--dataset", metavar="OWNER/NAME", help="The dataset. Default: HF_REPO_ID."),
-        *(click.option(f"--{name.replace('_', '-')}", name, metavar="VALUE", help="Part of the target's identity.")
-          for name in IDENTITY_FIELDS),
+        *(
+            click.option(f"--{name.replace('_', '-')}", name, metavar="VALUE", help="Part of the target's identity.")
+            for name in IDENTITY_FIELDS
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -65,27 +77,52 @@ def plan(app: App, **options: Any) -> None:
     app.emit(plan_json(made), lambda: plan_text(made))
 
 
-def make_plan(app: App, ledger: Any, *, model: str | None, gpu: str | None, sources: tuple[str, ...],
-              reason: str | None, tolerance: float | None, drop: tuple[str, ...], drop_reason: str,
-              dataset: str | None, **identity: str | None) -> Any:
+def make_plan(
+    app: App,
+    ledger: Any,
+    *,
+    model: str | None,
+    gpu: str | None,
+    sources: tuple[str, ...],
+    reason: str | None,
+    tolerance: float | None,
+    drop: tuple[str, ...],
+    drop_reason: str,
+    dataset: str | None,
+    **identity: str | None,
+) -> Any:
     """Check the options, read the sources, sync the history, and record a plan."""
     from commands.reseed import history, planning
     from commands.reseed import sources as source_files
 
     for name, value in (("--model", model), ("--gpu", gpu), ("--reason", reason and reason.strip())):
         if not value:
-            raise BadInput(f"{name} is missing; nothing was planned", code="usage", hint="perfledger reseed plan --help")
+            raise BadInput(
+                f"{name} is missing; nothing was planned", code="usage", hint="perfledger reseed plan --help"
+            )
     if not sources:
-        raise BadInput("no --source was given; nothing was planned", code="usage", hint="--source FILE, once per result")
+        raise BadInput(
+            "no --source was given; nothing was planned", code="usage", hint="--source FILE, once per result"
+        )
     if drop and not drop_reason.strip():
         raise BadInput("--drop needs --drop-reason", code="usage", hint="say why this result may be left out")
     limit = default_tolerance() if tolerance is None else tolerance
     if not math.isfinite(limit) or limit < 0:
-        raise BadInput(f"--max-intra-batch-regression {limit} is not a number of at least 0", code="bad_tolerance",
-                       hint="for example 0.05 for 5 %")
+        raise BadInput(
+            f"--max-intra-batch-regression {limit} is not a number of at least 0",
+            code="bad_tolerance",
+            hint="for example 0.05 for 5 %",
+        )
     found = source_files.read(sources)
     url = history.dataset_url(dataset)
     app.note(f"syncing {url} ...")
-    request = planning.Request(model=str(model), gpu=str(gpu), reason=str(reason).strip(), tolerance=limit,
-                               identity=identity, drop=drop, drop_reason=drop_reason.strip())
+    request = planning.Request(
+        model=str(model),
+        gpu=str(gpu),
+        reason=str(reason).strip(),
+        tolerance=limit,
+        identity=identity,
+        drop=drop,
+        drop_reason=drop_reason.strip(),
+    )
     return planning.make(ledger, request, found, history.sync(ledger, url))

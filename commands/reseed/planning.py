@@ -83,18 +83,28 @@ def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: H
         ledger.evidence.put(source.data)
     warnings += [f"{text}; it does not count" for text in history.unreadable]
     known = [r.record for r in history.of(target)]
-    batch = seed_records.Batch(reason=request.reason, operator=ledger.actor, tolerance=request.tolerance, first=first,
-                               identity=identity, supersedes=request.supersedes)
-    seeds = seed_records.build(ordered, history=known, batch=batch,
-                               times=seed_records.fresh_times(len(ordered), now=now, history=known))
+    batch = seed_records.Batch(
+        reason=request.reason,
+        operator=ledger.actor,
+        tolerance=request.tolerance,
+        first=first,
+        identity=identity,
+        supersedes=request.supersedes,
+    )
+    seeds = seed_records.build(
+        ordered, history=known, batch=batch, times=seed_records.fresh_times(len(ordered), now=now, history=known)
+    )
     backup, backup_event = _back_up(ledger, history, target, request, ordered, reseed_id, now)
     plan = _plan(ledger, request, _Parts(reseed_id, target, first, history, ordered, seeds, spread, warnings, backup))
     stream = f"reseed/{reseed_id}"
     events: list[Any] = [
         *(reseeds.SourceValidated(reseed=reseed_id, path=s.path, sha256=s.digest, target=target) for s in ordered),
-        *(reseeds.SourceDropped(reseed=reseed_id, path=s.path, sha256=s.digest, reason=request.drop_reason)
-          for s in dropped),
-        backup_event, plan,
+        *(
+            reseeds.SourceDropped(reseed=reseed_id, path=s.path, sha256=s.digest, reason=request.drop_reason)
+            for s in dropped
+        ),
+        backup_event,
+        plan,
     ]
     ledger.append([NewEvent(stream=stream, payload=e) for e in events], seen={stream: 0}, correlation_id=stream)
     return plan
@@ -122,18 +132,36 @@ def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlan
     batch = reseed_medians.medians_of(records)
     digests = ledger.evidence.put_many([data for _, data in parts.seeds])
     plan = reseeds.ReseedPlanned(
-        reseed=parts.reseed_id, digest="", kind=kind, target=parts.target, model_id=request.model, gpu_type=request.gpu,
-        identity=identity_of(records[0]), reason=request.reason, tolerance=request.tolerance,
-        dataset=parts.history.dataset, revision=parts.history.revision,
+        reseed=parts.reseed_id,
+        digest="",
+        kind=kind,
+        target=parts.target,
+        model_id=request.model,
+        gpu_type=request.gpu,
+        identity=identity_of(records[0]),
+        reason=request.reason,
+        tolerance=request.tolerance,
+        dataset=parts.history.dataset,
+        revision=parts.history.revision,
         sources=[_seed_source(i, s) for i, s in enumerate(parts.ordered, start=1)],
-        old=reseed_medians.medians_of(old), batch=batch, candidate=reseed_medians.after_seeds(old, records),
-        spread=parts.spread, old_count=len(parts.history.of(parts.target)),
+        old=reseed_medians.medians_of(old),
+        batch=batch,
+        candidate=reseed_medians.after_seeds(old, records),
+        spread=parts.spread,
+        old_count=len(parts.history.of(parts.target)),
         window=[reseeds.BackedUp(path=r.path, sha256=r.sha256) for r in window],
-        will_move_median=reseed_medians.moves(old, records), destination=[path for path, _ in parts.seeds],
-        prepared=[reseeds.PreparedSeed(path=path, sha256=digest, source_sha256=source.digest)
-                  for (path, _), digest, source in zip(parts.seeds, digests, parts.ordered, strict=True)],
-        backup=parts.backup, approvals_needed=policy.approvals, allowed_signers=policy.allowed_signers,
-        supersedes=request.supersedes, violations=_violations(records, batch), warnings=parts.warnings,
+        will_move_median=reseed_medians.moves(old, records),
+        destination=[path for path, _ in parts.seeds],
+        prepared=[
+            reseeds.PreparedSeed(path=path, sha256=digest, source_sha256=source.digest)
+            for (path, _), digest, source in zip(parts.seeds, digests, parts.ordered, strict=True)
+        ],
+        backup=parts.backup,
+        approvals_needed=policy.approvals,
+        allowed_signers=policy.allowed_signers,
+        supersedes=request.supersedes,
+        violations=_violations(records, batch),
+        warnings=parts.warnings,
     )
     return msgspec.structs.replace(plan, digest=plan_digest(plan))
 
@@ -143,8 +171,12 @@ def _seed_source(index: int, source: Source) -> reseeds.SeedSource:
 
     record = source.record
     return reseeds.SeedSource(
-        index=index, path=source.path, sha256=source.digest, timestamp=str(record.get("timestamp") or ""),
-        success=record.get("success") is True, status=str(record.get("comparison_status") or ""),
+        index=index,
+        path=source.path,
+        sha256=source.digest,
+        timestamp=str(record.get("timestamp") or ""),
+        success=record.get("success") is True,
+        status=str(record.get("comparison_status") or ""),
         metrics={m: measurement(record.get(m))[0] for m in METRICS},
     )
 
@@ -152,8 +184,11 @@ def _seed_source(index: int, source: Source) -> reseeds.SeedSource:
 def _drop(sources: Sequence[Source], names: Sequence[str]) -> tuple[list[Source], list[Source]]:
     unknown = [n for n in names if n not in {s.path for s in sources}]
     if unknown:
-        raise Refused(f"--drop {unknown[0]} is no source of this plan", code="no_such_source",
-                      hint="name it exactly as in --source")
+        raise Refused(
+            f"--drop {unknown[0]} is no source of this plan",
+            code="no_such_source",
+            hint="name it exactly as in --source",
+        )
     kept = [s for s in sources if s.path not in names]
     if not kept:
         raise Refused("every source is dropped; nothing is left to seed", code="nothing_left", hint="drop fewer")
@@ -165,19 +200,21 @@ def _refuse_inconsistent(sources: Sequence[Source], spread: Mapping[str, float |
     if not bad:
         return
     medians = reseed_medians.medians_of([s.record for s in sources])
-    details = [{"metric": m, "values": [s.record.get(m) for s in sources], "median": medians[m], "worst": bad[m]}
-               for m in bad]
+    details = [
+        {"metric": m, "values": [s.record.get(m) for s in sources], "median": medians[m], "worst": bad[m]} for m in bad
+    ]
     label = ", ".join(f"{CATALOGUE[m].label} {s * 100:.1f}% worse than the batch median" for m, s in bad.items())
     raise Refused(
         f"the sources disagree by more than {tolerance * 100:g}%: {label}; nothing was planned",
-        code="batch_inconsistent", table=details,
+        code="batch_inconsistent",
+        table=details,
         hint="measure again, or leave an outlier out with --drop FILE --drop-reason WHY",
     )
 
 
 def _violations(records: Sequence[Mapping[str, Any]], batch: Mapping[str, float | None]) -> list[dict[str, Any]]:
     """Return the fixed limits the batch medians still breach: `max_<field>` of the sources' own `thresholds`."""
-    from projections.verdict import STATIC_FIELDS
+    from projections.record_shape import STATIC_FIELDS
 
     found = []
     for record in records:
@@ -193,17 +230,31 @@ def _violations(records: Sequence[Mapping[str, Any]], batch: Mapping[str, float 
     return found
 
 
-def _back_up(ledger: Ledger, history: History, target: str, request: Request, sources: Sequence[Source],
-             reseed_id: str, now: datetime) -> tuple[str, reseeds.BackupTaken]:
+def _back_up(
+    ledger: Ledger,
+    history: History,
+    target: str,
+    request: Request,
+    sources: Sequence[Source],
+    reseed_id: str,
+    now: datetime,
+) -> tuple[str, reseeds.BackupTaken]:
     provenance = {
-        "model_id": request.model, "gpu_type": request.gpu, "source_results": ", ".join(s.path for s in sources),
-        "reseed_record_count": len(sources), "max_intra_batch_regression": request.tolerance,
-        "head_commit": history.revision, "timestamp_utc": now.isoformat(), "reason": request.reason, "reseed": reseed_id,
+        "model_id": request.model,
+        "gpu_type": request.gpu,
+        "source_results": ", ".join(s.path for s in sources),
+        "reseed_record_count": len(sources),
+        "max_intra_batch_regression": request.tolerance,
+        "head_commit": history.revision,
+        "timestamp_utc": now.isoformat(),
+        "reason": request.reason,
+        "reseed": reseed_id,
     }
     records = history.of(target)
     folder = back_up(history, target, reseed_id=reseed_id, provenance=provenance, now=now)
     digests = ledger.evidence.put_many([(history.root / r.path).read_bytes() for r in records])
     kept = [reseeds.BackedUp(path=r.path, sha256=d) for r, d in zip(records, digests, strict=True)]
     place = str(folder) if folder else ""
-    return place, reseeds.BackupTaken(reseed=reseed_id, dataset=history.dataset, revision=history.revision,
-                                      folder=place, records=kept)
+    return place, reseeds.BackupTaken(
+        reseed=reseed_id, dataset=history.dataset, revision=history.revision, folder=place, records=kept
+    )

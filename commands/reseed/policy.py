@@ -17,8 +17,12 @@ APPROVALS_MAX = 10
 
 @command("policy")
 @click.option("--approvals", type=click.IntRange(1, APPROVALS_MAX), help="How many distinct people must approve.")
-@click.option("--allowed-signers", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
-              help="OpenSSH allowed-signers file: approvals must be signed by someone listed there.")
+@click.option(
+    "--allowed-signers",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="OpenSSH allowed-signers file: approvals must be signed by someone listed there.",
+)
 @click.option("--reason", metavar="TEXT", default="", help="Why the policy changes.")
 def policy(app: App, approvals: int | None, allowed_signers: str | None, reason: str) -> None:
     """Show the reseed policy, or adopt another for the plans made from now on."""
@@ -29,12 +33,25 @@ def policy(app: App, approvals: int | None, allowed_signers: str | None, reason:
         if allowed_signers is not None:
             data = Path(allowed_signers).read_bytes()
             if not any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines()):
-                raise BadInput(f"{allowed_signers} lists no signer; nothing was adopted", code="no_signers",
-                               hint="one line per person: NAME ssh-ed25519 AAAA...")
+                raise BadInput(
+                    f"{allowed_signers} lists no signer; nothing was adopted",
+                    code="no_signers",
+                    hint="one line per person: NAME ssh-ed25519 AAAA...",
+                )
             digest = ledger.evidence.put(data)
-        ledger.append([NewEvent(stream="policy/reseed", payload=ReseedPolicyAdopted(
-            approvals=approvals or now.approvals, allowed_signers=digest, reason=reason))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream="policy/reseed",
+                    payload=ReseedPolicyAdopted(
+                        approvals=approvals or now.approvals, allowed_signers=digest, reason=reason
+                    ),
+                )
+            ]
+        )
         now = policy_of(ledger)
-    app.emit({"approvals": now.approvals, "allowed_signers": now.allowed_signers or None},
-             f"{now.approvals} approver(s) needed, " + (
-                 f"signed by those in allowed-signers {now.allowed_signers[:12]}" if now.allowed_signers else "unsigned"))
+    app.emit(
+        {"approvals": now.approvals, "allowed_signers": now.allowed_signers or None},
+        f"{now.approvals} approver(s) needed, "
+        + (f"signed by those in allowed-signers {now.allowed_signers[:12]}" if now.allowed_signers else "unsigned"),
+    )

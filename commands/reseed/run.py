@@ -16,8 +16,13 @@ from ledger.errors import Refused
 @plan_options
 @click.option("--resume", metavar="ID", help="Go on with this reseed.")
 @click.option("--sign-key", metavar="KEY", help="SSH key for the approval.")
-@click.option("--confirm", "phrases", metavar="PHRASE", multiple=True,
-              help="The phrases in order, instead of typing them (repeatable).")
+@click.option(
+    "--confirm",
+    "phrases",
+    metavar="PHRASE",
+    multiple=True,
+    help="The phrases in order, instead of typing them (repeatable).",
+)
 def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, ...], **options: Any) -> None:
     """Plan, approve, prepare, upload and clean up, asking at every gate.
 
@@ -41,7 +46,9 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
         approve.give(app, ledger, state, confirm=phrase(), sign_key=sign_key)
         state = decider.load(ledger, state.id)
         if state.step == "planned":
-            raise Refused(f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_step(state))
+            raise Refused(
+                f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_step(state)
+            )
     if state.step == "approved":
         state = prepare.write(ledger, state)
         app.note(f"prepared in {state.prepared.folder if state.prepared else ''}")

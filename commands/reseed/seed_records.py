@@ -18,10 +18,24 @@ from projections.record_shape import METRICS, parse_instant, sanitize
 
 PREFIX = "baseline_reseed"
 FIRST_PREFIX = "baseline_seed"
-DEFAULT_FIELDS = ("model_id", "timestamp", "commit_sha", "gpu_type", *METRICS, "success", "baseline_eligible",
-                  "comparison_status")
-IDENTITY_EXTRAS = ("result_schema_version", *IDENTITY_FIELDS, "recipe", "hardware_profile", "software_profile",
-                   "software_comparison_profile")
+DEFAULT_FIELDS = (
+    "model_id",
+    "timestamp",
+    "commit_sha",
+    "gpu_type",
+    *METRICS,
+    "success",
+    "baseline_eligible",
+    "comparison_status",
+)
+IDENTITY_EXTRAS = (
+    "result_schema_version",
+    *IDENTITY_FIELDS,
+    "recipe",
+    "hardware_profile",
+    "software_profile",
+    "software_comparison_profile",
+)
 FIRST_SEED_REASON = "Seeded as the first approved baseline of this identity"
 
 
@@ -54,13 +68,16 @@ def fresh_times(count: int, *, now: datetime, history: Sequence[Mapping[str, Any
     return [start + timedelta(milliseconds=index) for index in range(count)]
 
 
-def build(sources: Sequence[Source], *, times: Sequence[datetime], history: Sequence[Mapping[str, Any]],
-          batch: Batch) -> list[tuple[str, bytes]]:
+def build(
+    sources: Sequence[Source], *, times: Sequence[datetime], history: Sequence[Mapping[str, Any]], batch: Batch
+) -> list[tuple[str, bytes]]:
     """Return (path in the dataset, exact bytes) of each seed, in order."""
     fields = allowed_fields(history, identity=batch.identity)
     made = []
     for index, (source, time) in enumerate(zip(sources, times, strict=True), start=1):
-        record = (_first_seed if batch.first and batch.identity else _reseed)(source, fields, batch, index, len(sources))
+        record = (_first_seed if batch.first and batch.identity else _reseed)(
+            source, fields, batch, index, len(sources)
+        )
         record["timestamp"] = time.isoformat(timespec="microseconds")
         made.append((_path(record, batch, index, len(sources)), to_bytes(record)))
     return made
@@ -78,13 +95,20 @@ def _reseed(source: Source, fields: set[str], batch: Batch, index: int, size: in
         record["baseline_eligible"] = True
     if "comparison_status" in fields:
         record["comparison_status"] = "PASS"
-    record.update({
-        PREFIX: True, f"{PREFIX}_reason": batch.reason, f"{PREFIX}_source_result": source.path,
-        f"{PREFIX}_source_sha256": source.digest, f"{PREFIX}_source_timestamp": source.record.get("timestamp"),
-        f"{PREFIX}_source_success": source.record.get("success"), f"{PREFIX}_batch_size": size,
-        f"{PREFIX}_batch_index": index, f"{PREFIX}_operator": batch.operator,
-        f"{PREFIX}_max_intra_batch_regression": batch.tolerance,
-    })
+    record.update(
+        {
+            PREFIX: True,
+            f"{PREFIX}_reason": batch.reason,
+            f"{PREFIX}_source_result": source.path,
+            f"{PREFIX}_source_sha256": source.digest,
+            f"{PREFIX}_source_timestamp": source.record.get("timestamp"),
+            f"{PREFIX}_source_success": source.record.get("success"),
+            f"{PREFIX}_batch_size": size,
+            f"{PREFIX}_batch_index": index,
+            f"{PREFIX}_operator": batch.operator,
+            f"{PREFIX}_max_intra_batch_regression": batch.tolerance,
+        }
+    )
     if batch.supersedes:
         record[f"{PREFIX}_supersedes"] = batch.supersedes
     return record
@@ -94,16 +118,27 @@ def _first_seed(source: Source, fields: set[str], batch: Batch, index: int, size
     """The whole source record, as first seeds of an identity are kept."""
     del fields
     record = dict(source.record)
-    taken = {f"{FIRST_PREFIX}_source_{k}": source.record.get(k) for k in
-             ("timestamp", "success", "run_source", "branch", "test_scope", "pr_number")}
-    record.update({
-        "success": True, "baseline_eligible": True, "comparison_status": "PASS",
-        "comparison_status_reason": FIRST_SEED_REASON, FIRST_PREFIX: True, f"{FIRST_PREFIX}_reason": batch.reason,
-        f"{FIRST_PREFIX}_source_status": source.record.get("comparison_status"), **taken,
-        f"{FIRST_PREFIX}_batch_size": size, f"{FIRST_PREFIX}_batch_index": index,
-        f"{FIRST_PREFIX}_source_result": source.path, f"{FIRST_PREFIX}_source_sha256": source.digest,
-        f"{FIRST_PREFIX}_operator": batch.operator,
-    })
+    taken = {
+        f"{FIRST_PREFIX}_source_{k}": source.record.get(k)
+        for k in ("timestamp", "success", "run_source", "branch", "test_scope", "pr_number")
+    }
+    record.update(
+        {
+            "success": True,
+            "baseline_eligible": True,
+            "comparison_status": "PASS",
+            "comparison_status_reason": FIRST_SEED_REASON,
+            FIRST_PREFIX: True,
+            f"{FIRST_PREFIX}_reason": batch.reason,
+            f"{FIRST_PREFIX}_source_status": source.record.get("comparison_status"),
+            **taken,
+            f"{FIRST_PREFIX}_batch_size": size,
+            f"{FIRST_PREFIX}_batch_index": index,
+            f"{FIRST_PREFIX}_source_result": source.path,
+            f"{FIRST_PREFIX}_source_sha256": source.digest,
+            f"{FIRST_PREFIX}_operator": batch.operator,
+        }
+    )
     return record
 
 

@@ -25,18 +25,29 @@ def show(app: App, reseed_id: str) -> None:
         with app.state(ledger) as session:
             moment = min(session.as_of, session.as_recorded)
         state = decider.fold(state.id, [e for e in ledger.read_stream(state.stream) if e.recorded_at <= moment])
-    steps = [{"at": at, "event": kind, "actor": actor, "event_id": event_id}
-             for at, kind, actor, event_id in state.events]
-    document = {"id": state.id, "step": state.step, "next": decider.next_step(state),
-                "plan": plan_json(state.plan) if state.plan else None, "steps": steps,
-                "approvals": [{"approver": a.approver, "digest": a.digest, "signed": bool(a.signature)}
-                              for a in state.approvals],
-                "uploaded": msgspec.to_builtins(state.uploaded) if state.uploaded else None}
+    steps = [
+        {"at": at, "event": kind, "actor": actor, "event_id": event_id} for at, kind, actor, event_id in state.events
+    ]
+    document = {
+        "id": state.id,
+        "step": state.step,
+        "next": decider.next_step(state),
+        "plan": plan_json(state.plan) if state.plan else None,
+        "steps": steps,
+        "approvals": [
+            {"approver": a.approver, "digest": a.digest, "signed": bool(a.signature)} for a in state.approvals
+        ],
+        "uploaded": msgspec.to_builtins(state.uploaded) if state.uploaded else None,
+    }
 
     def text() -> str:
         lines = [plan_text(state.plan)] if state.plan else [f"reseed {state.id} has no plan"]
-        lines += ["", *(f"  {s['at'][:19]}Z  {s['event']:<20} {s['actor']}" for s in steps),
-                  "", f"{state.step}; next: {decider.next_step(state)}"]
+        lines += [
+            "",
+            *(f"  {s['at'][:19]}Z  {s['event']:<20} {s['actor']}" for s in steps),
+            "",
+            f"{state.step}; next: {decider.next_step(state)}",
+        ]
         return "\n".join(lines)
 
     app.emit(document, text)
@@ -49,12 +60,21 @@ def list_(app: App) -> None:
 
     ledger = app.ledger()
     with app.state(ledger) as state:
-        rows = state.rows("SELECT id, target, kind, step, reason, seeds, approvers, planned_at FROM reseeds "
-                          "ORDER BY planned_at DESC, id")
-    app.emit(rows, lambda: table(
-        ["id", "target", "kind", "step", "seeds", "approvers", "reason"],
-        [(r["id"], r["target"], r["kind"], r["step"], r["seeds"], r["approvers"], r["reason"]) for r in rows])
-        if rows else "no reseeds")
+        rows = state.rows(
+            "SELECT id, target, kind, step, reason, seeds, approvers, planned_at FROM reseeds "
+            "ORDER BY planned_at DESC, id"
+        )
+    app.emit(
+        rows,
+        lambda: (
+            table(
+                ["id", "target", "kind", "step", "seeds", "approvers", "reason"],
+                [(r["id"], r["target"], r["kind"], r["step"], r["seeds"], r["approvers"], r["reason"]) for r in rows],
+            )
+            if rows
+            else "no reseeds"
+        ),
+    )
 
 
 def plan_json(plan: ReseedPlanned) -> dict[str, Any]:
@@ -71,10 +91,16 @@ def plan_text(plan: ReseedPlanned) -> str:
     from commands.output import table
 
     metrics = [m for m in CATALOGUE if any(v.get(m) is not None for v in (plan.old, plan.batch))]
-    rows = [(CATALOGUE[m].label, *(_value(m, v.get(m)) for v in (plan.old, plan.batch, plan.candidate)),
-             _move(plan.old.get(m), plan.candidate.get(m)), _percent(plan.spread.get(m)),
-             *(_value(m, plan.will_move_median[n].get(m)) for n in plan.will_move_median))
-            for m in metrics]
+    rows = [
+        (
+            CATALOGUE[m].label,
+            *(_value(m, v.get(m)) for v in (plan.old, plan.batch, plan.candidate)),
+            _move(plan.old.get(m), plan.candidate.get(m)),
+            _percent(plan.spread.get(m)),
+            *(_value(m, plan.will_move_median[n].get(m)) for n in plan.will_move_median),
+        )
+        for m in metrics
+    ]
     seeds = list(plan.will_move_median)
     lines = [
         f"reseed {plan.reseed}: {plan.kind.replace('_', ' ')} of {plan.target}",
@@ -82,16 +108,26 @@ def plan_text(plan: ReseedPlanned) -> str:
         f"  digest   {plan.digest}",
         f"  dataset  {plan.dataset} at {plan.revision[:12]}",
         f"  backup   {plan.backup or 'none: the dataset has no record of this target, this is its first seed'}",
-        f"  history  {plan.old_count} records, the baseline rests on {len(plan.window)}", "",
-        table(["metric", "old", "batch", "candidate", "move", "spread", *(f"after {n}" for n in seeds)], rows,
-              right=["old", "batch", "candidate", "move", "spread", *(f"after {n}" for n in seeds)]), "",
+        f"  history  {plan.old_count} records, the baseline rests on {len(plan.window)}",
+        "",
+        table(
+            ["metric", "old", "batch", "candidate", "move", "spread", *(f"after {n}" for n in seeds)],
+            rows,
+            right=["old", "batch", "candidate", "move", "spread", *(f"after {n}" for n in seeds)],
+        ),
+        "",
         "sources:",
-        *(f"  {s.index}. {s.path}  {s.timestamp or 'no timestamp'}  {s.status or '-'}  sha256 {s.sha256[:12]}"
-          for s in plan.sources),
-        "destination:", *(f"  {path}" for path in plan.destination),
+        *(
+            f"  {s.index}. {s.path}  {s.timestamp or 'no timestamp'}  {s.status or '-'}  sha256 {s.sha256[:12]}"
+            for s in plan.sources
+        ),
+        "destination:",
+        *(f"  {path}" for path in plan.destination),
     ]
-    lines += [f"still breaches a fixed limit: {v['metric']} {v['batch_median']:g} over {v['limit']} {v['threshold']:g}"
-              for v in plan.violations]
+    lines += [
+        f"still breaches a fixed limit: {v['metric']} {v['batch_median']:g} over {v['limit']} {v['threshold']:g}"
+        for v in plan.violations
+    ]
     lines += [f"warning: {w}" for w in plan.warnings]
     return "\n".join(lines)
 
@@ -110,4 +146,6 @@ def _move(old: float | None, new: float | None) -> str:
 
 def medians_line(medians: Medians) -> str:
     """Return medians on one line."""
-    return ", ".join(f"{CATALOGUE[m].label} {_value(m, medians.get(m))}" for m in CATALOGUE if medians.get(m) is not None)
+    return ", ".join(
+        f"{CATALOGUE[m].label} {_value(m, medians.get(m))}" for m in CATALOGUE if medians.get(m) is not None
+    )

@@ -71,8 +71,12 @@ def _record(name: str, data: bytes) -> dict[str, Any]:
     except Unreadable as error:
         raise _bad(name, "", f"is no normalized record: {error}", code="not_normalized") from None
     if "benchmark_id" in record and "model_id" not in record:
-        raise _bad(name, "benchmark_id", "is a raw result; give the normalized_perf_*.json the comparator wrote",
-                   code="not_normalized")
+        raise _bad(
+            name,
+            "benchmark_id",
+            "is a raw result; give the normalized_perf_*.json the comparator wrote",
+            code="not_normalized",
+        )
     if "model_id" not in record or "gpu_type" not in record:
         raise _bad(name, "model_id", "or gpu_type is missing, so this is no normalized record", code="not_normalized")
     return record
@@ -89,21 +93,33 @@ def _fetch(url: str) -> bytes:
     try:
         with httpx2.stream("GET", url, timeout=URL_TIMEOUT_S, follow_redirects=True) as response:
             if response.status_code in (401, 403) or "text/html" in response.headers.get("content-type", ""):
-                raise BadInput(f"{url}: needs a login (HTTP {response.status_code})", code="login_needed",
-                               hint="download the artifact in your browser and give --source FILE")
+                raise BadInput(
+                    f"{url}: needs a login (HTTP {response.status_code})",
+                    code="login_needed",
+                    hint="download the artifact in your browser and give --source FILE",
+                )
             if response.status_code != 200:
-                raise Unavailable(f"{url}: HTTP {response.status_code}", code="download_failed",
-                                  hint="run it again, or download it by hand and give --source FILE")
+                raise Unavailable(
+                    f"{url}: HTTP {response.status_code}",
+                    code="download_failed",
+                    hint="run it again, or download it by hand and give --source FILE",
+                )
             data = b""
             for chunk in response.iter_bytes():
                 data += chunk
                 if len(data) > URL_BYTES_MAX:
-                    raise BadInput(f"{url}: more than {URL_BYTES_MAX // 2**20} MiB, which no result record has",
-                                   code="too_large", hint="give the normalized JSON itself, not the archive it is in")
+                    raise BadInput(
+                        f"{url}: more than {URL_BYTES_MAX // 2**20} MiB, which no result record has",
+                        code="too_large",
+                        hint="give the normalized JSON itself, not the archive it is in",
+                    )
             return data
     except httpx2.HTTPError as error:
-        raise Unavailable(f"{url}: {type(error).__name__}", code="download_failed",
-                          hint="run it again, or download it by hand and give --source FILE") from None
+        raise Unavailable(
+            f"{url}: {type(error).__name__}",
+            code="download_failed",
+            hint="run it again, or download it by hand and give --source FILE",
+        ) from None
 
 
 def validate(source: Source, *, model: str, gpu: str, identity: Mapping[str, str | None]) -> None:
@@ -118,7 +134,9 @@ def validate(source: Source, *, model: str, gpu: str, identity: Mapping[str, str
     for field in IDENTITY_FIELDS:
         wanted_id = identity.get(field)
         if wanted_id is not None and str(record.get(field)) != wanted_id:
-            raise _bad(source.path, field, f"is {record.get(field)!r}, the target is {wanted_id!r}", code="wrong_target")
+            raise _bad(
+                source.path, field, f"is {record.get(field)!r}, the target is {wanted_id!r}", code="wrong_target"
+            )
     for metric in METRICS:
         value = record.get(metric)
         if value is None:
@@ -129,7 +147,9 @@ def validate(source: Source, *, model: str, gpu: str, identity: Mapping[str, str
         if number <= 0 if metric in CORE_METRICS else number < 0:
             raise _bad(source.path, metric, f"is {value!r}, which is no measurement", code="bad_measurement")
     if all(record.get(metric) is None for metric in METRICS):
-        raise _bad(source.path, "latency", "and every other metric is missing: nothing was measured", code="bad_measurement")
+        raise _bad(
+            source.path, "latency", "and every other metric is missing: nothing was measured", code="bad_measurement"
+        )
 
 
 def same_target(sources: Sequence[Source]) -> str:
@@ -138,13 +158,18 @@ def same_target(sources: Sequence[Source]) -> str:
     if uses_identity(first.record) and not target_of(first.record).startswith("identity:"):
         from projections.identity import missing_identity
 
-        raise _bad(first.path, ", ".join(missing_identity(first.record)), "is missing from its identity",
-                   code="wrong_target")
+        raise _bad(
+            first.path, ", ".join(missing_identity(first.record)), "is missing from its identity", code="wrong_target"
+        )
     for source in sources[1:]:
         for field in IDENTITY_FIELDS:
             if str(source.record.get(field)) != str(first.record.get(field)):
-                raise _bad(source.path, field, f"is {source.record.get(field)!r}, {first.path} has "
-                                               f"{first.record.get(field)!r}", code="wrong_target")
+                raise _bad(
+                    source.path,
+                    field,
+                    f"is {source.record.get(field)!r}, {first.path} has {first.record.get(field)!r}",
+                    code="wrong_target",
+                )
     return target_of(first.record)
 
 
@@ -153,11 +178,15 @@ def in_order(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
     dated = [s for s in sources if parse_instant(s.record.get("timestamp"))]
     undated = [s for s in sources if not parse_instant(s.record.get("timestamp"))]
     dated.sort(key=lambda s: parse_instant(s.record.get("timestamp")) or 0)
-    warnings = [f"{s.path}: field timestamp is {s.record.get('timestamp')!r}, no time; it comes last, in the order given"
-                for s in undated]
+    warnings = [
+        f"{s.path}: field timestamp is {s.record.get('timestamp')!r}, no time; it comes last, in the order given"
+        for s in undated
+    ]
     return [*dated, *undated], warnings
 
 
 def _bad(path: str, field: str, why: str, *, code: str) -> BadInput:
     where = f"{path}: field {field} {why}" if field else f"{path} {why}"
-    return BadInput(f"{where}; nothing was planned", code=code, hint="perfledger reseed plan --help", file=path, field=field)
+    return BadInput(
+        f"{where}; nothing was planned", code=code, hint="perfledger reseed plan --help", file=path, field=field
+    )

@@ -50,9 +50,15 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
         decider.require(state, "uploaded", ("prepared", "uploading"))
         plan = state.needed()
         files = {path: len(data) for path, data in staged(state).items()}
-        app.emit({"id": state.id, "dataset": plan.dataset, "message": message(state), "files": files},
-                 "\n".join([f"would commit to {plan.dataset}: {message(state)}",
-                            *(f"  {path} ({size} bytes)" for path, size in files.items())]))
+        app.emit(
+            {"id": state.id, "dataset": plan.dataset, "message": message(state), "files": files},
+            "\n".join(
+                [
+                    f"would commit to {plan.dataset}: {message(state)}",
+                    *(f"  {path} ({size} bytes)" for path, size in files.items()),
+                ]
+            ),
+        )
         return
     done = send(app, ledger, state, confirm=confirm)
     app.emit(report(done), lambda: report_text(done))
@@ -75,14 +81,26 @@ def send(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None
 
     def before_commit(parent: str) -> None:
         _require_unmoved(ledger, state, parent, set(files))
-        receipts = ledger.append([NewEvent(stream=state.stream, causation_id=state.plan_event_id,
-                                           payload=ReseedUploadStarted(reseed=state.id, dataset=plan.dataset,
-                                                                       parent=parent, paths=sorted(files)))])
+        receipts = ledger.append(
+            [
+                NewEvent(
+                    stream=state.stream,
+                    causation_id=state.plan_event_id,
+                    payload=ReseedUploadStarted(
+                        reseed=state.id, dataset=plan.dataset, parent=parent, paths=sorted(files)
+                    ),
+                )
+            ]
+        )
         del receipts
 
     committed = commit_files(
-        repo, {prefix + path: data for path, data in files.items()}, message=message(state),
-        before_commit=before_commit, find_out=f"perfledger reseed upload {state.id}")
+        repo,
+        {prefix + path: data for path, data in files.items()},
+        message=message(state),
+        before_commit=before_commit,
+        find_out=f"perfledger reseed upload {state.id}",
+    )
     return _record(app, ledger, state, committed)
 
 
@@ -90,7 +108,8 @@ def message(state: decider.Reseed) -> str:
     """Return the commit's message; a model name cannot smuggle a second line into it."""
     plan = state.needed()
     model = " ".join(plan.model_id.split())
-    return f"Perf: reseed {model} baseline ({len(plan.prepared)} records)\n\nperfledger reseed {state.id}\nplan {plan.digest}"
+    subject = f"Perf: reseed {model} baseline ({len(plan.prepared)} records)"
+    return f"{subject}\n\nperfledger reseed {state.id}\nplan {plan.digest}"
 
 
 def _question(state: decider.Reseed, files: Mapping[str, bytes]) -> str:
@@ -113,8 +132,13 @@ def _require_unmoved(ledger: Ledger, state: decider.Reseed, parent: str, ours: s
         fresh = sorted({r.path for r in window} - {w.path for w in plan.window})
         raise Conflict(
             f"the baseline of {plan.target} moved since the plan"
-            + (f": {fresh[0]} came in" if fresh else "") + "; nothing was uploaded",
-            code="baseline_moved", hint="make a new plan: perfledger reseed plan ...", reseed=state.id, new=fresh)
+            + (f": {fresh[0]} came in" if fresh else "")
+            + "; nothing was uploaded",
+            code="baseline_moved",
+            hint="make a new plan: perfledger reseed plan ...",
+            reseed=state.id,
+            new=fresh,
+        )
 
 
 def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committed) -> Done:
@@ -126,21 +150,46 @@ def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committe
     there = {r.path: r.sha256 for r in history.records}
     wrong = [s.path for s in plan.prepared if there.get(s.path) != s.sha256]
     if wrong:
-        raise Conflict(f"{wrong[0]} in {plan.dataset} is not what was uploaded", code="uploaded_changed",
-                       hint="look at the dataset's history: somebody changed it right after the upload", paths=wrong)
+        raise Conflict(
+            f"{wrong[0]} in {plan.dataset} is not what was uploaded",
+            code="uploaded_changed",
+            hint="look at the dataset's history: somebody changed it right after the upload",
+            paths=wrong,
+        )
     import_folder(app, ledger, history.root, source=plan.dataset)
     medians = medians_of([r.record for r in history.window(plan.target)])
-    events: list[Any] = [NewEvent(
-        stream=state.stream, key=f"{state.stream}/uploaded", causation_id=state.plan_event_id,
-        payload=ReseedUploaded(reseed=state.id, dataset=plan.dataset, revision=committed.revision,
-                               parent=committed.parent, written=committed.written, already=committed.already,
-                               medians=medians))]
+    events: list[Any] = [
+        NewEvent(
+            stream=state.stream,
+            key=f"{state.stream}/uploaded",
+            causation_id=state.plan_event_id,
+            payload=ReseedUploaded(
+                reseed=state.id,
+                dataset=plan.dataset,
+                revision=committed.revision,
+                parent=committed.parent,
+                written=committed.written,
+                already=committed.already,
+                medians=medians,
+            ),
+        )
+    ]
     if plan.supersedes:
         bad = decider.load(ledger, plan.supersedes)
-        events.append(NewEvent(
-            stream=bad.stream, key=f"{bad.stream}/superseded/{state.id}", causation_id=state.plan_event_id,
-            payload=ReseedSuperseded(reseed=bad.id, by=state.id, reason=plan.reason, dataset=plan.dataset,
-                                     paths=[s.path for s in bad.needed().prepared])))
+        events.append(
+            NewEvent(
+                stream=bad.stream,
+                key=f"{bad.stream}/superseded/{state.id}",
+                causation_id=state.plan_event_id,
+                payload=ReseedSuperseded(
+                    reseed=bad.id,
+                    by=state.id,
+                    reason=plan.reason,
+                    dataset=plan.dataset,
+                    paths=[s.path for s in bad.needed().prepared],
+                ),
+            )
+        )
     ledger.append(events)
     return Done(decider.load(ledger, state.id), committed, history)
 
@@ -151,11 +200,19 @@ def report(done: Done) -> dict[str, Any]:
     uploaded = done.state.uploaded
     assert uploaded is not None
     return {
-        "id": done.state.id, "dataset": plan.dataset, "revision": uploaded.revision,
-        "uploaded": [s.path for s in plan.prepared], "backup": plan.backup, "old": plan.old, "batch": plan.batch,
-        "candidate": plan.candidate, "medians_now": uploaded.medians,
-        "as_planned": uploaded.medians == plan.candidate, "violations": [msgspec.to_builtins(v) for v in plan.violations],
-        "pull_request_text": pull_request_text(done), "next": decider.next_step(done.state),
+        "id": done.state.id,
+        "dataset": plan.dataset,
+        "revision": uploaded.revision,
+        "uploaded": [s.path for s in plan.prepared],
+        "backup": plan.backup,
+        "old": plan.old,
+        "batch": plan.batch,
+        "candidate": plan.candidate,
+        "medians_now": uploaded.medians,
+        "as_planned": uploaded.medians == plan.candidate,
+        "violations": [msgspec.to_builtins(v) for v in plan.violations],
+        "pull_request_text": pull_request_text(done),
+        "next": decider.next_step(done.state),
     }
 
 
@@ -165,15 +222,22 @@ def report_text(done: Done) -> str:
 
     plan, uploaded = done.state.needed(), done.state.uploaded
     assert uploaded is not None
-    lines = [f"uploaded in one commit {uploaded.revision[:12]} and read back, every byte equal:",
-             *(f"  {s.path}" for s in plan.prepared),
-             f"old        {medians_line(plan.old)}", f"batch      {medians_line(plan.batch)}",
-             f"candidate  {medians_line(plan.candidate)}", f"now        {medians_line(uploaded.medians)}",
-             f"backup     {plan.backup or 'none (first seed)'}"]
-    lines += [f"threshold change still needed: {v['limit']} is {v['threshold']:g}, the batch median {v['batch_median']:g}"
-              for v in plan.violations]
-    return "\n".join([*lines, "", "for the pull request:", "", pull_request_text(done), "",
-                      f"next: {decider.next_step(done.state)}"])
+    lines = [
+        f"uploaded in one commit {uploaded.revision[:12]} and read back, every byte equal:",
+        *(f"  {s.path}" for s in plan.prepared),
+        f"old        {medians_line(plan.old)}",
+        f"batch      {medians_line(plan.batch)}",
+        f"candidate  {medians_line(plan.candidate)}",
+        f"now        {medians_line(uploaded.medians)}",
+        f"backup     {plan.backup or 'none (first seed)'}",
+    ]
+    lines += [
+        f"threshold change still needed: {v['limit']} is {v['threshold']:g}, the batch median {v['batch_median']:g}"
+        for v in plan.violations
+    ]
+    return "\n".join(
+        [*lines, "", "for the pull request:", "", pull_request_text(done), "", f"next: {decider.next_step(done.state)}"]
+    )
 
 
 def pull_request_text(done: Done) -> str:
@@ -182,9 +246,15 @@ def pull_request_text(done: Done) -> str:
 
     plan = done.state.needed()
     people = ", ".join(sorted({a.approver for a in done.state.approvals if a.digest == plan.digest}))
-    return "\n".join([
-        f"### Performance baseline reseed of `{plan.target}`", "", plan.reason, "",
-        f"- {len(plan.prepared)} seed record(s) in `{plan.dataset}`, commit `{done.committed.revision[:12]}`",
-        f"- before: {medians_line(plan.old) or 'no baseline'}", f"- after: {medians_line(plan.candidate)}",
-        f"- approved by {people}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
-    ])
+    return "\n".join(
+        [
+            f"### Performance baseline reseed of `{plan.target}`",
+            "",
+            plan.reason,
+            "",
+            f"- {len(plan.prepared)} seed record(s) in `{plan.dataset}`, commit `{done.committed.revision[:12]}`",
+            f"- before: {medians_line(plan.old) or 'no baseline'}",
+            f"- after: {medians_line(plan.candidate)}",
+            f"- approved by {people}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
+        ]
+    )

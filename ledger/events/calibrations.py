@@ -144,6 +144,18 @@ class RunDirectoryImported(EventPayload):
 
 
 @event_type()
+class PlanContinued(EventPayload):
+    """Further stages of the plan just before: an event holds a plan's first eight kilobytes of stages.
+
+    part counts 1, 2, ...; the plan it continues stands `part` positions earlier, in the same append.
+    """
+
+    session: str
+    part: int
+    stages: list[PlannedStage]
+
+
+@event_type()
 class RepeatImported(EventPayload):
     """One `<stage>/run<k>.json` of an imported run directory, as it stood.
 
@@ -274,7 +286,7 @@ class UnitFlagged(EventPayload):
 
 
 @event_type()
-class RepeatsSettled(EventPayload, frozen=True):
+class RepeatsSettled(EventPayload):
     """Further repeats of a unit could hardly move any worst-of-N, so they were left out (opt-in).
 
     repeats of planned were measured. risk bounds the probability that a left-out repeat would have

@@ -15,8 +15,8 @@ class Fact(SQLModel):
     for own events, the time of the pull for others. Both UTC. (origin, position, item) is unique.
     """
 
-    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
-    learned_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+    learned_at: datetime = Field(sa_type=DateTime(timezone=True))
     origin: str = Field(primary_key=True)
     position: int = Field(primary_key=True)
     event_id: str

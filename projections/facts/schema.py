@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 import projections.facts as package
 
-_DUCKDB_TYPES: list[tuple[type[sa.types.TypeEngine[object]], str]] = [
+_DUCKDB_TYPES: list[tuple[type[sa.types.TypeEngine[Any]], str]] = [
     (sa.Boolean, "BOOLEAN"),
     (sa.Integer, "BIGINT"),
     (sa.Float, "DOUBLE"),

@@ -30,7 +30,7 @@ class FactThresholdChange(Fact, table=True):
     direction: str | None
     percent: float | None
     group_name: str | None
-    effective_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    effective_at: datetime = Field(sa_type=DateTime(timezone=True))
     commit_sha: str | None
     pr: int | None
     who: str | None

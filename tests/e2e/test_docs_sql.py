@@ -29,7 +29,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make = [sys.executable, ROOT / "examples" / "make_history.py"]
 
     def run(*args: object, codes: tuple[int, ...] = (0,)) -> None:
-        done = subprocess.run([str(a) for a in args], cwd=folder, env=clean_env(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [str(a) for a in args], cwd=folder, env=clean_env(), capture_output=True, text=True, check=False
+        )
         assert done.returncode in codes, done.stderr
 
     run(*make, "history", "history")
@@ -66,9 +68,26 @@ def test_a_query_of_the_page_runs_in_the_sandbox_as_of_a_moment(demo: Path, cli:
 def test_every_view_of_the_page_exists_and_every_view_of_the_contract_is_on_it() -> None:
     from projections.catalogue import views
 
-    contract = {"events", "results", "baselines", "baseline_windows", "reseeds", "approvals", "uploads", "calibrations",
-                "audit_matrix", "provenance", "thresholds", "threshold_changes", "observations", "telemetry", "checks",
-                "merge_gate", "policies", "origins"}
+    contract = {
+        "events",
+        "results",
+        "baselines",
+        "baseline_windows",
+        "reseeds",
+        "approvals",
+        "uploads",
+        "calibrations",
+        "audit_matrix",
+        "provenance",
+        "thresholds",
+        "threshold_changes",
+        "observations",
+        "telemetry",
+        "checks",
+        "merge_gate",
+        "policies",
+        "origins",
+    }
     table = PAGE.split("| view |")[1].split("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[2:])))
     assert named <= {*views(), "events"}

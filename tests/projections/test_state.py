@@ -95,12 +95,12 @@ class Adopted:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.sampled_from(["append", "append", "seal", "query", "pull", "theirs", "forget"]), max_size=14))
-def test_incremental_equals_rebuilt_equals_as_of_prefix(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
+def test_incremental_equals_rebuilt_equals_as_of_prefix(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
     both = Adopted(tmp_path_factory.mktemp("both"))
     seen: list[tuple[str, list[int]]] = []
-    count = 0
-    for step in steps:
-        count += 1
+    for count, step in enumerate(steps, start=1):
         if step == "append":
             both.here.append([result(count, target=f"m{count % 2}@G"), result(count + 100)])
         elif step == "theirs":

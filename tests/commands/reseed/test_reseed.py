@@ -136,12 +136,20 @@ def test_without_a_token_nothing_is_sent(world: World) -> None:
     assert not world.seeds()
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({"gpu_type": "NVIDIA H100"}, "gpu_type"), ({"model_id": "other"}, "model_id"), ({"latency": "fast"}, "latency"),
-    ({"latency": -1.0}, "latency"), ({"memory": 0}, "memory"), ({"latency": True}, "latency"),
-    ({"throughput": float("nan")}, "throughput"), ({"latency": float("inf")}, "latency"),
-    ({"latency": None, "throughput": None, "memory": None}, "nothing was measured"),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"gpu_type": "NVIDIA H100"}, "gpu_type"),
+        ({"model_id": "other"}, "model_id"),
+        ({"latency": "fast"}, "latency"),
+        ({"latency": -1.0}, "latency"),
+        ({"memory": 0}, "memory"),
+        ({"latency": True}, "latency"),
+        ({"throughput": float("nan")}, "throughput"),
+        ({"latency": float("inf")}, "latency"),
+        ({"latency": None, "throughput": None, "memory": None}, "nothing was measured"),
+    ],
+)
 def test_a_source_that_does_not_belong_is_refused_by_field(world: World, change: dict[str, Any], says: str) -> None:
     bad = world.source({**record(23, 33.3), **change})
     error = world.plan(code=2).json["error"]
@@ -160,8 +168,14 @@ def test_raw_results_markdown_and_duplicates_are_refused(world: World) -> None:
     broken.write_text("{", encoding="utf-8")
     first = world.sources[0]
     same = world.source(json.loads(Path(first).read_text(encoding="utf-8")), "copy.json")
-    for sources, says in (([str(raw)], "raw result"), ([str(markdown)], "Markdown"), ([str(broken)], "JSON"),
-                          ([first, first], "twice"), ([first, same], "same content"), ([], "--source")):
+    for sources, says in (
+        ([str(raw)], "raw result"),
+        ([str(markdown)], "Markdown"),
+        ([str(broken)], "JSON"),
+        ([first, first], "twice"),
+        ([first, same], "same content"),
+        ([], "--source"),
+    ):
         assert says in world.plan(sources=sources, code=2).json["error"]["message"]
     assert world.plan(sources=[first], reason=" ", code=2).json["error"]["code"] == "usage"
     assert world.plan(sources=["nowhere.json"], code=2)
@@ -271,7 +285,9 @@ def test_approvals_must_carry_a_listed_persons_signature_over_this_very_plan(wor
     plan = planned(world)
 
     def attempt(actor: str, *more: Any) -> dict[str, Any]:
-        done = world.run("reseed", "approve", plan["id"], "--confirm", "confirm performance reseed", "--json", *more, actor=actor)
+        done = world.run(
+            "reseed", "approve", plan["id"], "--confirm", "confirm performance reseed", "--json", *more, actor=actor
+        )
         found: dict[str, Any] = done.json
         return found
 
@@ -300,12 +316,22 @@ def test_a_forged_approval_event_does_not_pass_the_upload(world: World) -> None:
     for seed in plan["prepared"]:
         (folder / seed["path"]).parent.mkdir(parents=True, exist_ok=True)
         (folder / seed["path"]).write_bytes(ledger.evidence.get(seed["sha256"]))
-    ledger.append([
-        NewEvent(stream=f"reseed/{plan['id']}", payload=ReseedApproved(
-            reseed=plan["id"], digest=plan["digest"], approver="ann@x.org", signature="forged")),
-        NewEvent(stream=f"reseed/{plan['id']}", payload=RecordsPrepared(
-            reseed=plan["id"], digest=plan["digest"], folder=str(folder), paths=plan["destination"])),
-    ])
+    ledger.append(
+        [
+            NewEvent(
+                stream=f"reseed/{plan['id']}",
+                payload=ReseedApproved(
+                    reseed=plan["id"], digest=plan["digest"], approver="ann@x.org", signature="forged"
+                ),
+            ),
+            NewEvent(
+                stream=f"reseed/{plan['id']}",
+                payload=RecordsPrepared(
+                    reseed=plan["id"], digest=plan["digest"], folder=str(folder), paths=plan["destination"]
+                ),
+            ),
+        ]
+    )
     assert world.upload(plan["id"], code=1).json["error"]["code"] == "signature_wrong"
     assert not world.seeds()
 
@@ -362,11 +388,18 @@ def test_superseding_a_bad_seed_brings_the_medians_back_and_keeps_history(world:
     assert world.medians()["latency"] == before["latency"]
     assert len(world.seeds()) == 3 + 5, "nothing was removed"
     assert world.run("reseed", "show", plan["id"], "--json", code=0).json["step"] == "superseded"
-    rows = world.run("sql", "SELECT id, step, superseded_by FROM reseeds ORDER BY planned_at", "--format", "json", code=0).json
+    rows = world.run(
+        "sql", "SELECT id, step, superseded_by FROM reseeds ORDER BY planned_at", "--format", "json", code=0
+    ).json
     assert [r["step"] for r in rows] == ["superseded", "uploaded"]
     assert rows[0]["superseded_by"] == fix["id"]
-    counted = world.run("sql", "SELECT count(*) AS n FROM results WHERE counted AND path LIKE '%_reseed_%' AND latency > 33",
-                        "--format", "json", code=0).json
+    counted = world.run(
+        "sql",
+        "SELECT count(*) AS n FROM results WHERE counted AND path LIKE '%_reseed_%' AND latency > 33",
+        "--format",
+        "json",
+        code=0,
+    ).json
     assert counted[0]["n"] == 0, "this ledger no longer counts the bad seeds"
 
 
@@ -421,8 +454,12 @@ def test_artifact_urls_are_fetched_with_limits_and_a_login_is_explained(world: W
     try:
         plan = world.plan(sources=[f"{base}/ok.json"]).json
         assert plan["sources"][0]["path"] == f"{base}/ok.json"
-        for place, code, says in (("login", 2, "needs a login"), ("401", 2, "needs a login"), ("huge", 2, "MiB"),
-                                  ("500", 4, "HTTP 500")):
+        for place, code, says in (
+            ("login", 2, "needs a login"),
+            ("401", 2, "needs a login"),
+            ("huge", 2, "MiB"),
+            ("500", 4, "HTTP 500"),
+        ):
             error = world.plan(sources=[f"{base}/{place}"], code=code).json["error"]
             assert says in error["message"]
     finally:
@@ -439,22 +476,41 @@ def test_a_failed_sync_stops_the_plan_before_anything_is_recorded(world: World) 
 
 def test_run_walks_through_all_of_it_and_resumes(world: World) -> None:
     named = [a for s in world.sources for a in ("--source", s)]
-    first = world.run("reseed", "run", "--model", MODEL, "--gpu", GPU, *named, "--reason", "r",
-                      "--confirm", "confirm performance reseed", "--confirm", "no")
+    first = world.run(
+        "reseed",
+        "run",
+        "--model",
+        MODEL,
+        "--gpu",
+        GPU,
+        *named,
+        "--reason",
+        "r",
+        "--confirm",
+        "confirm performance reseed",
+        "--confirm",
+        "no",
+    )
     assert first.code == 2
     reseed = world.run("reseed", "list", "--json", code=0).json[0]["id"]
     assert not world.seeds()
-    last = world.run("reseed", "run", "--resume", reseed, "--confirm", "upload", "--confirm", "cleanup reseed temp",
-                     "--json", code=0).json
+    last = world.run(
+        "reseed", "run", "--resume", reseed, "--confirm", "upload", "--confirm", "cleanup reseed temp", "--json", code=0
+    ).json
     assert last["step"] == "cleaned up"
     assert last["as_planned"] is True
     assert len(world.seeds()) == 3
 
 
-@pytest.mark.parametrize("fault", [
-    Fault("POST */commit/*", kind="race"), Fault("POST */commit/*", kind="status_after", status=503),
-    Fault("POST */commit/*", kind="drop_after"), Fault("POST */commit/*", kind="status", status=429, retry_after="0"),
-])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("POST */commit/*", kind="race"),
+        Fault("POST */commit/*", kind="status_after", status=503),
+        Fault("POST */commit/*", kind="drop_after"),
+        Fault("POST */commit/*", kind="status", status=429, retry_after="0"),
+    ],
+)
 def test_faults_at_the_commit_never_double_a_seed(world: World, fault: Fault) -> None:
     plan = planned(world)
     world.approve(plan["id"], code=0)
@@ -471,9 +527,15 @@ def test_killed_at_any_request_and_resumed_the_dataset_has_each_seed_once(world:
     world.run("reseed", "prepare", plan["id"], code=0)
 
     def start() -> subprocess.Popen[str]:
-        return subprocess.Popen([PERFLEDGER, "reseed", "upload", plan["id"], "--confirm", "upload"], cwd=world.folder,
-                                env={**clean_env(), **world.env()}, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [PERFLEDGER, "reseed", "upload", plan["id"], "--confirm", "upload"],
+            cwd=world.folder,
+            env={**clean_env(), **world.env()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     kills = 0
     for index in range(1, 30):
@@ -496,8 +558,15 @@ def test_a_plan_killed_at_any_request_leaves_no_reseed_and_the_next_plan_is_whol
 
     def start() -> subprocess.Popen[str]:
         args = ["reseed", "plan", "--model", MODEL, "--gpu", GPU, *named, "--reason", "r"]
-        return subprocess.Popen([PERFLEDGER, *args], cwd=world.folder, env={**clean_env(), **world.env()},
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [PERFLEDGER, *args],
+            cwd=world.folder,
+            env={**clean_env(), **world.env()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     for index in (1, 2, 4):
         assert kill_at(world.hub, index, "before", start) == -9
@@ -507,16 +576,36 @@ def test_a_plan_killed_at_any_request_leaves_no_reseed_and_the_next_plan_is_whol
 
 
 def test_the_identity_of_newer_records_is_the_target(tmp_path: Path, hub: HubServer) -> None:
-    identity = {"result_schema_version": 2, "workload_id": "wan-t2v", "variant_id": "1.3b", "benchmark_version": 3,
-                "recipe_fingerprint": "ec" * 32, "hardware_profile_id": "hw-3dc7f1d8fc58debd",
-                "software_profile_id": "sw-fbe0146609c2e645"}
-    calibration = {**identity, "comparison_status": "CALIBRATION_NEEDED", "baseline_eligible": False,
-                   "run_source": "scheduled_main", "branch": "main", "test_scope": "full", "pr_number": ""}
+    identity = {
+        "result_schema_version": 2,
+        "workload_id": "wan-t2v",
+        "variant_id": "1.3b",
+        "benchmark_version": 3,
+        "recipe_fingerprint": "ec" * 32,
+        "hardware_profile_id": "hw-3dc7f1d8fc58debd",
+        "software_profile_id": "sw-fbe0146609c2e645",
+    }
+    calibration = {
+        **identity,
+        "comparison_status": "CALIBRATION_NEEDED",
+        "baseline_eligible": False,
+        "run_source": "scheduled_main",
+        "branch": "main",
+        "test_scope": "full",
+        "pr_number": "",
+    }
     world = World.make(tmp_path, hub, [])
     world.source(record(20, 30.0, **calibration, job_id="j1"))
     bad = record(21, 30.1, **calibration, job_id="j2")
-    for field, value in (("run_source", "pr"), ("success", "true"), ("baseline_eligible", None), ("branch", "dev"),
-                         ("result_schema_version", "2"), ("pr_number", "7"), ("job_id", "j1")):
+    for field, value in (
+        ("run_source", "pr"),
+        ("success", "true"),
+        ("baseline_eligible", None),
+        ("branch", "dev"),
+        ("result_schema_version", "2"),
+        ("pr_number", "7"),
+        ("job_id", "j1"),
+    ):
         error = world.plan(sources=[*world.sources[:1], world.source({**bad, field: value})], code=2).json["error"]
         assert field in error["message"], error
     other = world.source({**bad, "software_profile_id": "sw-other"})

@@ -23,9 +23,15 @@ METRICS = ("latency", "throughput", "memory", "text_encoder_time_s", "dit_time_s
 def record(day: int, latency: float, *, commit: str | None = None, **more: Any) -> dict[str, Any]:
     """A legacy record of June 2026."""
     return {
-        "model_id": MODEL, "timestamp": f"2026-06-{day:02d}T10:00:00+00:00", "commit_sha": commit or f"{day:040x}",
-        "gpu_type": GPU, "latency": latency, "throughput": round(45 / latency, 3), "memory": 10_800.0 + latency,
-        "success": True, **more,
+        "model_id": MODEL,
+        "timestamp": f"2026-06-{day:02d}T10:00:00+00:00",
+        "commit_sha": commit or f"{day:040x}",
+        "gpu_type": GPU,
+        "latency": latency,
+        "throughput": round(45 / latency, 3),
+        "memory": 10_800.0 + latency,
+        "success": True,
+        **more,
     }
 
 
@@ -53,15 +59,30 @@ class World:
 
     def env(self, **extra: str) -> dict[str, str]:
         """The variables a person would have set."""
-        return {**self.hub.env(), "HF_REPO_ID": DATASET, "PERFORMANCE_RESEED_BACKUP_ROOT": str(self.folder / "backups"),
-                "PERFORMANCE_RESEED_STAGING_ROOT": str(self.folder / "staging"), **extra}
+        return {
+            **self.hub.env(),
+            "HF_REPO_ID": DATASET,
+            "PERFORMANCE_RESEED_BACKUP_ROOT": str(self.folder / "backups"),
+            "PERFORMANCE_RESEED_STAGING_ROOT": str(self.folder / "staging"),
+            **extra,
+        }
 
-    def run(self, *args: Any, code: int | None = None, env: dict[str, str] | None = None, actor: str | None = None) -> Result:
+    def run(
+        self, *args: Any, code: int | None = None, env: dict[str, str] | None = None, actor: str | None = None
+    ) -> Result:
         """Run the installed command."""
         more = {**self.env(), **(env or {}), **({"PERFLEDGER_ACTOR": actor} if actor else {})}
         variables = {**clean_env(), **more}
-        done = subprocess.run([PERFLEDGER, *map(str, args)], cwd=self.folder, env=variables, input="",
-                              capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [PERFLEDGER, *map(str, args)],
+            cwd=self.folder,
+            env=variables,
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert "Traceback" not in done.stderr, done.stderr
         assert WRITE_TOKEN not in done.stdout + done.stderr
         if code is not None:
@@ -75,10 +96,14 @@ class World:
         self.sources.append(str(path))
         return str(path)
 
-    def plan(self, *more: Any, code: int = 0, sources: list[str] | None = None, reason: str = "torch 2.9 needs more") -> Result:
+    def plan(
+        self, *more: Any, code: int = 0, sources: list[str] | None = None, reason: str = "torch 2.9 needs more"
+    ) -> Result:
         """Plan a reseed from the sources written so far."""
         named = [arg for s in (self.sources if sources is None else sources) for arg in ("--source", s)]
-        return self.run("reseed", "plan", "--model", MODEL, "--gpu", GPU, *named, "--reason", reason, "--json", *more, code=code)
+        return self.run(
+            "reseed", "plan", "--model", MODEL, "--gpu", GPU, *named, "--reason", reason, "--json", *more, code=code
+        )
 
     def approve(self, reseed: str, **kw: Any) -> Result:
         return self.run("reseed", "approve", reseed, "--confirm", "confirm performance reseed", "--json", **kw)
