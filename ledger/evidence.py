@@ -249,12 +249,15 @@ class EvidenceStore:
         db = self._index()
         if db is None:
             return None
+        found: tuple[str] | None = None
         for fresh in (False, True):
             if fresh:
+                if found:
+                    db.execute("DELETE FROM seen")  # the index names a file that is gone: look at all of them again
                 self._catch_up(db)
-            row = db.execute("SELECT place FROM blobs WHERE sha256=?", (bytes.fromhex(digest),)).fetchone()
-            if row and (self.root / _path_of(row[0], self.folder.name)).exists():
-                return str(row[0])
+            found = db.execute("SELECT place FROM blobs WHERE sha256=?", (bytes.fromhex(digest),)).fetchone()
+            if found and (self.root / _path_of(found[0], self.folder.name)).exists():
+                return found[0]
         return None
 
     def _catch_up(self, db: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ checkpoint has seen, and a whole history rewritten together with its checkpoints
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -310,6 +311,7 @@ def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) 
                                            f"evidence {digest[:12]} was put there and is not there now"))
 
 
+@functools.cache
 def _evidence_fields() -> dict[str, list[tuple[str, ...]]]:
     """Return, by event type, the paths of payload fields that cite evidence (see `ledger.event.Evidence`)."""
     return {name: paths for name, kind in load_catalogue().items() if (paths := evidence_paths(kind.payload))}
