@@ -33,10 +33,17 @@ def record_of(number: int) -> dict[str, Any]:
     """Record `number` of the history: 200 models, one record a day each, values that vary."""
     day, model = divmod(number, MODELS)
     return {
-        "model_id": f"model-{model:03d}", "gpu_type": "NVIDIA L40S", "commit_sha": f"{number:040x}",
-        "timestamp": f"{2010 + day // 336:04d}-{1 + day // 28 % 12:02d}-{1 + day % 28:02d}T{number % 24:02d}:00:00+00:00",
-        "latency": 28.4 + number % 97 / 200, "throughput": 1.58, "memory": 10840.0 + number % 31, "text_encoder_time_s": 2.141,
-        "dit_time_s": 8.437, "vae_decode_time_s": 3.208, "success": True,
+        "model_id": f"model-{model:03d}",
+        "gpu_type": "NVIDIA L40S",
+        "commit_sha": f"{number:040x}",
+        "timestamp": f"{2010 + day // 336:04d}-{1 + day // 28 % 12:02d}-{1 + day % 28:02d}T{number % 24:02d}:00:00Z",
+        "latency": 28.4 + number % 97 / 200,
+        "throughput": 1.58,
+        "memory": 10840.0 + number % 31,
+        "text_encoder_time_s": 2.141,
+        "dit_time_s": 8.437,
+        "vae_decode_time_s": 3.208,
+        "success": True,
     }
 
 
@@ -57,8 +64,13 @@ def main() -> list[dict[str, Any]]:
         result.write_text(json.dumps(raw_result(3_000, "model-007")))
         subprocess.run([PERFLEDGER, "init"], cwd=folder, env=environment(), check=True, capture_output=True)
         began = time.perf_counter()
-        subprocess.run([PERFLEDGER, "import", "hf-tracking", str(history)], cwd=folder, env=environment(), check=True,
-                       capture_output=True)
+        subprocess.run(
+            [PERFLEDGER, "import", "hf-tracking", str(history)],
+            cwd=folder,
+            env=environment(),
+            check=True,
+            capture_output=True,
+        )
         imported = time.perf_counter() - began
         check, loop = [PERFLEDGER, "check", str(result)], [sys.executable, "-c", LOOP, str(history)]
         seconds = bare = float("inf")
@@ -67,13 +79,34 @@ def main() -> list[dict[str, Any]]:
             seconds = min(seconds, fastest(check, cwd=folder, repeats=5, codes=(0, 1)))
         against = f"a bare json.load loop over {RECORDS:,} files, {bare:.2f} s"
         rows = [
-            row(f"import hf-tracking of {RECORDS:,} files", imported, peer=bare, against=against, limit=IMPORT_RATIO_LIMIT),
-            row(f"check of one result, {RECORDS:,} records", seconds, peer=bare, against=against, limit=RATIO_LIMIT, fewer=False),
+            row(
+                f"import hf-tracking of {RECORDS:,} files",
+                imported,
+                peer=bare,
+                against=against,
+                limit=IMPORT_RATIO_LIMIT,
+            ),
+            row(
+                f"check of one result, {RECORDS:,} records",
+                seconds,
+                peer=bare,
+                against=against,
+                limit=RATIO_LIMIT,
+                fewer=False,
+            ),
         ]
         _append_more(folder)
         seconds = fastest(check, cwd=folder, repeats=7, codes=(0, 1))
-        rows.append(row(f"check of one result, {MORE:,} records", seconds, peer=bare * MORE / RECORDS,
-                        against=f"the same loop, times {MORE // RECORDS}", limit=RATIO_LIMIT_MORE, fewer=False))
+        rows.append(
+            row(
+                f"check of one result, {MORE:,} records",
+                seconds,
+                peer=bare * MORE / RECORDS,
+                against=f"the same loop, times {MORE // RECORDS}",
+                limit=RATIO_LIMIT_MORE,
+                fewer=False,
+            )
+        )
     return rows
 
 
@@ -88,8 +121,12 @@ def _append_more(folder: Path) -> None:
         events = []
         for number in range(start, start + BATCH):
             value = record_of(number)
-            measured = normalized.read(value, data=json.dumps(value).encode(), path=f"{value['model_id']}/{number:07d}.json",
-                                       format_name="hf-tracking")
+            measured = normalized.read(
+                value,
+                data=json.dumps(value).encode(),
+                path=f"{value['model_id']}/{number:07d}.json",
+                format_name="hf-tracking",
+            )
             events.append(recorded_event(measured, source=str(folder / "history")))
         ledger.append(events)
     subprocess.run([PERFLEDGER, "replay"], cwd=folder, env=environment(), check=True, capture_output=True)

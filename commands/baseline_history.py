@@ -110,7 +110,7 @@ def _plot_text(target: str, metric: str, points: list[Point], rows: list[dict[st
     width = min(shutil.get_terminal_size().columns, PLOT_WIDTH_MAX)
     better = "higher is better" if about.higher_is_better else "lower is better"
     lines = [f"{target}   {about.label} in {about.unit}, {better}"]
-    lines += chart(points, width=width, decimals=about.decimals, pinned=pinned)
+    lines += chart(points, width=width, show=lambda value: number(metric, value), pinned=pinned)
     first, last = rows[0]["instant"] or "no time", rows[-1]["instant"] or "no time"
     lines.append(f"{len(points)} results, {first[:16]} to {last[:16]}")
     pin = "   ┄ pinned" if pinned is not None else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 HEIGHT = 12
@@ -18,12 +18,15 @@ class Point:
     mark: str
 
 
-def chart(points: Sequence[Point], *, width: int, decimals: int, pinned: float | None = None) -> list[str]:
+def chart(
+    points: Sequence[Point], *, width: int, show: Callable[[float], str], pinned: float | None = None
+) -> list[str]:
     """Return the lines of a chart of the last points that fit in `width` characters.
 
-    `●` counted, `○` not counted, `✗` failed; `─` the rolling baseline, `┄` the pinned one.
+    `show` writes a value as the axis shows it. `●` counted, `○` not counted, `✗` failed; `─` the rolling
+    baseline, `┄` the pinned one.
     """
-    label = max(len(f"{extreme:.{decimals}f}") for extreme in _range(points, pinned))
+    label = max(len(show(extreme)) for extreme in _range(points, pinned))
     shown = list(points[-max(width - label - 3, 10):])
     low, high = _range(shown, pinned)
     span = (high - low) or abs(high) or 1.0
@@ -40,7 +43,9 @@ def chart(points: Sequence[Point], *, width: int, decimals: int, pinned: float |
     for column, point in enumerate(shown):
         grid[row_of(point.value)][column] = MARKS[point.mark]
     step = (high - low) / (HEIGHT - 1)
-    return [f"{high - step * i:>{label}.{decimals}f} │{''.join(line).rstrip()}" for i, line in enumerate(grid)]
+    labels = [show(high - step * i) for i in range(HEIGHT)]
+    wide = max(map(len, labels))
+    return [f"{text:>{wide}} │{''.join(line).rstrip()}" for text, line in zip(labels, grid, strict=True)]
 
 
 def _range(points: Sequence[Point], pinned: float | None) -> tuple[float, float]:

@@ -18,8 +18,11 @@ Row = dict[str, Any]  # one record of `check --json`
 
 
 def number(metric: str, value: float | None) -> str:
-    """Return a metric's value with its own decimals; `n/a` when there is none."""
-    return "n/a" if value is None else f"{value:.{CATALOGUE[metric].decimals}f}"
+    """Return a metric's value with its own decimals; three digits when that would hide it; `n/a` when there is none."""
+    if value is None:
+        return "n/a"
+    decimals = CATALOGUE[metric].decimals
+    return f"{value:.3g}" if 0 < abs(value) < 10 ** (1 - decimals) else f"{value:.{decimals}f}"
 
 
 def percent(value: float | None) -> str:

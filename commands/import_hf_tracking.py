@@ -74,7 +74,7 @@ def hf_tracking(app: App, history: str) -> int:
         if not Path(history).is_dir():
             raise BadInput(f"{history} is not a folder of records", code="not_a_folder", hint="check the path")
         report = import_folder(app, ledger, history)
-    app.emit(report.as_dict(), lambda: _text(report))
+    app.emit(report.as_dict(), lambda: report_text(report))
     return 0
 
 
@@ -145,9 +145,9 @@ def _bring_in(
                 pieces.append(data)
                 size += 2 * len(data)
             if len(events) >= BATCH_EVENTS or size >= BATCH_BYTES:
-                _append(ledger, events, pieces, report)
+                append_batch(ledger, events, pieces, report)
                 events, pieces, size = [], [], 0
-        _append(ledger, events, pieces, report)
+        append_batch(ledger, events, pieces, report)
 
 
 def _events_of(path: str, data: bytes, known: dict[str, Known], report: Report) -> list[NewEvent]:
@@ -180,7 +180,8 @@ def _read(path: str, data: bytes, report: Report) -> Measured | None:
     return measured
 
 
-def _append(ledger: Ledger, events: list[NewEvent], pieces: list[bytes], report: Report) -> None:
+def append_batch(ledger: Ledger, events: list[NewEvent], pieces: list[bytes], report: Report) -> None:
+    """Store the original bytes, then append the events, and count them in the report."""
     if not events:
         return
     ledger.evidence.put_many(pieces)
@@ -205,7 +206,8 @@ def _tell_vanished(ledger: Ledger, known: dict[str, Known], present: set[str], r
         ledger.append(events[start:start + BATCH_EVENTS])
 
 
-def _text(report: Report) -> str:
+def report_text(report: Report) -> str:
+    """Return what an import did, for people."""
     lines = [f"{report.recorded} recorded, {report.unchanged} known already, "
              f"of {report.files} files of {report.source}"]
     if report.targets:

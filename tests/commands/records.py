@@ -9,17 +9,30 @@ from typing import Any
 MODEL, GPU = "wan-t2v-1.3b-2gpu", "NVIDIA L40S"
 TARGET = f"{MODEL}@{GPU}"
 IDENTITY: dict[str, Any] = {
-    "result_schema_version": 2, "workload_id": "wan-t2v", "variant_id": "1.3b-sp2", "benchmark_version": 3,
-    "recipe_fingerprint": "ec56b019", "hardware_profile_id": "hw-3dc7f1d8fc58debd", "software_profile_id": "sw-fbe0146609c2e645",
+    "result_schema_version": 2,
+    "workload_id": "wan-t2v",
+    "variant_id": "1.3b-sp2",
+    "benchmark_version": 3,
+    "recipe_fingerprint": "ec56b019",
+    "hardware_profile_id": "hw-3dc7f1d8fc58debd",
+    "software_profile_id": "sw-fbe0146609c2e645",
 }
 
 
 def legacy(day: int, **changes: Any) -> dict[str, Any]:
     """A record of the older shape, of the given day of June 2026."""
     record = {
-        "model_id": MODEL, "timestamp": f"2026-06-{day:02d}T00:00:00+00:00", "commit_sha": f"{day:040x}", "gpu_type": GPU,
-        "latency": 28.4, "throughput": 1.58, "memory": 10840.0, "text_encoder_time_s": 2.141, "dit_time_s": 8.437,
-        "vae_decode_time_s": 3.208, "success": True,
+        "model_id": MODEL,
+        "timestamp": f"2026-06-{day:02d}T00:00:00+00:00",
+        "commit_sha": f"{day:040x}",
+        "gpu_type": GPU,
+        "latency": 28.4,
+        "throughput": 1.58,
+        "memory": 10840.0,
+        "text_encoder_time_s": 2.141,
+        "dit_time_s": 8.437,
+        "vae_decode_time_s": 3.208,
+        "success": True,
     }
     return {**record, **changes}
 
@@ -32,9 +45,17 @@ def modern(day: int, **changes: Any) -> dict[str, Any]:
 def raw(**changes: Any) -> dict[str, Any]:
     """A raw result without identity."""
     result = {
-        "benchmark_id": MODEL, "device": GPU, "avg_generation_time_s": 28.4, "throughput_fps": 1.58, "max_peak_memory_mb": 10840.0,
-        "text_encoder_time_s": 2.141, "dit_time_s": 8.437, "vae_decode_time_s": 3.208, "commit": "f" * 40,
-        "timestamp": "2026-07-01T00:00:00+00:00", "thresholds": {"max_generation_time_s": 34.0, "max_peak_memory_mb": 11000.0},
+        "benchmark_id": MODEL,
+        "device": GPU,
+        "avg_generation_time_s": 28.4,
+        "throughput_fps": 1.58,
+        "max_peak_memory_mb": 10840.0,
+        "text_encoder_time_s": 2.141,
+        "dit_time_s": 8.437,
+        "vae_decode_time_s": 3.208,
+        "commit": "f" * 40,
+        "timestamp": "2026-07-01T00:00:00+00:00",
+        "thresholds": {"max_generation_time_s": 34.0, "max_peak_memory_mb": 11000.0},
     }
     return {**result, **changes}
 

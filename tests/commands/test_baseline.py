@@ -51,7 +51,9 @@ def test_a_target_is_named_whole_or_by_a_unique_beginning_or_by_options(filled: 
     assert "fits several targets" in filled("baseline", "show", MODEL, code=2).err
     assert "no result of nobody" in filled("baseline", "show", "nobody", code=2).err
     assert filled("baseline", "show", code=2).err.startswith("perfledger: which target?")
-    by_identity = filled("baseline", "show", "--recipe-fingerprint", IDENTITY["recipe_fingerprint"], "--json", code=0).json
+    by_identity = filled(
+        "baseline", "show", "--recipe-fingerprint", IDENTITY["recipe_fingerprint"], "--json", code=0
+    ).json
     assert by_identity["target"].startswith("identity:") and by_identity["n"] == 1
 
 
@@ -62,7 +64,12 @@ def test_history_is_in_the_baselines_order_and_plot_marks_each_result(filled: Cl
     assert plot.count("●") == 7 + 1 and plot.count("○") == 1 + 1  # the legend names each once
     points = filled("baseline", "plot", TARGET, "--json", code=0).json["points"]
     assert [p["baseline"] for p in points] == [None, 21.0, 21.5, 21.5, 22.0, 23.0, 24.0, 25.0]
-    assert filled("baseline", "plot", TARGET, "--metric", "latency", "-n", "3", "--json", code=0).json["points"][0]["value"] == 27.0
+    assert (
+        filled("baseline", "plot", TARGET, "--metric", "latency", "-n", "3", "--json", code=0).json["points"][0][
+            "value"
+        ]
+        == 27.0
+    )
 
 
 def test_as_of_answers_with_what_this_ledger_knew_then(filled: Cli, tmp_path: Path) -> None:
@@ -89,25 +96,49 @@ def test_a_pinned_baseline_is_compared_beside_the_rolling_one_until_it_is_unpinn
     assert filled("check", file, "--policy", policy, "--json", code=1).json["status"] == "REGRESSION"
     filled("baseline", "unpin", TARGET, "--name", "v1", "--reason", "over", code=0)
     assert filled("check", file, "--json", code=0).json["records"][0]["pinned"] is None
-    assert "has no pinned baseline v1" in filled("baseline", "unpin", TARGET, "--name", "v1", "--reason", "again", code=2).err
+    assert (
+        "has no pinned baseline v1"
+        in filled("baseline", "unpin", TARGET, "--name", "v1", "--reason", "again", code=2).err
+    )
 
 
 def test_chosen_results_can_be_pinned_and_foreign_ones_not(filled: Cli) -> None:
     rows = filled("baseline", "history", TARGET, "--json", code=0).json["results"]
     chosen = [rows[0]["event_id"], rows[1]["event_id"]]
-    pinned = filled("baseline", "pin", TARGET, "--name", "old", "--reason", "r", "--result", chosen[0], "--result", chosen[1],
-                    "--json", code=0).json
+    pinned = filled(
+        "baseline",
+        "pin",
+        TARGET,
+        "--name",
+        "old",
+        "--reason",
+        "r",
+        "--result",
+        chosen[0],
+        "--result",
+        chosen[1],
+        "--json",
+        code=0,
+    ).json
     assert pinned["medians"]["latency"] == 21.5
-    assert "no result of" in filled("baseline", "pin", TARGET, "--name", "x", "--reason", "r", "--result", "1@x", code=2).err
+    assert (
+        "no result of"
+        in filled("baseline", "pin", TARGET, "--name", "x", "--reason", "r", "--result", "1@x", code=2).err
+    )
 
 
 def test_the_adopted_policy_is_what_results_are_judged_by(filled: Cli, tmp_path: Path) -> None:
     file = write(tmp_path / "perf_a.json", raw(avg_generation_time_s=26.8))
     filled("check", file, code=0)
     policy = tmp_path / "strict.yaml"
-    policy.write_text("name: strict\nwindow: 3\nmetrics: {latency: {threshold_percent: 0.01, threshold_absolute: 0.1}}\n")
+    policy.write_text(
+        "name: strict\nwindow: 3\nmetrics: {latency: {threshold_percent: 0.01, threshold_absolute: 0.1}}\n"
+    )
     shown = filled("policy", "check", policy, "--json", code=0).json
-    assert shown["changes"]["window"] == [5, 3] and shown["changes"]["metrics.latency.threshold_percent"] == [0.08, 0.01]
+    assert shown["changes"]["window"] == [5, 3] and shown["changes"]["metrics.latency.threshold_percent"] == [
+        0.08,
+        0.01,
+    ]
     filled("policy", "adopt", policy, "--reason", "fewer surprises", code=0)
     found = filled("check", write(tmp_path / "perf_b.json", raw(avg_generation_time_s=28.0)), "--json", code=1).json
     assert (found["policy"], found["window"], found["records"][0]["baseline_n"]) == ("strict", 3, 3)
@@ -124,8 +155,8 @@ def test_a_policy_printed_is_a_policy_that_reads_back(filled: Cli, tmp_path: Pat
 
 def test_a_chart_has_one_column_per_value_and_never_more_than_fit() -> None:
     points = [Point(float(v % 10), None if v < 2 else 5.0, "counts" if v % 3 else "failed") for v in range(50)]
-    lines = chart(points, width=40, decimals=1, pinned=9.5)
+    lines = chart(points, width=40, show="{:.1f}".format, pinned=9.5)
     assert len(lines) == 12 and max(map(len, lines)) <= 40
     marks = sum(line.count("●") + line.count("✗") for line in lines)
     assert marks == 40 - len("9.5") - 3
-    assert chart([Point(1.0, None, "other")] * 3, width=30, decimals=1)[6].endswith("○○○")
+    assert chart([Point(1.0, None, "other")] * 3, width=30, show="{:.1f}".format)[6].endswith("○○○")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from commands.formats.raw import METRIC_FIELDS
 from tests.commands.records import GPU, IDENTITY, MODEL, TARGET, history, legacy, modern, raw, write
 
 Cli = Callable[..., Any]
@@ -31,21 +32,52 @@ def test_a_regressed_result_fails_with_the_whole_contract(cli: Cli, tmp_path: Pa
     found = cli("check", write(tmp_path / "perf_a.json", raw(avg_generation_time_s=31.2)), "--json", code=1).json
     assert (found["status"], found["exit_code"], found["window"]) == ("REGRESSION", 1, 5)
     record = found["records"][0]
-    assert {k: record[k] for k in ("model_id", "gpu_type", "target", "status", "baseline_status", "baseline_n", "success",
-                                   "baseline_eligible", "failing_metrics")} == {
-        "model_id": MODEL, "gpu_type": GPU, "target": TARGET, "status": "REGRESSION", "baseline_status": "compared",
-        "baseline_n": 5, "success": False, "baseline_eligible": False, "failing_metrics": ["latency"]}
+    assert {
+        k: record[k]
+        for k in (
+            "model_id",
+            "gpu_type",
+            "target",
+            "status",
+            "baseline_status",
+            "baseline_n",
+            "success",
+            "baseline_eligible",
+            "failing_metrics",
+        )
+    } == {
+        "model_id": MODEL,
+        "gpu_type": GPU,
+        "target": TARGET,
+        "status": "REGRESSION",
+        "baseline_status": "compared",
+        "baseline_n": 5,
+        "success": False,
+        "baseline_eligible": False,
+        "failing_metrics": ["latency"],
+    }
     assert record["baseline_records"] == [str(root.resolve() / "records" / f"{i:03d}.json") for i in range(2, 7)]
     assert record["metrics"]["latency"] == {
-        "current": 31.2, "baseline": 28.4, "delta_absolute": pytest.approx(2.8), "delta_percent": pytest.approx(0.0986, abs=1e-4),
-        "threshold_percent": 0.08, "threshold_absolute": 0.5, "gated": True, "exceeded": True, "regressed": True}
+        "current": 31.2,
+        "baseline": 28.4,
+        "delta_absolute": pytest.approx(2.8),
+        "delta_percent": pytest.approx(0.0986, abs=1e-4),
+        "threshold_percent": 0.08,
+        "threshold_absolute": 0.5,
+        "gated": True,
+        "exceeded": True,
+        "regressed": True,
+    }
     assert record["normalized"]["comparison_status"] == "REGRESSION"
     assert record["normalized"]["success"] is False
 
 
 def test_an_equal_and_a_faster_result_pass(cli: Cli, tmp_path: Path) -> None:
     cli("import", "hf-tracking", history(tmp_path / "h", [legacy(day) for day in range(1, 8)]), code=0)
-    files = [write(tmp_path / "perf_equal.json", raw()), write(tmp_path / "perf_fast.json", raw(avg_generation_time_s=14.0))]
+    files = [
+        write(tmp_path / "perf_equal.json", raw()),
+        write(tmp_path / "perf_fast.json", raw(avg_generation_time_s=14.0)),
+    ]
     done = cli("check", *files, code=0)
     assert done.out.count("PASS  " + TARGET) == 2
     assert "-50.7%" in done.out and "PASS  (2 results)" in done.out
@@ -56,8 +88,7 @@ def test_no_file_at_all_and_no_metric_are_nothing_measured(cli: Cli, tmp_path: P
     for arguments in ([], ["results"], ["results/perf_*.json"]):
         found = cli("check", *arguments, "--json", code=5).json
         assert (found["status"], found["records"]) == ("NOTHING_MEASURED", [])
-    nothing = {k: None for k in ("avg_generation_time_s", "throughput_fps", "max_peak_memory_mb", "text_encoder_time_s",
-                                 "dit_time_s", "vae_decode_time_s")}
+    nothing = dict.fromkeys(own for _, own in METRIC_FIELDS)
     found = cli("check", write(tmp_path / "perf_a.json", raw(**nothing)), "--json", code=5, env=MAIN).json
     assert (found["status"], found["records"][0]["baseline_eligible"]) == ("NOTHING_MEASURED", False)
     policy = tmp_path / "old.yaml"
@@ -65,11 +96,19 @@ def test_no_file_at_all_and_no_metric_are_nothing_measured(cli: Cli, tmp_path: P
     assert cli("check", "results", "--policy", policy, "--json", code=0).json["exit_code"] == 0
 
 
-@pytest.mark.parametrize(("content", "names"), [
-    ('{"benchmark_id": "m", "avg_generation_time_s": NaN}', "avg_generation_time_s"), ("{oops", "not JSON"), ("[]", "array"),
-    ('{"hello": 1}', "neither a raw result"), ('{"benchmark_id": 7}', "benchmark_id"),
-])
-def test_a_bad_file_is_refused_by_name_and_nothing_is_recorded(cli: Cli, tmp_path: Path, content: str, names: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ('{"benchmark_id": "m", "avg_generation_time_s": NaN}', "avg_generation_time_s"),
+        ("{oops", "not JSON"),
+        ("[]", "array"),
+        ('{"hello": 1}', "neither a raw result"),
+        ('{"benchmark_id": 7}', "benchmark_id"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name_and_nothing_is_recorded(
+    cli: Cli, tmp_path: Path, content: str, names: str
+) -> None:
     bad = tmp_path / "perf_bad.json"
     bad.write_text(content)
     good = write(tmp_path / "perf_good.json", raw())
@@ -116,7 +155,12 @@ def test_what_was_judged_eligible_earlier_in_the_same_run_counts_for_the_next(cl
 
 
 def test_an_empty_cohort_with_identity_needs_calibration_and_shows_the_nearest(cli: Cli, tmp_path: Path) -> None:
-    cli("import", "hf-tracking", history(tmp_path / "h", [modern(day, latency=20.0 + day) for day in range(1, 6)]), code=0)
+    cli(
+        "import",
+        "hf-tracking",
+        history(tmp_path / "h", [modern(day, latency=20.0 + day) for day in range(1, 6)]),
+        code=0,
+    )
     file = write(tmp_path / "perf_a.json", raw(**{**IDENTITY, "software_profile_id": "sw-new"}))
     found = cli("check", file, "--json", env=MAIN, code=0).json
     record = found["records"][0]
@@ -137,7 +181,10 @@ def test_another_recipe_of_the_same_workload_is_a_mismatch_and_a_gap_an_infra_er
 
 
 def test_the_test_runs_exit_code_makes_unexplained_results_infra_errors(cli: Cli, tmp_path: Path) -> None:
-    fine, slow = write(tmp_path / "perf_a.json", raw()), write(tmp_path / "perf_b.json", raw(avg_generation_time_s=34.5))
+    fine, slow = (
+        write(tmp_path / "perf_a.json", raw()),
+        write(tmp_path / "perf_b.json", raw(avg_generation_time_s=34.5)),
+    )
     assert cli("check", fine, "--pytest-rc", "1", "--json", code=1).json["status"] == "INFRA_ERROR"
     explained = cli("check", fine, slow, "--json", env={"PERF_PYTEST_RC": "1"}, code=1).json["records"]
     assert [row["status"] for row in explained] == ["PASS", "REGRESSION"]
@@ -145,11 +192,16 @@ def test_the_test_runs_exit_code_makes_unexplained_results_infra_errors(cli: Cli
 
 
 def test_run_sources_decide_what_enters_the_baseline(cli: Cli, tmp_path: Path) -> None:
-    for index, (env, eligible) in enumerate([
-        (MAIN, True), ({"PERF_RUN_SOURCE": "pr"}, False), ({}, False),
-        ({"BUILDKITE_BRANCH": "main", "TEST_SCOPE": "full"}, True), ({"BUILDKITE_PULL_REQUEST": "7", **MAIN}, True),
-        ({"BUILDKITE_PULL_REQUEST": "7", "BUILDKITE_BRANCH": "main", "TEST_SCOPE": "full"}, False),
-    ]):
+    for index, (env, eligible) in enumerate(
+        [
+            (MAIN, True),
+            ({"PERF_RUN_SOURCE": "pr"}, False),
+            ({}, False),
+            ({"BUILDKITE_BRANCH": "main", "TEST_SCOPE": "full"}, True),
+            ({"BUILDKITE_PULL_REQUEST": "7", **MAIN}, True),
+            ({"BUILDKITE_PULL_REQUEST": "7", "BUILDKITE_BRANCH": "main", "TEST_SCOPE": "full"}, False),
+        ]
+    ):
         file = write(tmp_path / f"perf_{index}.json", raw(commit=f"{index:040x}"))
         assert cli("check", file, "--json", env=env, code=0).json["records"][0]["baseline_eligible"] is eligible, env
     assert cli("check", file, "--json", code=0).json["records"][0]["baseline_n"] == 3
@@ -159,8 +211,9 @@ def test_the_single_limit_of_the_environment_holds_for_results_without_identity(
     cli("import", "hf-tracking", history(tmp_path / "h", [legacy(day) for day in range(1, 4)]), code=0)
     file = write(tmp_path / "perf_a.json", raw(max_peak_memory_mb=10900.0, throughput_fps=1.49))
     cli("check", file, code=0)
-    assert cli("check", file, "--json", env={"PERF_MAX_REGRESSION": "0.05"}, code=1).json["records"][0]["failing_metrics"] == [
-        "throughput"]
+    assert cli("check", file, "--json", env={"PERF_MAX_REGRESSION": "0.05"}, code=1).json["records"][0][
+        "failing_metrics"
+    ] == ["throughput"]
     assert "PERF_MAX_REGRESSION" in cli("check", file, env={"PERF_MAX_REGRESSION": "lots"}, code=2).err
 
 
@@ -177,7 +230,12 @@ def test_the_markdown_summary_is_written_and_appended_and_every_cell_is_escaped(
     assert lines[2].startswith("Threshold: gated metrics fail only when both percent and absolute regression floors")
     header, row = lines[4].split(" | "), lines[6].split(" | ")
     assert len(header) == len(row) == 14
-    assert row[0] == r"| a/b \<img src=x\>" and row[2] == "1" and row[3] == "31.200 / 28.400" and row[5] == "10840.0 / 10840.0"
+    assert (
+        row[0] == r"| a/b \<img src=x\>"
+        and row[2] == "1"
+        and row[3] == "31.200 / 28.400"
+        and row[5] == "10840.0 / 10840.0"
+    )
     assert row[9:13] == ["9.9%", "latency", "latency", "REGRESSION"]
 
 
@@ -204,13 +262,23 @@ def test_a_summary_the_environment_asked_for_never_costs_the_verdict(cli: Cli, t
 
 def test_every_judgement_is_an_event_with_everything_it_used(cli: Cli, tmp_path: Path) -> None:
     cli("import", "hf-tracking", history(tmp_path / "h", [legacy(day) for day in range(1, 8)]), code=0)
-    record = cli("check", write(tmp_path / "perf_a.json", raw(avg_generation_time_s=31.2)), "--json", code=1).json["records"][0]
+    record = cli("check", write(tmp_path / "perf_a.json", raw(avg_generation_time_s=31.2)), "--json", code=1).json[
+        "records"
+    ][0]
     event = cli("events", "show", record["event_id"], "--json", code=0).json
     payload = event["payload"]
-    assert (event["type"], event["stream"], event["causation_id"]) == ("ResultJudged", f"target/{TARGET}", record["result_event_id"])
+    assert (event["type"], event["stream"], event["causation_id"]) == (
+        "ResultJudged",
+        f"target/{TARGET}",
+        record["result_event_id"],
+    )
     assert payload["metrics"] == record["metrics"] and payload["status"] == "REGRESSION"
     assert len(payload["window_event_ids"]) == 5
-    assert payload["policy"]["metrics"]["latency"] == {"threshold_percent": 0.08, "threshold_absolute": 0.5, "gated": True}
+    assert payload["policy"]["metrics"]["latency"] == {
+        "threshold_percent": 0.08,
+        "threshold_absolute": 0.5,
+        "gated": True,
+    }
     assert payload["policy"]["rules"]["legacy_comparison"] == "rolling"
 
 
@@ -223,7 +291,9 @@ def test_checking_the_same_bytes_again_records_them_once_and_never_against_thems
 
 
 def test_a_record_that_comes_back_from_the_shared_history_counts_once(cli: Cli, tmp_path: Path) -> None:
-    one = cli("check", write(tmp_path / "perf_a.json", raw()), "--json", env=MAIN, code=0).json["records"][0]["normalized"]
+    one = cli("check", write(tmp_path / "perf_a.json", raw()), "--json", env=MAIN, code=0).json["records"][0][
+        "normalized"
+    ]
     write(tmp_path / "h" / MODEL / "uploaded.json", one)
     cli("import", "hf-tracking", tmp_path / "h", code=0)
     other = write(tmp_path / "perf_b.json", raw(commit="b" * 40))

@@ -46,7 +46,9 @@ def test_a_target_stands_for_its_latest_verdict(cli: Cli, judged: dict[str, Any]
     assert cli("explain", TARGET, "--json", code=0).json["event"]["event_id"] == later["event_id"]
 
 
-def test_the_explanation_stays_the_same_when_the_baseline_moves_on(cli: Cli, judged: dict[str, Any], tmp_path: Path) -> None:
+def test_the_explanation_stays_the_same_when_the_baseline_moves_on(
+    cli: Cli, judged: dict[str, Any], tmp_path: Path
+) -> None:
     before = cli("explain", judged["event_id"], "--json", code=0).json
     write(tmp_path / "h" / "late.json", legacy(20, latency=99.0))
     cli("import", "hf-tracking", tmp_path / "h", code=0)
@@ -79,15 +81,20 @@ def test_backtest_lists_the_verdicts_another_policy_would_flip(cli: Cli, tmp_pat
     loose.write_text("metrics: {latency: {threshold_percent: 0.5}}\n")
     found = cli("backtest", "--policy", strict, "--json", code=0).json
     assert (found["results"], found["flips"]) == (8, 1)
-    assert [(r["was"], r["would_be"], r["failing_metrics"]) for r in found["records"]] == [("PASS", "REGRESSION", ["latency"])]
+    assert [(r["was"], r["would_be"], r["failing_metrics"]) for r in found["records"]] == [
+        ("PASS", "REGRESSION", ["latency"])
+    ]
     found = cli("backtest", "--policy", loose, "--json", code=0).json
     assert found["moves"] == [{"was": "REGRESSION", "would_be": "PASS", "count": 1}]
     same = tmp_path / "same.yaml"
     same.write_text("")
     assert cli("backtest", "--policy", same, "--json", code=0).json["flips"] == 0
     assert cli("backtest", "--policy", strict, "--since", "2026-06-05", "--json", code=0).json == {
-        **cli("backtest", "--policy", same, "--json", code=0).json, "results": 4, "policy": str(strict),
-        "policy_digest": cli("policy", "check", strict, "--json", code=0).json["digest"]}
+        **cli("backtest", "--policy", same, "--json", code=0).json,
+        "results": 4,
+        "policy": str(strict),
+        "policy_digest": cli("policy", "check", strict, "--json", code=0).json["digest"],
+    }
     assert "1 of 8 verdicts" in cli("backtest", "--policy", strict, code=0).out
 
 

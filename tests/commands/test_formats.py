@@ -14,15 +14,38 @@ from commands.formats.measured import Unreadable, parse_object, refuse_unusable
 from ledger.errors import BadInput
 
 RAW: dict[str, Any] = {
-    "benchmark_id": "wan-t2v-1.3b-2gpu", "result_schema_version": 2, "model_short_name": "Wan2.1-T2V-1.3B", "device": "NVIDIA L40S",
-    "num_gpus": 2, "avg_generation_time_s": 20.19, "individual_times_s": [20.21, 20.17], "throughput_fps": 2.229,
-    "max_peak_memory_mb": 10424.1, "individual_peak_memories_mb": [10422.4, 10424.1], "text_encoder_time_s": 2.1, "dit_time_s": 8.4,
-    "vae_decode_time_s": None, "thresholds": {"max_generation_time_s": 34.0, "note": "x"},
-    "regression_thresholds": {"latency": {"threshold_percent": 0.10}}, "commit": "a" * 40, "run_source": "scheduled_main",
-    "branch": "main", "pr_number": "", "test_scope": "full", "build_url": "https://ci/9001", "build_id": "b", "job_id": "j",
-    "timestamp": "2026-08-21T22:10:05.123456+00:00", "quality_metadata": {"quality_status": "canonical"},
-    "workload_id": "wan-t2v", "variant_id": "1.3b-sp2", "recipe": {"benchmark": {"benchmark_version": 3, "variant_id": "other"}},
-    "recipe_fingerprint": "ec56", "hardware_profile_id": "hw", "software_profile_id": "sw", "variant_metadata": None,
+    "benchmark_id": "wan-t2v-1.3b-2gpu",
+    "result_schema_version": 2,
+    "model_short_name": "Wan2.1-T2V-1.3B",
+    "device": "NVIDIA L40S",
+    "num_gpus": 2,
+    "avg_generation_time_s": 20.19,
+    "individual_times_s": [20.21, 20.17],
+    "throughput_fps": 2.229,
+    "max_peak_memory_mb": 10424.1,
+    "individual_peak_memories_mb": [10422.4, 10424.1],
+    "text_encoder_time_s": 2.1,
+    "dit_time_s": 8.4,
+    "vae_decode_time_s": None,
+    "thresholds": {"max_generation_time_s": 34.0, "note": "x"},
+    "regression_thresholds": {"latency": {"threshold_percent": 0.10}},
+    "commit": "a" * 40,
+    "run_source": "scheduled_main",
+    "branch": "main",
+    "pr_number": "",
+    "test_scope": "full",
+    "build_url": "https://ci/9001",
+    "build_id": "b",
+    "job_id": "j",
+    "timestamp": "2026-08-21T22:10:05.123456+00:00",
+    "quality_metadata": {"quality_status": "canonical"},
+    "workload_id": "wan-t2v",
+    "variant_id": "1.3b-sp2",
+    "recipe": {"benchmark": {"benchmark_version": 3, "variant_id": "other"}},
+    "recipe_fingerprint": "ec56",
+    "hardware_profile_id": "hw",
+    "software_profile_id": "sw",
+    "variant_metadata": None,
 }
 
 
@@ -30,21 +53,54 @@ def test_every_field_is_mapped_as_the_history_stores_it() -> None:
     record = raw.normalize(RAW, {})
     thresholds = record.pop("regression_thresholds")
     assert record == {
-        "model_id": "wan-t2v-1.3b-2gpu", "timestamp": "2026-08-21T22:10:05.123456+00:00", "commit_sha": "a" * 40,
-        "gpu_type": "NVIDIA L40S", "latency": 20.19, "throughput": 2.229, "memory": 10424.1, "text_encoder_time_s": 2.1,
-        "dit_time_s": 8.4, "vae_decode_time_s": None, "success": True, "run_source": "scheduled_main", "baseline_eligible": False,
-        "branch": "main", "pr_number": "", "test_scope": "full", "build_url": "https://ci/9001", "build_id": "b", "job_id": "j",
-        "result_schema_version": 2, "workload_id": "wan-t2v", "variant_id": "1.3b-sp2", "benchmark_version": 3,
-        "recipe": RAW["recipe"], "recipe_fingerprint": "ec56", "hardware_profile_id": "hw", "software_profile_id": "sw",
+        "model_id": "wan-t2v-1.3b-2gpu",
+        "timestamp": "2026-08-21T22:10:05.123456+00:00",
+        "commit_sha": "a" * 40,
+        "gpu_type": "NVIDIA L40S",
+        "latency": 20.19,
+        "throughput": 2.229,
+        "memory": 10424.1,
+        "text_encoder_time_s": 2.1,
+        "dit_time_s": 8.4,
+        "vae_decode_time_s": None,
+        "success": True,
+        "run_source": "scheduled_main",
+        "baseline_eligible": False,
+        "branch": "main",
+        "pr_number": "",
+        "test_scope": "full",
+        "build_url": "https://ci/9001",
+        "build_id": "b",
+        "job_id": "j",
+        "result_schema_version": 2,
+        "workload_id": "wan-t2v",
+        "variant_id": "1.3b-sp2",
+        "benchmark_version": 3,
+        "recipe": RAW["recipe"],
+        "recipe_fingerprint": "ec56",
+        "hardware_profile_id": "hw",
+        "software_profile_id": "sw",
         "quality_metadata": {"quality_status": "canonical"},
     }
     assert thresholds["latency"] == {"threshold_percent": 0.10, "threshold_absolute": 0.5, "gated": True}
-    assert list(thresholds) == ["latency", "throughput", "memory", "text_encoder_time_s", "dit_time_s", "vae_decode_time_s"]
+    assert list(thresholds) == [
+        "latency",
+        "throughput",
+        "memory",
+        "text_encoder_time_s",
+        "dit_time_s",
+        "vae_decode_time_s",
+    ]
 
 
 def test_missing_fields_fall_back_to_the_environment_and_to_unknown() -> None:
-    env = {"BUILDKITE_COMMIT": "c0ffee", "BUILDKITE_BRANCH": "main", "TEST_SCOPE": "full", "BUILDKITE_PULL_REQUEST": "false",
-           "BUILDKITE_BUILD_ID": "env-build"}
+    env = {
+        "BUILDKITE_COMMIT": "c0ffee",
+        "BUILDKITE_BRANCH": "main",
+        "TEST_SCOPE": "full",
+        "BUILDKITE_PULL_REQUEST": "false",
+        "BUILDKITE_BUILD_ID": "env-build",
+    }
     record = raw.normalize({"run_source": "nonsense", "build_id": "own"}, env)
     assert (record["model_id"], record["gpu_type"], record["commit_sha"]) == ("unknown", "unknown", "c0ffee")
     assert (record["run_source"], record["build_id"], record["pr_number"]) == ("scheduled_main", "own", "")
@@ -70,8 +126,15 @@ def test_a_normalized_record_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (measured.format, measured.run_source_claimed) == ("normalized", False)
 
 
-@pytest.mark.parametrize(("field", "token"), [("avg_generation_time_s", "NaN"), ("max_peak_memory_mb", "Infinity"),
-                                              ("throughput_fps", "1e999"), ("dit_time_s", '"nan"')])
+@pytest.mark.parametrize(
+    ("field", "token"),
+    [
+        ("avg_generation_time_s", "NaN"),
+        ("max_peak_memory_mb", "Infinity"),
+        ("throughput_fps", "1e999"),
+        ("dit_time_s", '"nan"'),
+    ],
+)
 def test_nan_and_infinities_are_refused_naming_file_and_field(tmp_path: Path, field: str, token: str) -> None:
     file = tmp_path / "perf_x.json"
     file.write_text(f'{{"benchmark_id": "m", "{field}": {token}}}')
@@ -80,16 +143,27 @@ def test_nan_and_infinities_are_refused_naming_file_and_field(tmp_path: Path, fi
     assert field in caught.value.message and str(file) in caught.value.message
 
 
-@pytest.mark.parametrize(("data", "why"), [
-    (b"", "empty"), (b"[1]", "array"), (b"null", "null"), (b"{", "not JSON"), (b'{"a": "\xff"}', "UTF-8"),
-    (b"\xef\xbb\xbf{}", "byte order mark"), (b'{"a":' + b"[" * 100_000, "too deeply"), (b" " * 600_000, "too many"),
-])
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "empty"),
+        (b"[1]", "array"),
+        (b"null", "null"),
+        (b"{", "not JSON"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'{"a":' + b"[" * 100_000, "too deeply"),
+        (b" " * 600_000, "too many"),
+    ],
+)
 def test_what_is_no_json_object_is_said_in_a_word(data: bytes, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         parse_object(data)
 
 
-@pytest.mark.parametrize(("field", "value"), [("benchmark_id", 3), ("timestamp", 1780272000), ("device", ["x"]), ("commit", 1)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("benchmark_id", 3), ("timestamp", 1780272000), ("device", ["x"]), ("commit", 1)]
+)
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path, field: str, value: Any) -> None:
     file = tmp_path / "perf_x.json"
     file.write_text(json.dumps({**RAW, field: value}))
@@ -112,6 +186,9 @@ def test_a_folder_stands_for_its_raw_results_in_name_order(tmp_path: Path, monke
     assert find_files([str(tmp_path)]) == [str(tmp_path / "perf_a.json"), str(tmp_path / "perf_b.json")]
     assert find_files([str(tmp_path / "normalized")]) == [str(tmp_path / "normalized" / "x.json")]
     assert find_files([str(tmp_path / "nothing_*.json")]) == []
-    assert find_files([str(tmp_path / "perf_?.json")] * 2) == [str(tmp_path / "perf_a.json"), str(tmp_path / "perf_b.json")]
+    assert find_files([str(tmp_path / "perf_?.json")] * 2) == [
+        str(tmp_path / "perf_a.json"),
+        str(tmp_path / "perf_b.json"),
+    ]
     monkeypatch.chdir(tmp_path)
     assert find_files(["perf_*.json", "perf_a.json"]) == ["perf_a.json", "perf_b.json"]

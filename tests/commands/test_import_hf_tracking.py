@@ -31,20 +31,45 @@ def test_a_history_with_all_its_oddities_comes_in_whole(cli: Cli, tmp_path: Path
     write(root / ".hidden" / "e.json", legacy(5))
     write(root / MODEL / ".f.json", legacy(6))
     write(root / MODEL / "notes.txt", "no record")
-    for name, data in {"bad": b"{oops", "list": b"[1]", "empty": b"", "bom": b"\xef\xbb\xbf{}", "latin": b'{"a":"\xff"}'}.items():
+    for name, data in {
+        "bad": b"{oops",
+        "list": b"[1]",
+        "empty": b"",
+        "bom": b"\xef\xbb\xbf{}",
+        "latin": b'{"a":"\xff"}',
+    }.items():
         (root / f"{name}.json").write_bytes(data)
     write(root / "nan.json", legacy(7, memory=float("nan")))
     found = cli("import", "hf-tracking", root, "--json", code=0).json
     assert {k: found[k] for k in ("files", "recorded", "unchanged", "rewritten", "vanished", "targets")} == {
-        "files": 10, "recorded": 5, "unchanged": 0, "rewritten": [], "vanished": [], "targets": 2}
+        "files": 10,
+        "recorded": 5,
+        "unchanged": 0,
+        "rewritten": [],
+        "vanished": [],
+        "targets": 2,
+    }
     assert {row["path"]: row["reason"].split(":")[0] for row in found["skipped"]} == {
-        "bad.json": "not JSON", "list.json": "a JSON array, not an object", "empty.json": "the file is empty",
-        "bom.json": "the file starts with a byte order mark", "latin.json": "not UTF-8 at byte 6"}
+        "bad.json": "not JSON",
+        "list.json": "a JSON array, not an object",
+        "empty.json": "the file is empty",
+        "bom.json": "the file starts with a byte order mark",
+        "latin.json": "not UTF-8 at byte 6",
+    }
     assert found["unusable"] == [{"path": "nan.json", "field": "memory", "reason": "NaN"}]
-    rows = cli("sql", "SELECT path, latency, memory, counted, seeded, dit_time_s FROM results ORDER BY path", "--format", "json").json
+    rows = cli(
+        "sql",
+        "SELECT path, latency, memory, counted, seeded, dit_time_s FROM results ORDER BY path",
+        "--format",
+        "json",
+    ).json
     assert [(row["path"], row["counted"]) for row in rows] == [
-        ("nan.json", True), (f"{MODEL}/a.json", True), (f"{MODEL}/c.json", True), (f"{MODEL}/d.json", True),
-        (f"{MODEL}/nested/b.json", True)]
+        ("nan.json", True),
+        (f"{MODEL}/a.json", True),
+        (f"{MODEL}/c.json", True),
+        (f"{MODEL}/d.json", True),
+        (f"{MODEL}/nested/b.json", True),
+    ]
     assert (rows[0]["memory"], rows[1]["dit_time_s"], rows[3]["latency"], rows[4]["seeded"]) == (None, None, 28.1, True)
 
 
@@ -70,7 +95,9 @@ def test_a_rewritten_file_is_an_event_and_only_its_new_content_counts(cli: Cli, 
         write(root / "records" / "001.json", content)
         found = cli("import", "hf-tracking", root, "--json", code=0).json
         assert found["rewritten"] == ["records/001.json"]
-        rows = cli("sql", "SELECT latency FROM baseline_windows WHERE path = 'records/001.json'", "--format", "json").json
+        rows = cli(
+            "sql", "SELECT latency FROM baseline_windows WHERE path = 'records/001.json'", "--format", "json"
+        ).json
         assert rows == [{"latency": latency}]
     changes = cli("sql", "SELECT change, path FROM record_changes ORDER BY recorded_at", "--format", "json").json
     assert changes == [{"change": "rewritten", "path": "records/001.json"}] * 3
@@ -95,8 +122,12 @@ def test_the_same_history_from_another_folder_counts_once(cli: Cli, tmp_path: Pa
 
 def test_a_mirror_of_a_dataset_is_known_by_the_datasets_name(cli: Cli, tmp_path: Path) -> None:
     root = history(tmp_path / "mirror", [legacy(1)])
-    (root / ".hf_sync_complete").write_text(json.dumps({"repo_id": "team/performance-tracking", "synced_at": "2026-06-01"}))
-    assert cli("import", "hf-tracking", root, "--json", code=0).json["source"] == "hf://datasets/team/performance-tracking"
+    (root / ".hf_sync_complete").write_text(
+        json.dumps({"repo_id": "team/performance-tracking", "synced_at": "2026-06-01"})
+    )
+    assert (
+        cli("import", "hf-tracking", root, "--json", code=0).json["source"] == "hf://datasets/team/performance-tracking"
+    )
     moved = tmp_path / "elsewhere"
     root.rename(moved)
     found = cli("import", "hf-tracking", moved, "--json", code=0).json
@@ -134,7 +165,10 @@ def test_a_folder_that_is_none_is_wrong_usage(cli: Cli, tmp_path: Path) -> None:
 def test_a_thousand_records_come_in_with_one_bar_and_equal_what_replay_builds(cli: Cli, tmp_path: Path) -> None:
     root = tmp_path / "h"
     for index in range(1_000):
-        write(root / f"m{index % 7}" / f"{index:04d}.json", legacy(1 + index % 28, model_id=f"m{index % 7}", commit_sha=f"{index:x}"))
+        write(
+            root / f"m{index % 7}" / f"{index:04d}.json",
+            legacy(1 + index % 28, model_id=f"m{index % 7}", commit_sha=f"{index:x}"),
+        )
     assert cli("import", "hf-tracking", root, "--json", code=0).json["recorded"] == 1_000
     assert len(cli("baseline", "list", "--json", code=0).json["baselines"]) == 7
     cli("replay", "--check", code=0)

@@ -17,10 +17,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 METRICS = {  # name: (higher is better, percent floor, absolute floor)
-    "latency": (False, 0.08, 0.5), "throughput": (True, 0.08, 0.05), "memory": (False, 0.05, 256.0),
-    "text_encoder_time_s": (False, 0.05, 0.25), "dit_time_s": (False, 0.05, 0.25), "vae_decode_time_s": (False, 0.05, 0.25),
+    "latency": (False, 0.08, 0.5),
+    "throughput": (True, 0.08, 0.05),
+    "memory": (False, 0.05, 256.0),
+    "text_encoder_time_s": (False, 0.05, 0.25),
+    "dit_time_s": (False, 0.05, 0.25),
+    "vae_decode_time_s": (False, 0.05, 0.25),
 }
-SIX = ["workload_id", "variant_id", "benchmark_version", "recipe_fingerprint", "hardware_profile_id", "software_profile_id"]
+SIX = [
+    "workload_id",
+    "variant_id",
+    "benchmark_version",
+    "recipe_fingerprint",
+    "hardware_profile_id",
+    "software_profile_id",
+]
 
 
 def value_of(raw: Any) -> float | None:
@@ -143,15 +154,22 @@ class Comparator:
         own = identity(record)
         assert own is not None
         return {
-            str(other.get("recipe_fingerprint")) for _, _, other in self.history
-            if successful(other) and [str(other.get(k)) for k in SIX[:3]] == list(own[:3])
-            and other.get("recipe_fingerprint") is not None and str(other.get("recipe_fingerprint")) != own[3]
-            and (other.get("run_source") == "scheduled_main" or other.get("baseline_eligible") is True
-                 or (identity(other) is not None and eligible(other)))
+            str(other.get("recipe_fingerprint"))
+            for _, _, other in self.history
+            if successful(other)
+            and [str(other.get(k)) for k in SIX[:3]] == list(own[:3])
+            and other.get("recipe_fingerprint") is not None
+            and str(other.get("recipe_fingerprint")) != own[3]
+            and (
+                other.get("run_source") == "scheduled_main"
+                or other.get("baseline_eligible") is True
+                or (identity(other) is not None and eligible(other))
+            )
         }
 
-    def judge(self, record: dict[str, Any], *, static: dict[str, float], run_source: str, failed_run: bool,
-              any_breach: bool) -> dict[str, Any]:
+    def judge(
+        self, record: dict[str, Any], *, static: dict[str, float], run_source: str, failed_run: bool, any_breach: bool
+    ) -> dict[str, Any]:
         """Return status, window (paths, oldest first), medians, regressed metrics, success and eligibility."""
         current = metrics_of(record)
         broken = claims_identity(record) and identity(record) is None
@@ -188,22 +206,35 @@ class Comparator:
         else:
             status = "REGRESSION" if regressed else "PASS"
         claimed = "run_source" in record or "baseline_eligible" in record
-        trusted = run_source == "scheduled_main" or (
-            identity(record) is None and not claimed and run_source == "local")
-        return {"status": status, "window": [path for path, _ in window], "medians": medians, "regressed": regressed,
-                "success": status in ("PASS", "CALIBRATION_NEEDED"), "eligible": status == "PASS" and trusted}
+        trusted = run_source == "scheduled_main" or (identity(record) is None and not claimed and run_source == "local")
+        return {
+            "status": status,
+            "window": [path for path, _ in window],
+            "medians": medians,
+            "regressed": regressed,
+            "success": status in ("PASS", "CALIBRATION_NEEDED"),
+            "eligible": status == "PASS" and trusted,
+        }
 
     def remember(self, path: str, record: dict[str, Any], verdict: dict[str, Any], run_source: str) -> None:
         """Add a judged result to the history, as a later result of the same run sees it."""
-        judged = {**record, "success": verdict["success"], "baseline_eligible": verdict["eligible"],
-                  "run_source": run_source}
+        judged = {
+            **record,
+            "success": verdict["success"],
+            "baseline_eligible": verdict["eligible"],
+            "run_source": run_source,
+        }
         self.history.append((instant_of(record), path, judged))
         self.history.sort(key=lambda row: row[:2])
 
 
 def breaches(record: dict[str, Any], static: dict[str, float]) -> bool:
-    pairs = [("latency", "max_generation_time_s"), ("memory", "max_peak_memory_mb"),
-             ("text_encoder_time_s", "max_text_encoder_time_s"), ("dit_time_s", "max_dit_time_s"),
-             ("vae_decode_time_s", "max_vae_decode_time_s")]
+    pairs = [
+        ("latency", "max_generation_time_s"),
+        ("memory", "max_peak_memory_mb"),
+        ("text_encoder_time_s", "max_text_encoder_time_s"),
+        ("dit_time_s", "max_dit_time_s"),
+        ("vae_decode_time_s", "max_vae_decode_time_s"),
+    ]
     current = metrics_of(record)
     return any(limit in static and current[m] is not None and current[m] > static[limit] for m, limit in pairs)

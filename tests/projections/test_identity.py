@@ -7,10 +7,23 @@ from typing import Any
 
 import pytest
 
-from projections.identity import IDENTITY_FIELDS, identity_digest, identity_of, missing_identity, target_of, uses_identity
+from projections.identity import (
+    IDENTITY_FIELDS,
+    identity_digest,
+    identity_of,
+    missing_identity,
+    target_of,
+    uses_identity,
+)
 
-WHOLE: dict[str, Any] = {"workload_id": "wan-t2v", "variant_id": "1.3b-sp2", "benchmark_version": 3, "recipe_fingerprint": "ec56",
-                         "hardware_profile_id": "hw-3d", "software_profile_id": "sw-fb"}
+WHOLE: dict[str, Any] = {
+    "workload_id": "wan-t2v",
+    "variant_id": "1.3b-sp2",
+    "benchmark_version": 3,
+    "recipe_fingerprint": "ec56",
+    "hardware_profile_id": "hw-3d",
+    "software_profile_id": "sw-fb",
+}
 
 
 def test_a_record_uses_the_identity_when_its_version_prints_as_2_or_any_key_is_there() -> None:
@@ -41,6 +54,8 @@ def test_a_target_is_the_identity_or_model_and_gpu() -> None:
     assert target_of({**WHOLE, "model_id": "m", "gpu_type": "g"}) == f"identity:{digest[:12]}"
     assert target_of({"model_id": "wan-t2v-1.3b-2gpu", "gpu_type": "NVIDIA L40S"}) == "wan-t2v-1.3b-2gpu@NVIDIA L40S"
     assert target_of({}) == "unknown@unknown"
-    text = ('{"benchmark_version":"3","hardware_profile_id":"hw-3d","recipe_fingerprint":"ec56",'
-            '"software_profile_id":"sw-fb","variant_id":"1.3b-sp2","workload_id":"wan-t2v"}')
+    text = (
+        '{"benchmark_version":"3","hardware_profile_id":"hw-3d","recipe_fingerprint":"ec56",'
+        '"software_profile_id":"sw-fb","variant_id":"1.3b-sp2","workload_id":"wan-t2v"}'
+    )
     assert digest == hashlib.sha256(text.encode()).hexdigest()

@@ -32,20 +32,38 @@ def test_the_default_limits_are_those_of_the_performance_ci() -> None:
     ]
 
 
-@pytest.mark.parametrize(("given", "expected"), [
-    ({"threshold_percent": 0.1}, {"threshold_percent": 0.1}),
-    ({"threshold_percent": "0.1", "threshold_absolute": " 2 "}, {"threshold_percent": 0.1, "threshold_absolute": 2.0}),
-    ({"threshold_percent": True, "threshold_absolute": False}, {}), ({"threshold_percent": "lots"}, {}),
-    ({"threshold_percent": [0.1]}, {}), ({"threshold_percent": None}, {}), ({"threshold_percent": float("nan")}, {}),
-    ({"threshold_absolute": -1}, {"threshold_absolute": -1.0}), ({"gated": False}, {"gated": False}),
-    ({"gated": " OFF "}, {"gated": False}), ({"gated": "Yes"}, {"gated": True}), ({"gated": 1}, {"gated": True}),
-    ({"gated": "0"}, {"gated": False}), ({"gated": "maybe"}, {}), ({"gated": None}, {}),
-])
-def test_overrides_are_numbers_or_numeric_text_and_words_for_gated(given: dict[str, Any], expected: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"threshold_percent": 0.1}, {"threshold_percent": 0.1}),
+        (
+            {"threshold_percent": "0.1", "threshold_absolute": " 2 "},
+            {"threshold_percent": 0.1, "threshold_absolute": 2.0},
+        ),
+        ({"threshold_percent": True, "threshold_absolute": False}, {}),
+        ({"threshold_percent": "lots"}, {}),
+        ({"threshold_percent": [0.1]}, {}),
+        ({"threshold_percent": None}, {}),
+        ({"threshold_percent": float("nan")}, {}),
+        ({"threshold_absolute": -1}, {"threshold_absolute": -1.0}),
+        ({"gated": False}, {"gated": False}),
+        ({"gated": " OFF "}, {"gated": False}),
+        ({"gated": "Yes"}, {"gated": True}),
+        ({"gated": 1}, {"gated": True}),
+        ({"gated": "0"}, {"gated": False}),
+        ({"gated": "maybe"}, {}),
+        ({"gated": None}, {}),
+    ],
+)
+def test_overrides_are_numbers_or_numeric_text_and_words_for_gated(
+    given: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert overrides_of({"latency": given}) == ({"latency": expected} if expected else {})
 
 
-@pytest.mark.parametrize("container", [None, [], "x", 3, {"latency": []}, {"latency": None}, {"tokens": {"gated": False}}])
+@pytest.mark.parametrize(
+    "container", [None, [], "x", 3, {"latency": []}, {"latency": None}, {"tokens": {"gated": False}}]
+)
 def test_unknown_metrics_and_containers_that_are_no_objects_change_nothing(container: Any) -> None:
     assert overrides_of(container) == {}
     assert effective_limits(container) == effective_limits(None)
@@ -67,8 +85,10 @@ def test_a_normalized_record_that_spells_out_the_defaults_does_not_undo_a_policy
 
 def test_a_policy_file_is_yaml_and_says_only_what_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
-    file.write_text("name: strict\nwindow: 7\nmetrics:\n  latency: {threshold_percent: 0.03}\n  memory: {gated: false}\n"
-                    "rules: {legacy_comparison: none, legacy_max_regression: 0.05, eligible_run_sources: [scheduled_main, local]}\n")
+    file.write_text(
+        "name: strict\nwindow: 7\nmetrics:\n  latency: {threshold_percent: 0.03}\n  memory: {gated: false}\n"
+        "rules: {legacy_comparison: none, legacy_max_regression: 0.05, eligible_run_sources: [scheduled_main, local]}\n"
+    )
     policy = read_policy_file(str(file))
     assert (policy.name, policy.window) == ("strict", 7)
     assert policy.limit("latency") == Limit(0.03, 0.5, True)
@@ -78,13 +98,22 @@ def test_a_policy_file_is_yaml_and_says_only_what_it_changes(tmp_path: Path) -> 
     assert policy_from(policy.as_dict(), where="event").digest() == policy.digest()
 
 
-@pytest.mark.parametrize(("text", "names"), [
-    ("windows: 5", "windows"), ("window: 0", "window"), ("window: five", "window"), ("metrics: {tokens: {}}", "metrics.tokens"),
-    ("metrics: {latency: {threshold_percent: -0.1}}", "metrics.latency.threshold_percent"),
-    ("metrics: {latency: {threshold_percent: .nan}}", "metrics.latency.threshold_percent"),
-    ("metrics: {latency: {percent: 1}}", "percent"), ("rules: {order: random}", "rules.order"), ("[1, 2]", "object"),
-    ("a: [", "YAML"), ("rules: {legacy_max_regression: .inf}", "legacy_max_regression"),
-])
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("windows: 5", "windows"),
+        ("window: 0", "window"),
+        ("window: five", "window"),
+        ("metrics: {tokens: {}}", "metrics.tokens"),
+        ("metrics: {latency: {threshold_percent: -0.1}}", "metrics.latency.threshold_percent"),
+        ("metrics: {latency: {threshold_percent: .nan}}", "metrics.latency.threshold_percent"),
+        ("metrics: {latency: {percent: 1}}", "percent"),
+        ("rules: {order: random}", "rules.order"),
+        ("[1, 2]", "object"),
+        ("a: [", "YAML"),
+        ("rules: {legacy_max_regression: .inf}", "legacy_max_regression"),
+    ],
+)
 def test_a_bad_policy_file_is_refused_with_its_field(tmp_path: Path, text: str, names: str) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text(text)

@@ -25,10 +25,22 @@ from projections.record_shape import (
 )
 
 
-@pytest.mark.parametrize(("value", "expected"), [
-    (None, None), ("12.5", 12.5), ("  13 ", 13.0), ("1e1", 10.0), ("1_000", 1000.0), (True, 1.0), (3, 3.0),
-    ("n/a", None), ([1], None), ({}, None), ("", None),
-])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("12.5", 12.5),
+        ("  13 ", 13.0),
+        ("1e1", 10.0),
+        ("1_000", 1000.0),
+        (True, 1.0),
+        (3, 3.0),
+        ("n/a", None),
+        ([1], None),
+        ({}, None),
+        ("", None),
+    ],
+)
 def test_a_number_is_what_python_makes_a_float_of_and_all_else_is_null(value: Any, expected: float | None) -> None:
     assert safe_float(value) == expected
     assert measurement(value)[0] == expected
@@ -42,19 +54,49 @@ def test_nan_and_infinities_read_as_numbers_but_are_never_measurements(value: An
 
 
 def test_what_json_cannot_hold_is_left_out_and_said() -> None:
-    record, lost = storable_record({
-        "latency": float("nan"), "throughput": "n/a", "memory": " 13 ", "dit_time_s": None,
-        "recipe": {"steps": [1, float("inf")], "seed": 2**70}, "branch": "\ud800", "commit_sha": "abc"})
-    assert record == {"latency": None, "throughput": None, "memory": 13.0, "dit_time_s": None,
-                      "recipe": {"steps": [1, None], "seed": None}, "branch": "\ufffd\ufffd\ufffd", "commit_sha": "abc"}
-    assert lost == {"latency": "NaN", "throughput": "not a number: 'n/a'", "recipe.steps[1]": "infinite",
-                    "recipe.seed": "an integer beyond 64 bits", "branch": "text that is not Unicode"}
+    record, lost = storable_record(
+        {
+            "latency": float("nan"),
+            "throughput": "n/a",
+            "memory": " 13 ",
+            "dit_time_s": None,
+            "recipe": {"steps": [1, float("inf")], "seed": 2**70},
+            "branch": "\ud800",
+            "commit_sha": "abc",
+        }
+    )
+    assert record == {
+        "latency": None,
+        "throughput": None,
+        "memory": 13.0,
+        "dit_time_s": None,
+        "recipe": {"steps": [1, None], "seed": None},
+        "branch": "\ufffd\ufffd\ufffd",
+        "commit_sha": "abc",
+    }
+    assert lost == {
+        "latency": "NaN",
+        "throughput": "not a number: 'n/a'",
+        "recipe.steps[1]": "infinite",
+        "recipe.seed": "an integer beyond 64 bits",
+        "branch": "text that is not Unicode",
+    }
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("wan-t2v-1.3b-2gpu", "wan-t2v-1.3b-2gpu"), ("a/b", "a_b"), ("a b", "a_b"), ("a_b", "a_b"), ("模型", "__"),
-    ("", "_"), ("..", "_.."), (".hidden", "_.hidden"), ("2026-08-21T22:10:05.1+00:00", "2026-08-21T22_10_05.1_00_00"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("wan-t2v-1.3b-2gpu", "wan-t2v-1.3b-2gpu"),
+        ("a/b", "a_b"),
+        ("a b", "a_b"),
+        ("a_b", "a_b"),
+        ("模型", "__"),
+        ("", "_"),
+        ("..", "_.."),
+        (".hidden", "_.hidden"),
+        ("2026-08-21T22:10:05.1+00:00", "2026-08-21T22_10_05.1_00_00"),
+    ],
+)
 def test_sanitized_names_are_one_safe_path_component(text: str, expected: str) -> None:
     assert sanitize(text) == expected
 
@@ -66,14 +108,25 @@ def test_file_names_of_a_record() -> None:
     assert tracking_path({"model_id": "m", "timestamp": "t", "commit_sha": ""}) == "m/t_unknown.json"
 
 
-@pytest.mark.parametrize(("value", "expected"), [
-    ("2026-06-01T00:00:00+00:00", "2026-06-01T00:00:00.000000Z"), ("2026-06-01T02:00:00+02:00", "2026-06-01T00:00:00.000000Z"),
-    ("2026-06-01T00:00:00Z", "2026-06-01T00:00:00.000000Z"), ("20260601T000000", "2026-06-01T00:00:00.000000Z"),
-    ("2026-06-01", "2026-06-01T00:00:00.000000Z"), ("2026-W23-1", "2026-06-01T00:00:00.000000Z"),
-    (20260601, "2026-06-01T00:00:00.000000Z"), (1780272000.5, None), ("soon", None), ("", None), (None, None), (0, None),
-    ("0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00.000000Z"),
-    ("9999-12-31T23:59:59-23:00", "9999-12-31T23:59:59.999999Z"),
-])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-06-01T00:00:00+00:00", "2026-06-01T00:00:00.000000Z"),
+        ("2026-06-01T02:00:00+02:00", "2026-06-01T00:00:00.000000Z"),
+        ("2026-06-01T00:00:00Z", "2026-06-01T00:00:00.000000Z"),
+        ("20260601T000000", "2026-06-01T00:00:00.000000Z"),
+        ("2026-06-01", "2026-06-01T00:00:00.000000Z"),
+        ("2026-W23-1", "2026-06-01T00:00:00.000000Z"),
+        (20260601, "2026-06-01T00:00:00.000000Z"),
+        (1780272000.5, None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        (0, None),
+        ("0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00.000000Z"),
+        ("9999-12-31T23:59:59-23:00", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
 def test_any_iso_form_is_an_instant_and_without_offset_it_is_utc(value: Any, expected: str | None) -> None:
     assert instant_text(value) == expected
 
@@ -86,11 +139,23 @@ def test_instants_as_text_sort_as_instants(a: datetime, b: datetime) -> None:
     assert parse_instant(a.isoformat()) == a
 
 
-@pytest.mark.parametrize(("value", "meaning", "truth"), [
-    (True, True, True), (None, False, False), (0, False, False), ("", False, False), (1, True, True),
-    ("false", False, True), (" NO ", False, True), ("yes", True, True), ("0", False, True),
-])
-def test_the_text_false_is_no_success_unless_the_older_reading_is_asked_for(value: Any, meaning: bool, truth: bool) -> None:
+@pytest.mark.parametrize(
+    ("value", "meaning", "truth"),
+    [
+        (True, True, True),
+        (None, False, False),
+        (0, False, False),
+        ("", False, False),
+        (1, True, True),
+        ("false", False, True),
+        (" NO ", False, True),
+        ("yes", True, True),
+        ("0", False, True),
+    ],
+)
+def test_the_text_false_is_no_success_unless_the_older_reading_is_asked_for(
+    value: Any, meaning: bool, truth: bool
+) -> None:
     assert succeeded(value) is meaning
     assert succeeded(value, text_as_truth=True) is truth
 

@@ -1,4 +1,4 @@
-"""Statuses and their precedence. Facts: performance CI of hao-ai-lab/FastVideo, August 2026 (May for records without identity)."""
+"""Statuses and their precedence. Facts: performance CI of hao-ai-lab/FastVideo, August 2026, May without identity."""
 
 from __future__ import annotations
 
@@ -10,22 +10,43 @@ from projections.metric_policy import LimitChange, MetricPolicy, Rules
 from projections.record_shape import METRICS
 from projections.verdict import Baseline, Pinned, Subject, Verdict, WindowRecord, exit_code, judge, worst
 
-IDENTITY: dict[str, Any] = {"result_schema_version": 2, "workload_id": "wan", "variant_id": "v", "benchmark_version": 3,
-                            "recipe_fingerprint": "r1", "hardware_profile_id": "hw", "software_profile_id": "sw"}
+IDENTITY: dict[str, Any] = {
+    "result_schema_version": 2,
+    "workload_id": "wan",
+    "variant_id": "v",
+    "benchmark_version": 3,
+    "recipe_fingerprint": "r1",
+    "hardware_profile_id": "hw",
+    "software_profile_id": "sw",
+}
 LEGACY: dict[str, Any] = {"model_id": "m", "gpu_type": "L40S", "latency": 10.0, "throughput": 2.0, "memory": 9000.0}
 V2 = {**LEGACY, **IDENTITY}
 
 
 def window(*latencies: float | None, **others: float) -> list[WindowRecord]:
-    return [WindowRecord(f"e{i}", f"p{i}", {**dict.fromkeys(METRICS), "latency": value, **others})
-            for i, value in enumerate(latencies)]
+    return [
+        WindowRecord(f"e{i}", f"p{i}", {**dict.fromkeys(METRICS), "latency": value, **others})
+        for i, value in enumerate(latencies)
+    ]
 
 
-def verdict(record: dict[str, Any], *latencies: float | None, policy: MetricPolicy | None = None, static: dict[str, float] | None = None,
-            source: str = "scheduled_main", failed: bool = False, claimed: bool = True, **baseline: Any) -> Verdict:
+def verdict(
+    record: dict[str, Any],
+    *latencies: float | None,
+    policy: MetricPolicy | None = None,
+    static: dict[str, float] | None = None,
+    source: str = "scheduled_main",
+    failed: bool = False,
+    claimed: bool = True,
+    **baseline: Any,
+) -> Verdict:
     subject = Subject(record, source, static or {}, claimed)
-    return judge(subject, Baseline(window=window(*latencies), **baseline), policy or MetricPolicy(),
-                 run_failed_unexplained=failed)
+    return judge(
+        subject,
+        Baseline(window=window(*latencies), **baseline),
+        policy or MetricPolicy(),
+        run_failed_unexplained=failed,
+    )
 
 
 # ---------------------------------------------------------------- the eight rows, each over all rows below it
@@ -49,8 +70,10 @@ def test_row_2_an_empty_cohort_whose_workload_has_another_recipe_is_a_mismatch()
 def test_row_3_a_breach_of_its_own_fixed_limit_is_a_regression() -> None:
     found = verdict(V2, 10.0, static={"max_generation_time_s": 9.5, "max_peak_memory_mb": 8999.9}, failed=True)
     assert (found.status, found.baseline_status) == ("REGRESSION", "compared")
-    assert found.reason == ("m avg_generation_time_s exceeded fixed threshold (current=10.000, threshold=9.500); "
-                            "m max_peak_memory_mb exceeded fixed threshold (current=9000.0, threshold=8999.9)")
+    assert found.reason == (
+        "m avg_generation_time_s exceeded fixed threshold (current=10.000, threshold=9.500); "
+        "m max_peak_memory_mb exceeded fixed threshold (current=9000.0, threshold=8999.9)"
+    )
     assert found.failing_metrics == ["latency", "memory"]
     assert verdict(V2, static={"max_generation_time_s": 9.5}).baseline_status == "initialized_new_cohort"
     assert verdict(V2, 10.0, static={"max_generation_time_s": 10.0}).status == "PASS"  # at the limit passes
@@ -78,11 +101,21 @@ def test_row_6_an_empty_cohort_without_identity_passes_and_starts_the_baseline()
 def test_row_7_a_gated_metric_beyond_both_floors_is_a_regression() -> None:
     found = verdict({**V2, "latency": 31.2}, 28.4, 28.4, 28.4)
     assert found.status == "REGRESSION"
-    assert found.reason == ("m latency regressed by 9.9% and 2.800 (current=31.200, baseline_median=28.400, "
-                            "threshold=gated, >8.0% and >0.500)")
+    assert found.reason == (
+        "m latency regressed by 9.9% and 2.800 (current=31.200, baseline_median=28.400, "
+        "threshold=gated, >8.0% and >0.500)"
+    )
     assert found.metrics["latency"] == {
-        "current": 31.2, "baseline": 28.4, "delta_absolute": pytest.approx(2.8), "delta_percent": pytest.approx(0.0986, abs=1e-4),
-        "threshold_percent": 0.08, "threshold_absolute": 0.5, "gated": True, "exceeded": True, "regressed": True}
+        "current": 31.2,
+        "baseline": 28.4,
+        "delta_absolute": pytest.approx(2.8),
+        "delta_percent": pytest.approx(0.0986, abs=1e-4),
+        "threshold_percent": 0.08,
+        "threshold_absolute": 0.5,
+        "gated": True,
+        "exceeded": True,
+        "regressed": True,
+    }
     assert found.failing_metrics == ["latency"]
 
 
@@ -97,11 +130,17 @@ def test_row_8_otherwise_it_passes_and_a_scheduled_main_run_may_enter_the_baseli
 # ---------------------------------------------------------------- floors
 
 
-@pytest.mark.parametrize(("now", "base", "exceeded"), [
-    (13.5, 12.5, False),      # exactly 8 %: not more than the floor
-    (13.6, 12.5, True), (1.4, 1.0, False),  # 40 % but not more than half a second
-    (5.5, 5.0, False), (5.51, 5.0, True), (9.0, 10.0, False),
-])
+@pytest.mark.parametrize(
+    ("now", "base", "exceeded"),
+    [
+        (13.5, 12.5, False),  # exactly 8 %: not more than the floor
+        (13.6, 12.5, True),
+        (1.4, 1.0, False),  # 40 % but not more than half a second
+        (5.5, 5.0, False),
+        (5.51, 5.0, True),
+        (9.0, 10.0, False),
+    ],
+)
 def test_both_floors_must_be_exceeded_strictly(now: float, base: float, exceeded: bool) -> None:
     row = verdict({**V2, "latency": now}, base).metrics["latency"]
     assert (row["exceeded"], row["regressed"]) == (exceeded, exceeded)
@@ -123,7 +162,9 @@ def test_an_info_metric_is_shown_and_never_fails() -> None:
 
 
 @pytest.mark.parametrize(("now", "base"), [(None, 10.0), (10.0, None), (10.0, 0.0), (10.0, -1.0)])
-def test_a_metric_without_a_value_or_with_a_baseline_of_zero_or_less_is_skipped(now: float | None, base: float | None) -> None:
+def test_a_metric_without_a_value_or_with_a_baseline_of_zero_or_less_is_skipped(
+    now: float | None, base: float | None
+) -> None:
     row = verdict({**V2, "latency": now}, base).metrics["latency"]
     assert (row["delta_percent"], row["exceeded"]) == (None, False)
 
@@ -166,12 +207,21 @@ def test_the_single_limit_holds_for_results_without_identity_only() -> None:
     assert "threshold=gated, >5.0%)" in verdict({**LEGACY, "latency": 10.6}, 10.0, policy=policy).reason
 
 
-@pytest.mark.parametrize(("source", "claimed", "eligible"), [
-    ("scheduled_main", True, True), ("local", True, False), ("pr", True, False), ("local", False, True),
-    ("scheduled_main", False, True), ("pr", False, False), ("unknown", False, False),
-])
+@pytest.mark.parametrize(
+    ("source", "claimed", "eligible"),
+    [
+        ("scheduled_main", True, True),
+        ("local", True, False),
+        ("pr", True, False),
+        ("local", False, True),
+        ("scheduled_main", False, True),
+        ("pr", False, False),
+        ("unknown", False, False),
+    ],
+)
 def test_a_result_without_identity_counts_from_main_or_when_it_names_no_source_and_ci_none_either(
-        source: str, claimed: bool, eligible: bool) -> None:
+    source: str, claimed: bool, eligible: bool
+) -> None:
     assert verdict(LEGACY, 10.0, source=source, claimed=claimed).baseline_eligible is eligible
 
 
@@ -208,9 +258,17 @@ def test_the_worst_status_speaks_for_the_run() -> None:
 
 
 def test_exit_codes_follow_the_overall_status() -> None:
-    codes = {status: exit_code(status, MetricPolicy()) for status in
-             ("PASS", "CALIBRATION_NEEDED", "REGRESSION", "RECIPE_MISMATCH", "INFRA_ERROR", "NOTHING_MEASURED")}
-    assert codes == {"PASS": 0, "CALIBRATION_NEEDED": 0, "REGRESSION": 1, "RECIPE_MISMATCH": 1, "INFRA_ERROR": 1,
-                     "NOTHING_MEASURED": 5}
+    codes = {
+        status: exit_code(status, MetricPolicy())
+        for status in ("PASS", "CALIBRATION_NEEDED", "REGRESSION", "RECIPE_MISMATCH", "INFRA_ERROR", "NOTHING_MEASURED")
+    }
+    assert codes == {
+        "PASS": 0,
+        "CALIBRATION_NEEDED": 0,
+        "REGRESSION": 1,
+        "RECIPE_MISMATCH": 1,
+        "INFRA_ERROR": 1,
+        "NOTHING_MEASURED": 5,
+    }
     assert exit_code("NOTHING_MEASURED", MetricPolicy(rules=Rules(nothing_measured="pass"))) == 0
     assert exit_code("CALIBRATION_NEEDED", MetricPolicy(rules=Rules(calibration_needed="inconclusive"))) == 5
