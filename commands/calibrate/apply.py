@@ -11,6 +11,7 @@ import click
 from commands.calibrate.plan_apply import require_ready
 from commands.calibrate.sessions import open_session, read_session, run_dir_options
 from commands.common import App, command
+from ledger.errors import Conflict, Refused
 
 if TYPE_CHECKING:
     from commands.calibrate.applying.decisions import Decision
@@ -50,17 +51,21 @@ def apply(
     answers = parse_answers(keep, assignments)
     ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
     root = root_of(session, repo_root)
-    ended = None if dry_run else _end_interrupted(ledger, session, root, rollback)
+    writes_nothing = dry_run or (mode == "report" and not rollback)
+    ended = _end_interrupted(ledger, session, root, rollback, refuse=writes_nothing)
     if ended is not None or rollback:
         ended = ended or {"outcome": "nothing_interrupted", "changes": []}
         app.emit(ended, _ended_text(ended))
         return 0
     require_ready(session, run_dir)
     plan = build_plan(session, root)
+    if mode == "report":
+        app.emit(_document(plan, decide(plan, "report", answers), [], "nothing"), lambda: _table(plan))
+        return 0
     ask = _ask if _may_ask(dry_run) else None
-    decisions = decide(plan, _mode(mode), answers, ask)
+    decisions = decide(plan, _mode(mode), answers, ask, leave_open=dry_run)
     rewrites = rewrites_of(plan, decisions)
-    if mode == "report" or not rewrites:
+    if not rewrites:
         app.emit(_document(plan, decisions, rewrites, "nothing"), lambda: _listing(decisions))
         return 0
     check_targets(plan, rewrites, _applies(ledger, session))
@@ -88,17 +93,35 @@ def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: 
     for decision in decisions:
         if decision.action == "write":
             seen = now[decision.metric.name]
-            assert seen.current == decision.value, (seen.name, seen.current, decision.value)
+            if seen.current != decision.value:
+                raise Conflict(
+                    f"{seen.file}: {seen.literal} reads {seen.current!r} right after {decision.text} was written; "
+                    "somebody else is editing it",
+                    code="file_moved",
+                    hint=f"git -C {plan.root} diff",
+                )
     return after
 
 
-def _end_interrupted(ledger: Ledger, session: Session, root: Path, rollback: bool) -> dict[str, Any] | None:
-    """Finish (or put back) an apply of this session that was cut short; None when there is none."""
+def _end_interrupted(
+    ledger: Ledger, session: Session, root: Path, rollback: bool, *, refuse: bool
+) -> dict[str, Any] | None:
+    """Finish (or put back) an apply of this session that was cut short; None when there is none.
+
+    It was confirmed when it was announced. Raises `Refused` instead for a call that must not write.
+    """
     from commands.calibrate.applying import execute
 
     announced = execute.unfinished(ledger.read_stream(session.stream))
     if announced is None:
         return None
+    if refuse:
+        raise Refused(
+            "an apply of this session was interrupted and is not finished",
+            code="apply_interrupted",
+            hint="apply with --mode smart or full finishes it, --rollback puts it back",
+            apply=announced.body()["apply"],
+        )
     outcome, changes = execute.carry_on(ledger, announced, root, back=rollback)
     _renew_report(ledger, session, Path(session.plan.run_dir))
     return {"outcome": outcome, "interrupted": True, "changes": execute.as_json(changes)}
@@ -156,6 +179,12 @@ def _ask(metric: MetricPlan) -> str:
             click.echo(error.message, err=True)
         else:
             return answer
+
+
+def _table(plan: ApplyPlan) -> str:
+    from commands.calibrate.applying.shown import plan_table
+
+    return f"{plan_table(plan)}\nnothing was written"
 
 
 def _listing(decisions: list[Decision]) -> str:

@@ -168,7 +168,12 @@ def _resolve(repo: Path, revision: str) -> str:
         check=False,
     )
     if inside.returncode != 0:
-        raise BadInput(f"{repo} is no git repository", code="no_repository", hint="give one with --repo PATH")
+        said = inside.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
+        raise BadInput(
+            f"{repo} is no git repository that can be read ({said[0]})",
+            code="no_repository",
+            hint="give one with --repo PATH",
+        )
     raise BadInput(f"{repo} has no revision {revision!r}", code="unknown_revision", hint=f"git -C {repo} log")
 
 

@@ -61,8 +61,10 @@ def parse_answers(keep: Iterable[str], assignments: Iterable[str]) -> Answers:
     return Answers(tuple(keep), tuple(pairs))
 
 
-def decide(plan: ApplyPlan, mode: Mode, answers: Answers, ask: Ask | None = None) -> list[Decision]:
-    """Decide every metric, in plan order.
+def decide(
+    plan: ApplyPlan, mode: Mode, answers: Answers, ask: Ask | None = None, *, leave_open: bool = False
+) -> list[Decision]:
+    """Decide every metric, in plan order; `leave_open` keeps questions as decisions to `ask`.
 
     `full` writes every literal it knows; `smart` writes what its group allows unasked and asks about
     the rest; `report` writes nothing. An explicit answer wins over the mode. Raises `BadInput` for an
@@ -73,7 +75,7 @@ def decide(plan: ApplyPlan, mode: Mode, answers: Answers, ask: Ask | None = None
     decisions = [_decide_one(plan, metric, mode, answers) for metric in plan.metrics]
     decisions = [_asked(decision, ask) if decision.action == "ask" else decision for decision in decisions]
     open_questions = [decision for decision in decisions if decision.action == "ask"]
-    if open_questions:
+    if open_questions and not leave_open:
         raise _unanswered(open_questions)
     _refuse_two_values(decisions)
     return decisions

@@ -43,7 +43,7 @@ def moved(direction: str, percent: float | None) -> str:
 
 
 def decision_lines(decisions: Iterable[Decision]) -> list[str]:
-    """One line per metric: written (with what), kept, equal, or left out and why."""
+    """One line per metric: written (with what), kept, equal, asked about, or left out and why."""
     lines = []
     for each in decisions:
         metric = each.metric
@@ -54,6 +54,9 @@ def decision_lines(decisions: Iterable[Decision]) -> list[str]:
             lines.append(f"  write  {metric.name}: {metric.literal} = {old} -> {each.text}  {how}")
         elif each.action == "skip":
             lines.append(f"  skip   {metric.name}: {each.why}")
+        elif each.action == "ask":
+            how = moved(metric.direction, percent_change(metric.current, metric.write))
+            lines.append(f"  ask    {metric.name}: {metric.literal} = {_current(metric)} -> {metric.write!r}  {how}")
         elif each.action == "keep":
             lines.append(f"  keep   {metric.name}: {metric.literal} = {_current(metric)}")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -46,6 +47,7 @@ def rewrites_of(plan: ApplyPlan, decisions: Iterable[Decision]) -> list[Rewrite]
             by_file.setdefault(decision.metric.file, []).append(decision)
     rewrites = []
     for path, several in by_file.items():
+        _refuse_outside(plan.root, path)
         constants = plan.constants[path]
         edits: dict[int, Edit] = {}
         for decision in several:
@@ -62,6 +64,17 @@ def rewrites_of(plan: ApplyPlan, decisions: Iterable[Decision]) -> list[Rewrite]
             )
         )
     return rewrites
+
+
+def _refuse_outside(root: Path, path: Path) -> None:
+    """A schema or a link must not lead a write out of the repository it speaks of."""
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise Refused(
+            f"{path} is outside the repository {root}; nothing was written",
+            code="outside_repository",
+            hint="give the repository that holds it with --repo-root, or correct threshold_file",
+            file=str(path),
+        )
 
 
 def check_targets(plan: ApplyPlan, rewrites: Iterable[Rewrite], written: Iterable[Event]) -> None:
@@ -119,17 +132,26 @@ def _dirty(root: Path, files: list[str]) -> list[str]:
         return []
     done = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--ignored", "--", *files)
     if done.returncode != 0:
-        raise Unavailable(
-            f"git status failed in {root}: {done.stderr.decode('utf-8', 'replace').strip()}",
-            code="git_failed",
-            hint=f"git -C {root} status",
-        )
+        raise _git_failed(root, done)
     entries = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     return sorted({f"{entry[3:]} ({entry[:2].strip()})" for entry in entries if len(entry) > 3})
 
 
 def _is_checkout(root: Path) -> bool:
-    return _git(root, "rev-parse", "--is-inside-work-tree").stdout.strip() == b"true"
+    """Whether git keeps this folder. Raises `Unavailable` when git will not say."""
+    done = _git(root, "rev-parse", "--is-inside-work-tree")
+    if done.returncode != 0 and b"not a git repository" not in done.stderr:
+        raise _git_failed(root, done)
+    return done.stdout.strip() == b"true"
+
+
+def _git_failed(root: Path, done: subprocess.CompletedProcess[bytes]) -> Unavailable:
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return Unavailable(
+        f"git failed in {root}: {said[0] if said else 'no message'}",
+        code="git_failed",
+        hint=f"git -C {root} status",
+    )
 
 
 def _git(root: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
@@ -139,6 +161,7 @@ def _git(root: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
             capture_output=True,
             timeout=GIT_TIMEOUT_S,
             check=False,
+            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
         )
     except FileNotFoundError:
         raise Unavailable("git is not installed", code="no_git", hint="install git") from None

@@ -56,7 +56,10 @@ def parse_yaml(data: bytes, path: Path) -> dict[str, Any]:
             raise _bad(path, _line_of(first), _problem_of(first)) from None
     if node is None:
         return {}
-    document = _Values(text, path).of(node)
+    try:
+        document = _Values(text, path).of(node)
+    except RecursionError:
+        raise _bad(path, 1, "contains itself, or nests too deep") from None
     if not isinstance(document, dict):
         raise _bad(path, 1, "must be a mapping of keys to values")
     return document
@@ -131,19 +134,32 @@ class _Values:
             return _BACKSLASH.sub(lambda m: m.group(1) if m.group(1) in '"\\' else m.group(0), raw[1:-1])
         return node.value
 
+    def merged(self, node: Any) -> dict[str, Any]:
+        """What `<<: *base` or `<<: [*one, *two]` brings; the first one wins, own keys win over all."""
+        found: dict[str, Any] = {}
+        for source in node.value if node.id == "sequence" else [node]:
+            if source.id != "mapping":
+                raise _bad(self.path, node.start_mark.line + 1, "merges something that is no mapping")
+            found = {**self.of(source), **found}
+        return found
+
     def mapping(self, node: Any) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        below: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if key_node.id != "scalar":
                 raise _bad(self.path, line, "has a key that is not one word")
             key = str(key_node.value)
+            if key == "<<" and key_node.style is None:
+                below |= self.merged(value_node)
+                continue
             if key in result:
                 raise _bad(self.path, line, f"gives the key {key!r} twice in one mapping")
             # `key:` with nothing below it is an empty mapping for the existing reader
             empty = value_node.id == "scalar" and value_node.style is None and value_node.value == ""
             result[key] = {} if empty else self.of(value_node)
-        return result
+        return {**below, **result}
 
 
 def _line_of(error: Exception) -> int:

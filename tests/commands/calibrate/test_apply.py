@@ -14,7 +14,7 @@ import pytest
 
 from ledger.event import Event
 from ledger.ledger import Ledger
-from tests.commands.calibrate.measured_project import MeasuredProject
+from tests.commands.calibrate.measured_project import CONFIG, MeasuredProject
 from tests.conftest import PERFLEDGER, Result, clean_env
 
 Cli = Callable[..., Result]
@@ -111,6 +111,8 @@ def test_report_mode_and_dry_run_write_nothing(cli: Cli, project: MeasuredProjec
     assert "-A_MIN_ACCURACY = 0.7  # answers\n" in shown
     assert "+A_MIN_ACCURACY = 0.72  # answers\n" in shown
     assert "--- a/tests/test_a_ci.py" in shown
+    shown = cli("calibrate", "apply", run, "--mode", "smart", "--dry-run", code=0).out
+    assert "  ask    a_speed.throughput_qps: _A_P95[16]['throughput_qps'] = 40.0 -> 38.5  loosens (-3.8%)" in shown
     assert text_of(project) == TEST
     assert events(tmp_path, "ThresholdApplyPlanned") == []
 
@@ -284,6 +286,21 @@ def test_a_folder_without_git_is_judged_by_its_digests(cli: Cli, ledger: Ledger,
     run = project.measure({"a_accuracy": {"accuracy": [0.72]}})
     cli("calibrate", "apply", run, "--mode", "full", "--repo-root", project.root, *YES, code=0)
     assert text_of(project) == "A_MIN_ACCURACY = 0.72\n"
+
+
+def test_no_schema_or_link_leads_a_write_out_of_the_repository(
+    cli: Cli, project: MeasuredProject, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text("A_WER_MAX_CORPUS = 0.5\n")
+    (project.root / "tests/limits.py").symlink_to(outside)
+    project.file("tests/test_a_ci.py", "A_MIN_ACCURACY = 0.5\n")
+    for number, path in enumerate(("tests/limits.py", "../outside.py", str(outside))):
+        project.config = CONFIG + f'metric_sources:\n  test_a_ci.py: {{threshold_file: "{path}"}}\n'
+        run = project.measure({"a_wer": {"corpus_wer": [0.1]}}, name=f"run{number}", timestamp=f"t{number}")
+        refused = cli("calibrate", "apply", run, "--mode", "full", *YES, "--json", code=1).json["error"]
+        assert refused["code"] == "outside_repository"
+    assert outside.read_text() == "A_WER_MAX_CORPUS = 0.5\n"
 
 
 def test_the_report_lists_the_applied_changes(cli: Cli, project: MeasuredProject) -> None:

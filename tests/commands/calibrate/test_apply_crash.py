@@ -71,7 +71,9 @@ def test_a_killed_apply_is_finished_by_the_next(
     project, run = many
     written = kill_in_the_middle(project, run, tmp_path)
     assert 0 < written < FILES, "the kill must come between two files"
-    done = cli("calibrate", "apply", run, "--mode", "report", "--json", code=0).json
+    waiting = cli("calibrate", "apply", run, "--mode", "report", "--json", code=1).json["error"]
+    assert waiting["code"] == "apply_interrupted", "report writes nothing, not even this"
+    done = cli("calibrate", "apply", run, "--mode", "full", "--json", code=0).json
     assert (done["outcome"], done["interrupted"]) == ("applied", True)
     assert states(project) == {NEW: FILES}
     kinds = collections.Counter(event.type for event in stream(ledger))

@@ -61,6 +61,16 @@ def test_real_yaml_works_where_the_existing_reader_had_none() -> None:
     }  # fmt: skip
 
 
+def test_anchors_and_merges_work_as_in_any_yaml() -> None:
+    text = "base: &b {x: 1, y: 2}\none:\n  <<: *b\n  y: 3\ntwo:\n  <<: [*b, {z: 4, x: 9}]\nlist: *b\n"
+    document = read(text)
+    assert document["one"] == {"x": 1, "y": 3}
+    assert document["two"] == {"x": 1, "y": 2, "z": 4}
+    assert document["list"] == {"x": 1, "y": 2}
+    with pytest.raises(BadInput, match="contains itself"):
+        read("a: &a\n  - *a\n  - b: c d\n")
+
+
 def test_lines_that_are_no_yaml_are_read_as_the_text_they_were_meant_as() -> None:
     text = "description: TTS: all stages\nglobs:\n  - *_ci.py\n  - @x\n  - [open\ncount:2\npath: %d\n"
     assert read(text) == {
