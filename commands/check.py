@@ -109,7 +109,7 @@ def effective_policy(
 
 
 def _refuse_not_finite(app: App, ledger: Ledger, results: Sequence[Measured], policy: MetricPolicy | None) -> None:
-    """Refuse NaN and infinities before anything is recorded, unless the policy reads them as null."""
+    """Refuse NaN and infinities before anything is recorded, unless the policy drops them."""
     if not any(measured.unusable for measured in results):
         return
     if policy is None:

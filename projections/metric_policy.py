@@ -71,7 +71,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rules around the limits. Each default is the safe one; the other values are older behaviours.
 
     nothing_measured: a result without any metric is `inconclusive` (exit 5), or a `pass`.
-    not_finite: NaN and infinities in a result `refuse` the file, or count as `null`, not measured.
+    not_finite: NaN and infinities in a result `refuse` the file, or are `drop`ped: not measured.
     calibration_needed: an empty cohort is a `pass` with a warning, or `inconclusive` (exit 5).
     legacy_comparison: results without identity are compared on the `rolling` window, or `none`.
     legacy_match: they are matched by their own `model_id`, or by the `directory` they lie in.
@@ -86,7 +86,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     nothing_measured: Literal["inconclusive", "pass"] = "inconclusive"
-    not_finite: Literal["refuse", "null"] = "refuse"
+    not_finite: Literal["refuse", "drop"] = "refuse"
     calibration_needed: Literal["pass", "inconclusive"] = "pass"
     legacy_comparison: Literal["rolling", "none"] = "rolling"
     legacy_match: Literal["model_id", "directory"] = "model_id"

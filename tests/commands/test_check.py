@@ -123,7 +123,7 @@ def test_a_policy_may_read_nan_as_not_measured(cli: Cli, tmp_path: Path) -> None
     file = tmp_path / "perf_a.json"
     file.write_text(json.dumps(raw(throughput_fps=float("nan"))))
     policy = tmp_path / "old.yaml"
-    policy.write_text('rules: {not_finite: "null"}\n')
+    policy.write_text('rules: {not_finite: drop}\n')
     done = cli("check", file, "--policy", policy, "--json", code=0)
     assert done.json["records"][0]["metrics"]["throughput"]["current"] is None
     assert "throughput_fps" in done.err
