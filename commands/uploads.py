@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from commands.common import App
+from ledger.errors import BadInput
 
 if TYPE_CHECKING:
     from commands.judging import Judged
@@ -32,7 +33,11 @@ def queue_records(app: App, ledger: Ledger, chosen: Sequence[Judged]) -> None:
     from ledger.remotes.retry import RetryPolicy
     from ledger.sync.uploads import queue, send_waiting
 
-    upload_id = queue(ledger, f"hf://datasets/{dataset}", record_files(chosen), message=commit_message(chosen))
+    try:
+        upload_id = queue(ledger, f"hf://datasets/{dataset}", record_files(chosen), message=commit_message(chosen))
+    except BadInput as error:  # the name of the dataset is no name
+        app.note(f"warning: {DATASET_VARIABLE}: {error.message}; no record was queued for upload")
+        return
     policy = RetryPolicy(tries_max=TRIES_MAX, wait_total_max_s=WAIT_TOTAL_MAX_S)
     for sent in send_waiting(ledger, policy=policy, only=upload_id):
         if sent.error is None:

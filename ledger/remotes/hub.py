@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 BRANCH = "main"
 PATHS_PER_REQUEST = 1000
 _URL = re.compile(r"hf://datasets/([^/\s]+)/([^/\s@]+)(?:/(.*))?")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# what the Hub takes as a name: no `--`, no `..`, no dot or dash at an end
+_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+REPO_ID_LENGTH_MAX = 96
 
 Result = TypeVar("Result")
 
@@ -35,7 +37,8 @@ class DatasetUrl:
     def parse(cls, url: str) -> DatasetUrl:
         """Take a URL apart. Raises `BadInput` when it is not of that form."""
         found = _URL.fullmatch(url.strip())
-        if not found or not all(_NAME.fullmatch(part) for part in found.group(1, 2)):
+        if not found or not all(_NAME.fullmatch(part) for part in found.group(1, 2)) or found.group(2).endswith(
+                ".git") or len(f"{found.group(1)}/{found.group(2)}") > REPO_ID_LENGTH_MAX:
             raise BadInput(f"{url!r} is not hf://datasets/OWNER/NAME[/PREFIX]", code="bad_remote_url",
                            hint="for example hf://datasets/my-org/perf-ledger")
         prefix = (found.group(3) or "").strip("/")

@@ -49,7 +49,13 @@ def endpoint() -> str:
 
 
 def prepare() -> None:
-    """Import the client library with our HTTP client in it. Safe to call again."""
+    """Import the client library with our HTTP client in it. Safe to call again.
+
+    Raises `Unavailable` when HF_HUB_OFFLINE says that no Hub may be asked.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise Unavailable("HF_HUB_OFFLINE is set, so the Hub was not asked", code="hub_offline",
+                          hint="unset HF_HUB_OFFLINE; perfledger sync status shows what waits")
     # read when the library is imported: no calls of its own beside ours
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import httpx2
@@ -168,6 +174,9 @@ def raise_translated(error: Exception, repo_id: str, *, token: str | None) -> No
         response = getattr(cause, "response", None)
         if isinstance(response, httpx2.Response):
             _raise_for_status(response, repo_id, token=token)
+    if isinstance(error, (ValueError, KeyError, TypeError)):
+        # a proxy's login page, for example: status 200 and not what was asked for
+        raise Busy("sent an answer that is not a Hub's") from None
     raise error
 
 
@@ -194,7 +203,10 @@ def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | N
             code="hub_forbidden", repo=repo_id,
             hint=f"use a token with write access to {repo_id} ({endpoint()}/settings/tokens), or ask its owner",
         ) from None
-    if status == 404 and kind not in ("EntryNotFound", "RevisionNotFound"):
+    if kind == "RevisionNotFound":
+        raise BadInput(f"{repo_id} has no such commit; nothing was written", code="hub_no_revision", repo=repo_id,
+                       hint="leave @REVISION out for the newest commit") from None
+    if status == 404 and kind != "EntryNotFound":
         raise missing(repo_id) from None
     if status in (400, 413, 422):
         detail = "".join(letter for letter in said if letter.isprintable())[:200]

@@ -67,7 +67,8 @@ def pull(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
                         _pull_origin(ledger, remote, snapshot, origin, staging, report)
                 except (Damaged, Conflict) as error:
                     problems.append(error)
-                    say(f"{origin}: {error.message}")
+        for another in problems[1:]:
+            say(another.message)
         if problems:
             raise problems[0]
         return report

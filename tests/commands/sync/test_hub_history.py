@@ -110,6 +110,8 @@ def test_a_pinned_revision_is_that_revision(history: HubServer, tmp_path: Path) 
     assert len(mirror_dataset(f"{URL}@{old}", tmp_path / "m", policy=QUICK).downloaded) == 5
     with pytest.raises(BadInput, match="full commit id"):
         mirror_dataset(f"{URL}@main", tmp_path / "m", policy=QUICK)
+    with pytest.raises(BadInput, match="no such commit"):
+        mirror_dataset(f"{URL}@{'0' * 40}", tmp_path / "m", policy=QUICK)
 
 
 def test_a_folder_of_a_dataset_is_mirrored_without_its_prefix(history: HubServer, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_upload_never_and_no_dataset_send_nothing(at: At, hub: HubServer, result
     at("alpha", "check", results, "--upload", "never", env=DATASET, code=0)
     done = at("alpha", "check", results, "--upload", "always", env={"HF_REPO_ID": ""}, code=0)
     assert "HF_REPO_ID is empty" in done.err and hub.requests == []
+    done = at("alpha", "check", results, "--upload", "always", env={"HF_REPO_ID": "not a name"}, code=0)
+    assert "HF_REPO_ID" in done.err and hub.requests == []
 
 
 def test_a_hub_that_is_down_costs_a_warning_and_the_records_wait(

@@ -250,7 +250,7 @@ class TestAccess:
                 stopped += 1
             else:
                 break
-        assert stopped >= 7
+        assert stopped >= 6  # looking, announcing, storing, verifying, committing
         hub.tokens[WRITE_TOKEN].uses_left = None
         do_push(alpha)
         assert_landed_once(hub, alpha)
@@ -296,6 +296,23 @@ class TestAccess:
         everything = repr(said) + "".join(repr(event.as_dict()) for event in alpha.read())
         for secret in (WRITE_TOKEN, "Bearer", "signature="):
             assert secret not in everything
+
+
+def test_a_login_page_in_the_place_of_the_hub_is_an_outage(
+        hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.responses import HTMLResponse
+
+    monkeypatch.setattr(hub, "_answer", lambda *_, **__: HTMLResponse("<html>please log in</html>"))
+    with pytest.raises(Unavailable, match="not a Hub's"):
+        do_push(alpha)
+
+
+def test_a_hub_that_is_switched_off_is_not_asked(
+        hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(Unavailable, match="HF_HUB_OFFLINE") as caught:
+        do_push(alpha)
+    assert caught.value.code == "hub_offline" and hub.requests == []
 
 
 @pytest.mark.parametrize("fault", [

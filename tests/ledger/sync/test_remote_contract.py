@@ -172,7 +172,9 @@ def test_a_listing_costs_a_request_per_thousand_files_and_none_per_file(hub: Hub
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "perf-ledger", "hf://models/org/perf", "hf://datasets/org", "s3://",
-                                 "s3://key:secret@bucket/x", "hf://datasets/org/perf/../other", "file://host/x", ""])
+                                 "s3://key:secret@bucket/x", "hf://datasets/org/perf/../other",
+                                 "hf://datasets/or--g/perf", "hf://datasets/org/perf.git", "hf://datasets/org/-perf",
+                                 f"hf://datasets/org/{'x' * 100}", "file://host/x", ""])
 def test_a_url_of_no_known_form_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(BadInput) as caught:
         open_remote(url)
