@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from gpu_runner import caches, compose, gate, hosts, telemetry
 from gpu_runner.extract import Extracted, ResultFiles, extract
 from gpu_runner.gate import Grant
 from gpu_runner.interrupts import name_of
+from gpu_runner.keeping import keep_log, keep_telemetry
 from gpu_runner.launch import Attended
 from gpu_runner.nvml import Nvml
 from gpu_runner.outcome import WATCHDOG_RC, Outcome, classify
@@ -24,12 +25,11 @@ from gpu_runner.watchdog import Findings, LogWatch, Stop
 from ledger.events.observations import Attempt, GpuTelemetry, RepeatInterrupted, RepeatStarted
 
 PROGRESS_S = 30.0
-LOG_BYTES_MAX = 64 * 2**20
 
 
 @dataclass(slots=True, kw_only=True)
 class Place:
-    """Where a repeat works, all absolute, and what it runs."""
+    """Where a repeat works, all absolute, and on what machine."""
 
     cwd: Path
     basetemp: Path
@@ -59,166 +59,151 @@ def now_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def run_attempt(
-    request: RepeatRequest,
-    place: Place,
-    number: int,
-    *,
-    env: Mapping[str, str],
-    grant: Grant | None,
-    nvml: Nvml | None,
-    git_sha: str | None,
-    redactor: Redactor,
-) -> Ended:
-    """Run pytest once and wait until nothing of it is left. An interrupt ends the tree, is recorded and goes on up."""
-    compose.put_aside(place.log)
-    compose.empty(place.basetemp)
-    caches.wipe(request.cache_dirs, keep=(place.cwd, place.basetemp, place.log))
-    repeat_id = f"{request.unit}-{request.repeat}-{number}-{secrets.token_hex(8)}"
-    command = compose.command(request, place.basetemp)
-    started_at, began, clock = now_text(), time.time(), time.monotonic()
-    request.emit(
-        RepeatStarted(
-            unit=request.unit, repeat=request.repeat, attempt=number, stages=[s.key for s in request.stages],
-            repeat_id=repeat_id, host=place.host, boot_id=place.boot_id, log=str(place.log),
-            basetemp=str(place.basetemp), command=[redactor.text(part) for part in command], git_sha=git_sha,
+class AttemptRun:
+    """Runs pytest once for a repeat. `run` returns when no process of it is left."""
+
+    def __init__(
+        self,
+        request: RepeatRequest,
+        place: Place,
+        number: int,
+        *,
+        env: Mapping[str, str],
+        grant: Grant | None,
+        nvml: Nvml | None,
+    ) -> None:
+        self.request = request
+        self.place = place
+        self.number = number
+        self.env = env
+        self.grant = grant
+        self.nvml = nvml
+        self.redactor = Redactor(env)
+        self.repeat_id = f"{request.unit}-{request.repeat}-{number}-{secrets.token_hex(8)}"
+        self.sampler: telemetry.Sampler | None = None
+        self.stop: Stop | None = None
+
+    def run(self, git_sha: str | None) -> Ended:
+        """Launch, follow, end and judge. An interrupt ends the tree, is recorded, and goes on up."""
+        request, place = self.request, self.place
+        compose.put_aside(place.log)
+        compose.empty(place.basetemp)
+        caches.wipe(request.cache_dirs, keep=(place.cwd, place.basetemp, place.log))
+        self.started_at, self.began, self.clock = now_text(), time.time(), time.monotonic()
+        command = compose.command(request, place.basetemp)
+        self._announce(command, git_sha)
+        self.watch = LogWatch(
+            place.log, request.limits, now=self.clock, crashes=request.crash_signatures,
+            environment=request.environment_signatures, patterns=request.log_patterns,
         )
-    )
-    watch = LogWatch(
-        place.log, request.limits, now=clock, crashes=request.crash_signatures,
-        environment=request.environment_signatures, patterns=request.log_patterns,
-    )
-    running = Attended(
-        command, cwd=place.cwd, env=env, log=place.log, repeat_id=repeat_id,
-        hold_fds=[lock.fd for lock in grant.locks] if grant else (), grace_s=request.limits.term_grace_s,
-    )
-    sampler = telemetry.Sampler(nvml, grant.gpus, request.telemetry_hz, running.owns) if nvml and grant else None
-    try:
-        with running, sampler or contextlib.nullcontext():
-            stop = _watch(request, running, watch, _memory_of(nvml, grant))
-            running.stop() if stop else running.settle()
-    except KeyboardInterrupt as interrupt:
+        self.running = Attended(
+            command, cwd=place.cwd, env=self.env, log=place.log, repeat_id=self.repeat_id,
+            hold_fds=[lock.fd for lock in self.grant.locks] if self.grant else (),
+            grace_s=request.limits.term_grace_s,
+        )
+        try:
+            self._follow()
+        except KeyboardInterrupt as interrupt:
+            request.emit(
+                RepeatInterrupted(
+                    unit=request.unit, repeat=request.repeat, repeat_id=self.repeat_id, by=name_of(interrupt),
+                    killed_pids=sorted(self.running.ended),
+                )
+            )
+            raise
+        return self._judge()
+
+    def _announce(self, command: list[str], git_sha: str | None) -> None:
+        request, place = self.request, self.place
         request.emit(
-            RepeatInterrupted(
-                unit=request.unit, repeat=request.repeat, repeat_id=repeat_id, by=name_of(interrupt),
-                killed_pids=sorted(running.ended),
+            RepeatStarted(
+                unit=request.unit, repeat=request.repeat, attempt=self.number,
+                stages=[stage.key for stage in request.stages], repeat_id=self.repeat_id, host=place.host,
+                boot_id=place.boot_id, log=str(place.log), basetemp=str(place.basetemp),
+                command=[self.redactor.text(part) for part in command], git_sha=git_sha,
             )
         )
-        raise
-    findings = watch.finish(time.monotonic())
-    files = ResultFiles(place.basetemp)
-    extracted = {stage.key: extract(stage, files) for stage in request.stages}
-    outcome = classify(
-        running.exit_code, findings, stop=stop, complete=is_complete(request.stages, extracted),
-        keeper_lost=running.lost,
-    )
-    problems = [redactor.text(sentence) for sentence in findings.environment]
-    problems += caches.strays(env, began) + _left_behind(request, running, grant, nvml)
-    tracks = sampler.tracks if sampler else []
-    return Ended(
-        record=Attempt(
-            attempt=number,
+
+    def _follow(self) -> None:
+        """Watch the run until it ends or has to be ended; leaving here, nothing of it is left."""
+        if self.nvml and self.grant:
+            self.sampler = telemetry.Sampler(
+                self.nvml, self.grant.gpus, self.request.telemetry_hz, self.running.owns
+            )
+        with self.running, self.sampler or contextlib.nullcontext():
+            next_word = time.monotonic() + PROGRESS_S
+            while not self.running.wait(self.request.limits.poll_s):
+                now = time.monotonic()
+                stop = self.watch.look(now)
+                if stop and not self.running.wait(0):
+                    self.stop = stop
+                    break
+                if self.request.say and now >= next_word:
+                    next_word = now + PROGRESS_S
+                    self.request.say(self._progress(now))
+            # inside the sampler's span: what the GPUs do while the tree is ended belongs to the attempt
+            self.running.stop() if self.stop else self.running.settle()
+
+    def _judge(self) -> Ended:
+        request, running = self.request, self.running
+        findings = self.watch.finish(time.monotonic())
+        files = ResultFiles(self.place.basetemp)
+        extracted = {stage.key: extract(stage, files) for stage in request.stages}
+        outcome = classify(
+            running.exit_code, findings, stop=self.stop, complete=is_complete(request.stages, extracted),
+            keeper_lost=running.lost,
+        )
+        problems = [self.redactor.text(sentence) for sentence in findings.environment]
+        problems += caches.strays(self.env, self.began) + self._left_behind()
+        tracks = self.sampler.tracks if self.sampler else []
+        return Ended(
+            record=self._record(outcome),
+            outcome=outcome,
+            repeat_id=self.repeat_id,
+            extracted=extracted,
+            files=files,
+            findings=findings,
+            grant=self.grant,
+            telemetry=[telemetry.summarize(track) for track in tracks],
+            lost_gpus=[track.gpu.label for track in tracks if track.lost],
+            problems=problems,
+        )
+
+    def _record(self, outcome: Outcome) -> Attempt:
+        request = self.request
+        return Attempt(
+            attempt=self.number,
             outcome=outcome.text,
             kind=outcome.kind,
-            started_at=started_at,
-            duration_s=round(time.monotonic() - clock, 3),
-            pytest_rc=WATCHDOG_RC if stop else running.exit_code,
-            cause=redactor.text(outcome.cause),
-            gpu_indices=[gpu.index for gpu in grant.gpus] if grant else [],
-            log_sha256=_keep_log(request, place, redactor),
-            telemetry_sha256=_keep_telemetry(request, sampler, number, repeat_id),
-            retried=outcome.retried and number < request.limits.attempts,
-        ),
-        outcome=outcome,
-        repeat_id=repeat_id,
-        extracted=extracted,
-        files=files,
-        findings=findings,
-        grant=grant,
-        telemetry=[telemetry.summarize(track) for track in tracks],
-        lost_gpus=[track.gpu.label for track in tracks if track.lost],
-        problems=problems,
-    )
-
-
-def _watch(
-    request: RepeatRequest, running: Attended, watch: LogWatch, memory: Callable[[], str]
-) -> Stop | None:
-    """Follow the run until it ends (None) or has to be ended."""
-    next_word = time.monotonic() + PROGRESS_S
-    while not running.wait(request.limits.poll_s):
-        now = time.monotonic()
-        stop = watch.look(now)
-        if stop and not running.wait(0):
-            return stop
-        if request.say and now >= next_word:
-            next_word = now + PROGRESS_S
-            request.say(f"running…{memory()} log={watch.bytes_read}B stall={watch.silent_s(now):.0f}s")
-    return None
-
-
-def _memory_of(nvml: Nvml | None, grant: Grant | None) -> Callable[[], str]:
-    def text() -> str:
-        if nvml is None or grant is None:
-            return ""
-        used = {gpu.label: nvml.load(gpu).used_mib for gpu in grant.gpus}
-        return f" GPU mem={used}"
-
-    return text
-
-
-def _left_behind(
-    request: RepeatRequest, running: Attended, grant: Grant | None, nvml: Nvml | None
-) -> list[str]:
-    """Processes that could not be ended, and memory that did not come back."""
-    problems = []
-    if running.stuck:
-        problems.append(
-            f"stuck processes: pid {', '.join(map(str, running.stuck))} did not end even on SIGKILL; they hang in the "
-            "kernel (a driver or file system fault); the host needs a look, most often a reboot"
+            started_at=self.started_at,
+            duration_s=round(time.monotonic() - self.clock, 3),
+            pytest_rc=WATCHDOG_RC if self.stop else self.running.exit_code,
+            cause=self.redactor.text(outcome.cause),
+            gpu_indices=[gpu.index for gpu in self.grant.gpus] if self.grant else [],
+            log_sha256=keep_log(request.evidence, self.place.log, self.redactor),
+            telemetry_sha256=keep_telemetry(request, self.sampler, self.number, self.repeat_id),
+            retried=outcome.retried and self.number < request.limits.attempts,
         )
-    if nvml and grant:
-        for standing in gate.wait_released(nvml, grant.gpus, request.gate):
+
+    def _left_behind(self) -> list[str]:
+        """Processes that could not be ended, and memory that did not come back."""
+        problems = []
+        if self.running.stuck:
             problems.append(
-                f"ghost memory: GPU memory not released after run on GPU {standing.gpu.label}: {standing.reason}; "
-                + (gate.GHOST_WAY_OUT if standing.ghost else "perfledger gpu list shows what holds it")
+                f"stuck processes: pid {', '.join(map(str, self.running.stuck))} did not end even on SIGKILL; they "
+                "hang in the kernel (a driver or file system fault); the host needs a look, most often a reboot"
             )
-    return problems
+        if self.nvml and self.grant:
+            for standing in gate.wait_released(self.nvml, self.grant.gpus, self.request.gate):
+                problems.append(
+                    f"ghost memory: GPU memory not released after run on GPU {standing.gpu.label}: {standing.reason}; "
+                    + (gate.GHOST_WAY_OUT if standing.ghost else "perfledger gpu list shows what holds it")
+                )
+        return problems
 
-
-def _keep_log(request: RepeatRequest, place: Place, redactor: Redactor) -> str | None:
-    if request.evidence is None or not place.log.exists():
-        return None
-    return request.evidence.put(redactor.clean(_bounded(place.log)), "text/plain")
-
-
-def _bounded(log: Path) -> bytes:
-    """A log's bytes; of a huge one the beginning and the end, and a line that says so."""
-    size = log.stat().st_size
-    if size <= LOG_BYTES_MAX:
-        return log.read_bytes()
-    half = LOG_BYTES_MAX // 2
-    with log.open("rb") as file:
-        first = file.read(half)
-        file.seek(size - half)
-        last = file.read()
-    return first + f"\n... {size - 2 * half} bytes left out here ...\n".encode() + last
-
-
-def _keep_telemetry(
-    request: RepeatRequest, sampler: telemetry.Sampler | None, number: int, repeat_id: str
-) -> str | None:
-    """Emit the rows of each GPU and keep all of them as Parquet; None when nothing was sampled."""
-    sampled = [track for track in sampler.tracks if track.offset_ms] if sampler else []
-    if sampler is None or not sampled:
-        return None
-    for track in sampled:
-        request.emit(
-            telemetry.recorded(
-                track, unit=request.unit, repeat=request.repeat, attempt=number, repeat_id=repeat_id,
-                started_at=sampler.started_at,
-            )
-        )
-    if request.evidence is None:
-        return None
-    return request.evidence.put(telemetry.parquet(sampled, sampler.started_at), "application/vnd.apache.parquet")
+    def _progress(self, now: float) -> str:
+        memory = ""
+        if self.nvml and self.grant:
+            used = {gpu.label: self.nvml.load(gpu).used_mib for gpu in self.grant.gpus}
+            memory = f" GPU mem={used}"
+        return f"running…{memory} log={self.watch.bytes_read}B stall={self.watch.silent_s(now):.0f}s"

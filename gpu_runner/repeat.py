@@ -12,8 +12,9 @@ import os
 import socket
 
 from gpu_runner import caches, compose, fingerprint, gate, health, interrupts, workspace
-from gpu_runner.attempt import Ended, Place, now_text, run_attempt
+from gpu_runner.attempt import AttemptRun, Ended, Place, now_text
 from gpu_runner.gate import Grant, NotGranted
+from gpu_runner.keeping import keep_results
 from gpu_runner.nvml import Nvml
 from gpu_runner.redaction import Redactor
 from gpu_runner.request import (
@@ -147,10 +148,7 @@ class _Repeat:
 
     def _attempt(self, number: int, grant: Grant | None, before: Workspace) -> Ended:
         env = compose.environment(self.request, grant.visible if grant else "", os.environ)
-        ended = run_attempt(
-            self.request, self.place, number, env=env, grant=grant, nvml=self.nvml, git_sha=before.sha,
-            redactor=Redactor(env),
-        )
+        ended = AttemptRun(self.request, self.place, number, env=env, grant=grant, nvml=self.nvml).run(before.sha)
         self.history.append(ended.record)
         for sentence in ended.problems:
             self._problem(sentence)
@@ -187,7 +185,7 @@ class _Repeat:
             log=str(self.place.log),
             basetemp=str(self.place.basetemp),
             log_sha256=last.record.log_sha256,
-            results=self._keep_results(last),
+            results=keep_results(request.evidence, last.files),
             environment_problems=self.problems,
             suspect=health.witness(last.telemetry, request.clock_medians_mhz, last.lost_gpus),
             halt=halt_cause(last.outcome, last.extracted),
@@ -198,11 +196,6 @@ class _Repeat:
         passed = last.outcome.kind == "passed"
         self._say(("ok" if passed else f"failed: {last.outcome.text}") + f" ({last.record.duration_s:.1f}s)")
         return observation
-
-    def _keep_results(self, last: Ended) -> dict[str, str]:
-        if self.request.evidence is None:
-            return {}
-        return {name: self.request.evidence.put(path.read_bytes()) for name, path in last.files.used().items()}
 
     def _keep(self, data: bytes, media_type: str) -> str | None:
         return self.request.evidence.put(data, media_type) if self.request.evidence else None
