@@ -229,9 +229,12 @@ class _Finder:
 
 
 class _Named(str):
-    """A dictionary key written as a name."""
+    """A dictionary key written as a name; unresolved it is shown as it stands."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _parts(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:

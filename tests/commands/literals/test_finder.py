@@ -106,6 +106,8 @@ def test_a_name_computed_from_others_is_derived_and_says_from_what() -> None:
 def test_a_concurrency_written_as_a_name_is_resolved() -> None:
     found = constants("CONCURRENCY = 16\n_P95 = {CONCURRENCY: {'qps': 1.5}}\n")
     assert [site.name for site in found.of("_P95")[0].sites] == ["_P95[16]['qps']"]
+    imported = constants("from config import CONCURRENCY\n_P95 = {CONCURRENCY: {'qps': 1.5}}\n")
+    assert imported.of("_P95")[0].sites[0].name == "_P95[CONCURRENCY]['qps']"
 
 
 @pytest.mark.parametrize(
