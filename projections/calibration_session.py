@@ -6,12 +6,14 @@ read this one state, so they cannot disagree about what was measured.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
+from ledger import canonical
 from ledger.event import Event
 from ledger.events import calibrations as events
 from ledger.events.calibrations import Plan, PlannedStage
@@ -21,6 +23,8 @@ Cell = tuple[str, int]  # (stage key, repeat)
 Round = tuple[str, int]  # (unit name, repeat)
 
 STREAM_PREFIX = "calibration/"
+# Small, because a query engine parses the payloads of thousands of plans at once.
+PART_BYTES_MAX = 8 * 1024
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -78,7 +82,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class Session(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything known of one calibration; built by `evolve`, never by hand.
 
     imported: the run directory is another tool's, and the source of what is known. sources: the
@@ -134,7 +138,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     def rounds(self, stage: str) -> list[int]:
         """The repeats that were observed for a stage, ascending."""
-        return sorted(repeat for key, repeat in self.observations if key == stage)
+        return self._rounds.get(stage, [])
+
+    @functools.cached_property
+    def _rounds(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for stage, repeat in sorted(self.observations):
+            found.setdefault(stage, []).append(repeat)
+        return found
 
     def set_aside(self, stage: str, repeat: int) -> bool:
         """Whether this observation is on record but does not count (rejected or discarded)."""
@@ -224,6 +235,27 @@ def _imported(session: Session, event: Event) -> Session:
     payload = event.typed()
     assert isinstance(payload, events.RunDirectoryImported)
     return msgspec.structs.replace(session, plan=payload.plan)
+
+
+def _continued(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, events.PlanContinued)
+    stages = [*session.plan.stages, *payload.stages]
+    return msgspec.structs.replace(session, plan=msgspec.structs.replace(session.plan, stages=stages))
+
+
+def plan_in_parts(plan: Plan) -> tuple[Plan, list[list[PlannedStage]]]:
+    """Return a plan that fits one event, and its further stages in lists that fit one event each."""
+    parts: list[list[PlannedStage]] = [[]]
+    size = 0
+    for stage in plan.stages:
+        stage_bytes = len(canonical.encode(stage))
+        if parts[-1] and size + stage_bytes > PART_BYTES_MAX:
+            parts.append([])
+            size = 0
+        parts[-1].append(stage)
+        size += stage_bytes
+    return msgspec.structs.replace(plan, stages=parts[0]), parts[1:]
 
 
 def _observed(session: Session, event: Event) -> Session:
@@ -383,6 +415,7 @@ def _threshold_applied(session: Session, event: Event) -> Session:
 _BEGINNINGS = ("CalibrationPlanned", "RunDirectoryImported", "CalibrationMerged")
 _HANDLERS = {
     "RunDirectoryImported": _imported,
+    "PlanContinued": _continued,
     "RepeatObserved": _observed,
     "RepeatImported": _run_file,
     "RunFileVanished": _vanished,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 
@@ -74,9 +75,11 @@ def is_complete(stage: PlannedStage, seen: Observation | None) -> bool:
     """
     if seen is None or not seen.readable or seen.status != "ok":
         return False
-    for metric in stage.metrics:
-        if metric.configured and not is_finite(seen.metrics.get(metric.key)):
-            return False
+    required = required_metrics(stage)
+    whole = required <= seen.metrics.keys() and all_finite(seen.metrics.values())
+    # a metric that is null and not required does not count against the repeat
+    if not whole and not all_finite(seen.metrics.get(key) for key in required):
+        return False
     if stage.counted:
         if seen.samples_total is None or seen.samples_total != seen.samples_ok:
             return False
@@ -157,7 +160,37 @@ def is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _metrics_whole(stage: PlannedStage, seen: Observation) -> bool:
-    if not seen.metrics or not all(is_finite(value) for value in seen.metrics.values()):
+def all_finite(values: Iterable[float | None]) -> bool:
+    """Whether every value is a finite number; true of nothing.
+
+    NaN and infinities survive a sum, so one sum asks all of them at once; only a sum that overflows
+    needs a second look.
+    """
+    known = list(values)
+    if None in known:
         return False
-    return all(m.key in seen.metrics for m in stage.metrics if m.configured)
+    numbers = cast("list[float]", known)
+    return math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))
+
+
+def required_metrics(stage: PlannedStage) -> frozenset[str]:
+    """The metrics of a stage that its schema can read."""
+    known = _REQUIRED.get(id(stage))
+    if known is not None and known[0] is stage:
+        return known[1]
+    keys = frozenset(m.key for m in stage.metrics if m.configured)
+    if len(_REQUIRED) >= REMEMBERED_MAX:
+        _REQUIRED.clear()
+    _REQUIRED[id(stage)] = (stage, keys)
+    return keys
+
+
+# a stage is immutable and asked once per repeat: remember what it requires
+REMEMBERED_MAX = 4096
+_REQUIRED: dict[int, tuple[PlannedStage, frozenset[str]]] = {}
+
+
+def _metrics_whole(stage: PlannedStage, seen: Observation) -> bool:
+    if not seen.metrics or not all_finite(seen.metrics.values()):
+        return False
+    return required_metrics(stage) <= seen.metrics.keys()

@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from commands.calibrate.config.stages import read_stages
-from commands.calibrate.planning import planned_stages
+from commands.calibrate.planning import file_digest, planned_stages
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, read_run_file
 from commands.common import App, command
 from ledger import canonical
@@ -24,12 +24,13 @@ from ledger.errors import BadInput
 from ledger.event import EventPayload, NewEvent
 from ledger.events.calibrations import (
     Plan,
+    PlanContinued,
     PlannedStage,
     RepeatImported,
     RunDirectoryImported,
     RunFileVanished,
 )
-from projections.calibration_session import STREAM_PREFIX, Session, units_of
+from projections.calibration_session import STREAM_PREFIX, Session, plan_in_parts, units_of
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -76,7 +77,9 @@ def new_events(
     payloads: list[EventPayload] = []
     if known is None or known.plan != plan:
         digest = ledger.evidence.put(data, "application/json")
-        payloads.append(RunDirectoryImported(session=session, plan=plan, plan_sha256=digest))
+        whole, parts = plan_in_parts(plan)
+        payloads.append(RunDirectoryImported(session=session, plan=whole, plan_sha256=digest))
+        payloads += [PlanContinued(session=session, part=n, stages=p) for n, p in enumerate(parts, 1)]
     payloads += _run_files(ledger, directory, session, plan, known, sources)
     return [NewEvent(stream=STREAM_PREFIX + session, payload=p) for p in payloads]
 
@@ -186,11 +189,11 @@ def _schema(
             code="stages_missing",
             hint="give it with --stages-yaml FILE",
         )
-    schema = read_stages(path)
-    if known is not None and known.plan.stages_yaml_sha256 == schema.sha256:
+    if known is not None and known.plan.stages_yaml_sha256 == file_digest(path):
         same_root = known.plan.repo_root == (str(root) if root else "")
         if same_root and [s.key for s in known.plan.stages] == list(document["stages"]):
-            return list(known.plan.stages), str(path), schema.sha256
+            return list(known.plan.stages), str(path), known.plan.stages_yaml_sha256
+    schema = read_stages(path)
     digest = ledger.evidence.put(path.read_bytes(), "application/yaml")
     return planned_stages(document["stages"], schema, root), str(path), digest
 

@@ -16,9 +16,9 @@ from commands.common import App, command
 from ledger import canonical
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
-from ledger.events.calibrations import CalibrationMerged, Plan, RepeatImported
+from ledger.events.calibrations import CalibrationMerged, Plan, PlanContinued, RepeatImported
 from projections.audit import readiness
-from projections.calibration_session import STREAM_PREFIX, Session
+from projections.calibration_session import STREAM_PREFIX, Session, plan_in_parts
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -115,11 +115,13 @@ def _append(ledger: Ledger, merged_id: str, plan: Plan, sessions: list[Session])
     if known is not None:
         return known
     stream = STREAM_PREFIX + merged_id
+    whole, parts = plan_in_parts(plan)
     payload = CalibrationMerged(
-        session=merged_id, plan=plan, sources=[s.id for s in sessions],
+        session=merged_id, plan=whole, sources=[s.id for s in sessions],
         source_run_dirs=[s.plan.run_dir for s in sessions], merged_at=utc_stamp(),
     )  # fmt: skip
-    events = [NewEvent(stream=stream, payload=payload)]
+    continued = [PlanContinued(session=merged_id, part=n, stages=p) for n, p in enumerate(parts, 1)]
+    events = [NewEvent(stream=stream, payload=p) for p in (payload, *continued)]
     for session in sessions:
         events += [NewEvent(stream=stream, payload=copy) for copy in copies(session, merged_id)]
     ledger.append(events, seen={stream: 0})

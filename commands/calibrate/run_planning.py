@@ -26,10 +26,16 @@ from commands.calibrate.stamps import compact_stamp, utc_stamp
 from commands.common import App
 from gpu_runner import workspace
 from ledger.errors import BadInput, Conflict, Refused
-from ledger.event import NewEvent
-from ledger.events.calibrations import CalibrationPlanned, CalibrationResumed, Plan, PlannedStage
+from ledger.event import EventPayload, NewEvent
+from ledger.events.calibrations import (
+    CalibrationPlanned,
+    CalibrationResumed,
+    Plan,
+    PlanContinued,
+    PlannedStage,
+)
 from ledger.ledger import Ledger
-from projections.calibration_session import EMPTY_SHA256, STREAM_PREFIX, Session
+from projections.calibration_session import EMPTY_SHA256, STREAM_PREFIX, Session, plan_in_parts
 from projections.destructive_rounds import OBSERVATIONS_MIN
 
 if TYPE_CHECKING:
@@ -165,11 +171,11 @@ def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Sessio
 def _append_plan(ledger: Ledger, plan: Plan) -> Session:
     session_id = f"{compact_stamp()}-{secrets.token_hex(6)}"
     stream = STREAM_PREFIX + session_id
-    event = NewEvent(
-        stream=stream, payload=CalibrationPlanned(session=session_id, plan=plan),
-        git_sha=plan.calibration_git_sha,
-    )  # fmt: skip
-    ledger.append([event], seen={stream: 0})
+    whole, parts = plan_in_parts(plan)
+    payloads: list[EventPayload] = [CalibrationPlanned(session=session_id, plan=whole)]
+    payloads += [PlanContinued(session=session_id, part=n, stages=p) for n, p in enumerate(parts, 1)]
+    sha = plan.calibration_git_sha
+    ledger.append([NewEvent(stream=stream, payload=p, git_sha=sha) for p in payloads], seen={stream: 0})
     session = read_session(ledger, session_id)
     assert session is not None
     return session

@@ -23,19 +23,22 @@ class FactCalibration(Fact, table=True):
     run_dir: str | None
     started_at: str | None
     gpu_summary: str | None
-    stage_count: int | None
     commits: str | None
     diff_sha256: str | None
 
 
 class FactCalibrationStage(Fact, table=True):
-    """A stage of a session's plan. required_metrics: the keys the schema can read, joined by spaces."""
+    """A stage of a session's plan. required_metrics: the keys the schema can read, joined by spaces.
+
+    plan_position: the position of the plan's event, for stages that follow it in events of their own.
+    """
 
     __tablename__ = "fact_calibration_stage"
 
     session: str
     stage: str
     number: int
+    plan_position: int
     title: str
     stage_group: str
     test: str

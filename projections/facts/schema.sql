@@ -17,7 +17,6 @@ CREATE TABLE fact_calibration (
     run_dir VARCHAR,
     started_at VARCHAR,
     gpu_summary VARCHAR,
-    stage_count BIGINT,
     commits VARCHAR,
     diff_sha256 VARCHAR
 );
@@ -291,6 +290,7 @@ CREATE TABLE fact_pull_request (
     draft BOOLEAN NOT NULL,
     merged BOOLEAN NOT NULL,
     mergeable BOOLEAN,
+    mergeable_state VARCHAR,
     head_sha VARCHAR NOT NULL,
     head_ref VARCHAR NOT NULL,
     base_ref VARCHAR NOT NULL,

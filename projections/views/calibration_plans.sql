@@ -1,6 +1,6 @@
 -- Each session's plan as it stands: the newest of planned, imported and merged, and the commits it accepts.
 SELECT p.session, p.kind, p.model, p.repeats, p.calibration_git_sha, p.git_branch, p.dirty, p.run_dir, p.started_at,
-       p.gpu_summary, p.stage_count, p.diff_sha256, p.event_id, p.recorded_at, p.learned_at,
+       p.gpu_summary, p.diff_sha256, p.event_id, p.origin, p.position, p.recorded_at, p.learned_at,
        list_filter(string_split(concat_ws(' ', p.calibration_git_sha, p.commits, e.commits), ' '), lambda c: c <> '')
            AS accepted_commits
 FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY session ORDER BY recorded_at DESC, origin DESC, position DESC) AS nth

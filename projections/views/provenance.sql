@@ -9,4 +9,4 @@ SELECT o.session, p.model, s.number, o.stage, o."repeat", p.calibration_git_sha,
        o.measured_at, o.event_id
 FROM calibration_rounds(as_of := as_of, as_recorded := as_recorded) AS o
 JOIN calibration_plans(as_of := as_of, as_recorded := as_recorded) AS p ON p.session = o.session
-JOIN fact_calibration_stage AS s ON s.session = p.session AND s.event_id = p.event_id AND s.stage = o.stage
+JOIN fact_calibration_stage AS s ON s.session = p.session AND s.origin = p.origin AND s.plan_position = p.position AND s.stage = o.stage
