@@ -206,11 +206,13 @@ def _result(after: ApplyPlan, decisions: list[Decision]) -> str:
     names = {decision.metric.name for decision in written}
     lines = decision_lines(decisions)
     lines.append("")
+    shown: set[tuple[Path, str]] = set()  # stages that share a literal wrote it once
     for metric in after.metrics:
-        if metric.name in names:
+        if metric.name in names and (metric.file, metric.literal) not in shown:
+            shown.add((metric.file, metric.literal))
             state = "equal" if metric.direction == "equal" else f"set ({metric.direction} to plan)"
             lines.append(f"  {metric.file.relative_to(after.root)}:{metric.literal} = {metric.current!r}  {state}")
-    lines.append(f"{len(written)} literal(s) written; next: perfledger calibrate discover")
+    lines.append(f"{len(shown)} literal(s) written; next: perfledger calibrate discover")
     return "\n".join(lines)
 
 

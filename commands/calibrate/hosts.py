@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from commands.calibrate.config.options import config_dir_option
+from commands.calibrate.config.options import config_dir_option, model_option
 from commands.common import App, command
 
 
 @command("hosts")
+@model_option
 @config_dir_option
-def hosts(app: App, config_dir: str | None) -> None:
+def hosts(app: App, model: str | None, config_dir: str | None) -> None:
     """List the host profiles, one name per line; `*` marks the active one.
 
     Active is the one named by $TUNE_HOST, else the one whose hostname is this machine's.
@@ -16,6 +17,8 @@ def hosts(app: App, config_dir: str | None) -> None:
     from commands.calibrate.config.workspace import find_workspace
 
     workspace = find_workspace(config_dir)
+    if model is not None:
+        workspace.model(model)  # profiles serve every model; an unknown one is still a mistake
     names = workspace.hosts()
     active = workspace.host()
     chosen = active.path.stem if active else None

@@ -27,6 +27,9 @@ def test_models_and_hosts_are_listed_by_name(cli: Cli, sample: Path) -> None:
     assert cli("calibrate", "hosts", "--json", cwd=sample, code=0).json["active"] is None
     active = cli("calibrate", "hosts", cwd=sample, env={"TUNE_HOST": "local"}, code=0)
     assert active.out == "local *\n"
+    one = cli("calibrate", "models", "--model", "sample", "--json", cwd=sample, code=0).json
+    assert one["test_globs"] == ["tests/ci/test_*_ci.py", "tests/docs/test_docs_smoke.py"]
+    assert "Known models: ['sample']" in cli("calibrate", "hosts", "--model", "x", cwd=sample, code=2).err
 
 
 def test_the_committed_stages_of_the_sample_are_fresh(cli: Cli) -> None:
