@@ -261,17 +261,14 @@ class EvidenceStore:
         return None
 
     def _catch_up(self, db: sqlite3.Connection) -> None:
-        import pyarrow as pa
-
         seen = dict(db.execute("SELECT place, size FROM seen"))
         for path in (*self.root.glob("*/*.parquet"), *self.root.glob(f"*/{TAIL_NAME}")):
             place = f"{path.parent.name}/{path.name}"
             size = path.stat().st_size
             if seen.get(place) == size:
                 continue
-            try:
-                digests = [p.sha256 for p in read_tail(path)] if path.name == TAIL_NAME else pack_digests(path)
-            except (pa.ArrowException, OSError, KeyError):
+            digests = _digests_in(path)
+            if digests is None:
                 continue  # not readable: what it holds counts as missing, and `verify` says why
             if path.name == TAIL_NAME:
                 disk.fsync_file(path)  # its writer may have died before it was durable; the index must never lead
@@ -301,6 +298,18 @@ class EvidenceStore:
         except (pa.ArrowException, OSError, KeyError) as error:
             raise Damaged(f"{path} is not a readable pack: {str(error).splitlines()[0]}", code="evidence_damaged",
                           hint="perfledger verify", file=str(path)) from None
+
+
+def _digests_in(path: Path) -> list[str] | None:
+    """Return the digests a tail or pack holds, None for a pack that cannot be read."""
+    if path.name == TAIL_NAME:
+        return [piece.sha256 for piece in read_tail(path)]
+    import pyarrow as pa  # only here: recording a result must not pay for it
+
+    try:
+        return pack_digests(path)
+    except (pa.ArrowException, OSError, KeyError):
+        return None
 
 
 def _path_of(place: str, origin: str) -> str:
