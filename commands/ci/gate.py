@@ -12,6 +12,7 @@ from commands.ci.chosen import choose, choose_in, optional_ledger, policy_option
 from commands.common import App, command
 from commands.output import table
 from ledger.errors import BadInput
+from projections.ci.actions import due
 from projections.ci.gate import GateVerdict, judge
 
 
@@ -39,8 +40,11 @@ def gate(app: App, pull_request: str | None, file: str | None, policy_name: str 
             chosen = choose_in(state, policy_name)
             found = history.find_repository(state, repository, number)
             verdict = judge(chosen.policy, history.of_pull(state, found, number))
-    document = {"policy": chosen.document(), **as_document(verdict, chosen.policy.aggregates)}
-    app.emit(document, lambda: text(verdict, chosen.line()))
+    todo = due(chosen.policy, verdict, verdict.files, conflict=verdict.conflict)
+    document = {"policy": chosen.document(), **as_document(verdict, chosen.policy.aggregates),
+                "actions": [msgspec.to_builtins(action) for action in todo]}
+    app.emit(document, lambda: "\n".join([text(verdict, chosen.line()), *(
+        f"due: {action.action} {action.what} ({action.why})" for action in todo)]))
     return 0 if verdict.mergeable else 1
 
 

@@ -50,6 +50,9 @@ class FilePull(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     merged: bool = False
     conflict: bool | None = None
     mergeable: bool | None = None
+    mergeable_state: str | None = None
+    head_ref: str = ""
+    base_ref: str = ""
     labels: list[str] = []
     author: str = ""
     approvals: int = 0
@@ -83,7 +86,7 @@ def inputs(pull: FilePull) -> list[Known]:
     found: list[Known] = [_known(PullSeen(
         repository=pull.repository, number=pull.number, title=pull.title, state=pull.state, head_sha=head,
         event_id="file:pull", at="", draft=pull.draft, merged=pull.merged, mergeable=mergeable, labels=pull.labels,
-        author=pull.author,
+        author=pull.author, mergeable_state=pull.mergeable_state, head_ref=pull.head_ref, base_ref=pull.base_ref,
     ), "")]
     if pull.changed_files is not None:
         files = sorted(set(pull.changed_files))
@@ -121,6 +124,8 @@ def _plain(data: Any) -> Any:
     if isinstance(pull.get("head"), dict):
         # an answer of GitHub's API: it has many fields more than a merge decision needs
         pull.setdefault("head_sha", pull["head"].get("sha"))
+        pull.setdefault("head_ref", pull["head"].get("ref") or "")
+        pull.setdefault("base_ref", _first(pull.get("base"), "ref") or "")
         pull.setdefault("author", _first(pull.get("user"), "login") or "")
         known = {field.name for field in msgspec.structs.fields(FilePull)} | {"files"}
         pull = {name: value for name, value in pull.items() if name in known}

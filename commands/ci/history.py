@@ -90,7 +90,8 @@ def _pull(row: dict[str, Any]) -> Input:
     return PullSeen(
         repository=row["repository"], number=row["number"], title=row["title"], state=row["state"],
         head_sha=row["head_sha"], event_id=row["event_id"], at=row["seen_at"], recorded_at=row["recorded_at"],
-        draft=row["draft"], merged=row["merged"], mergeable=row["mergeable"], labels=canonical.decode(row["labels"]),
+        draft=row["draft"], merged=row["merged"], mergeable=row["mergeable"],
+        mergeable_state=row["mergeable_state"], labels=canonical.decode(row["labels"]),
         author=row["author"], head_ref=row["head_ref"], base_ref=row["base_ref"],
     )
 

@@ -31,6 +31,7 @@ class PullSeen(msgspec.Struct, frozen=True, kw_only=True):
     draft: bool = False
     merged: bool = False
     mergeable: bool | None = None
+    mergeable_state: str | None = None
     labels: list[str] = []
     author: str = ""
     head_ref: str = ""
@@ -104,10 +105,16 @@ class ConditionState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a pull request may be merged. aggregates: {tier: {mode: Aggregate}} of its head."""
+    """Whether a pull request may be merged. aggregates: {tier: {mode: Aggregate}} of its head.
+
+    conflict: whether its head conflicts with the base; null when not known. files: what its head changes; null
+    when not known.
+    """
 
     mergeable: bool
     pull: PullSeen | None
+    conflict: bool | None
+    files: list[str] | None
     conditions: list[ConditionState]
     contexts: dict[str, ContextState]
     aggregates: dict[str, dict[str, Aggregate]]
@@ -145,6 +152,7 @@ def evaluate(policy: Policy, state: GateState) -> GateVerdict:
     change = state.changes.get(sha)
     contexts = state.boards[sha].states() if sha in state.boards else {}
     totals = statuses.aggregates(policy, contexts, state.starts.get(sha), basis=change.event_id if change else None)
+    word = state.mergeable.get(sha)
     facts = _Facts(policy=policy, state=state, pull=pull, contexts=contexts, aggregates=totals)
     found = []
     for rule in policy.merge.conditions:
@@ -154,6 +162,7 @@ def evaluate(policy: Policy, state: GateState) -> GateVerdict:
         ))
     return GateVerdict(
         mergeable=all(c.met or c.advisory for c in found), pull=pull, conditions=found,
+        conflict=not word.mergeable if word else None, files=change.files if change else None,
         contexts=contexts, aggregates=totals,
     )
 

@@ -293,6 +293,9 @@ def _readable_pattern(where: str, place: str, pattern: str) -> None:
 
 
 def _readable_regex(where: str, place: str, pattern: str | None) -> None:
+    if re.search(r"\(\?[=!<P]|\\[1-9]", pattern or ""):
+        # the same expression is read by RE2 in SQL, which has neither and never takes exponential time
+        raise _bad(where, f"{place}: {pattern!r} looks around or back, which is not supported here")
     try:
         re.compile(pattern or "")
     except re.error as error:

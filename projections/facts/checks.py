@@ -36,6 +36,7 @@ class FactPullRequest(Fact, table=True):
     draft: bool
     merged: bool
     mergeable: bool | None
+    mergeable_state: str | None
     head_sha: str
     head_ref: str
     base_ref: str

@@ -95,9 +95,11 @@ WITH policy AS (
             WHEN 'aggregate' THEN CASE WHEN (SELECT body->>'$.aggregates' FROM policy) = 'strict' THEN t.strict_green
                                        ELSE t.observed_green OR posted.state IS NOT DISTINCT FROM 'success' END
             WHEN 'approvals' THEN COALESCE(a.given, 0) >= r.at_least
-            WHEN 'title' THEN regexp_matches(p.title, (SELECT '^\[(?:' || string_agg(COALESCE(g.pattern,
-                    regexp_escape(g.tag)), '|') || ')\]' FROM (SELECT unnest(from_json(body->'$.title.tags',
-                    '[{"tag":"VARCHAR","pattern":"VARCHAR"}]')) AS g FROM policy)), 'i')
+            -- the first expression: a tag is ASCII, and letters elsewhere that fold to one are not it
+            WHEN 'title' THEN regexp_matches(p.title, '^\[[ -~]*\]') AND regexp_matches(p.title, (
+                SELECT '^\[(?:' || string_agg(COALESCE(g.pattern, regexp_escape(g.tag)), '|') || ')\]'
+                FROM (SELECT unnest(from_json(body->'$.title.tags', '[{"tag":"VARCHAR","pattern":"VARCHAR"}]')) AS g
+                      FROM policy)), 'i')
             WHEN 'not_draft' THEN NOT p.draft
             WHEN 'no_conflict' THEN COALESCE(p.mergeable, FALSE)
             WHEN 'open' THEN p.state = 'open' AND NOT p.merged

@@ -18,7 +18,8 @@ from projections.ci.policy import Policy
 SHAS = ["a" * 40, "b" * 40, "c" * 40]
 FILES = ["fastvideo-kernel/a.cu", "docs/a b.md", "fastvideo/models/vaes/x.py", "pyproject.toml", "README.md",
          "fastvideo/training/wan_distillation_pipeline.py", "docker/Dockerfile.rocm", "x y/fastvideo/z.py"]
-TITLES = ["[feat] x", "[KERNEL] y", "Add z", "[new-model] m", "[new model] m", "[nope] n", "feat: x"]
+TITLES = ["[feat] x", "[KERNEL] y", "Add z", "[new-model] m", "[new model] m", "[nope] n", "feat: x",
+          "[\u212aernel] k", "[mi\u017fc] s", "[f\u0435at] e", "[feat"]
 
 
 def random_life(policy: Policy, seed: int, *, count: int = 80) -> list[NewEvent]:

@@ -27,6 +27,8 @@ TEXT = (SHIPPED / "fastvideo-page.yaml").read_text()
     ("watches: [fastvideo-kernel/**]", "watches: ['fastvideo-kernel/[*']", r"lanes\[3\]: the pattern .* `\[` without"),
     ("watches: [fastvideo-kernel/**]", "watches: ['']", "an empty pattern would match every file"),
     ("{tag: kernel}", "{tag: kernel, pattern: '('}", r"title\.tags\[11\]\.pattern: '\(' is no regular expression"),
+    ("{tag: kernel}", "{tag: kernel, pattern: 'k(?=x)'}", "looks around or back"),
+    ("{tag: kernel}", r"{tag: kernel, pattern: '(k)\1'}", "looks around or back"),
     ("test_type: kernel_tests, scope", "test_type: kernels, scope", r"no lane has the TEST_TYPE 'kernels'"),
     ("{name: api,", "{name: API,", r"'API' is not one lower-case word"),
     ("kind: title}", "kind: titel}", r"\$\.merge\.conditions\[4\]\.kind"),
