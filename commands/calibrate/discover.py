@@ -56,7 +56,7 @@ def discover(
     found = discover_model(config, root, stamp=_now())
     found = found if only is None else _only(found, only)
     renewed = found.stages
-    written = _written(path)
+    written = _written(path, must_be_whole=check or only is not None)
     compared = {key: written[key] for key in renewed if key in written} if only else written
     drift = drift_between(compared, renewed)
     document = _document(found, path, drift)
@@ -89,10 +89,16 @@ def _only(found: Discovery, only: str) -> Discovery:
     return found.only(only)
 
 
-def _written(path: Path) -> dict[str, Stage]:
+def _written(path: Path, *, must_be_whole: bool) -> dict[str, Stage]:
+    """The stages of the file as it is; one that is damaged is no obstacle to writing all of it anew."""
     from commands.calibrate.config.stages import read_stages
 
-    return read_stages(path).stages if path.is_file() else {}
+    try:
+        return read_stages(path).stages if path.is_file() else {}
+    except BadInput:
+        if must_be_whole:
+            raise
+        return {}
 
 
 def _new_text(before: str, renewed: dict[str, Stage], only: str | None) -> str:

@@ -100,6 +100,16 @@ def test_duplicates_write_nothing(cli: Cli, sample: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_damaged_file_is_written_anew_whole_but_not_in_part(cli: Cli, sample: Path) -> None:
+    path = sample / "models/sample/stages.yaml"
+    before = path.read_text()
+    path.write_text("a: [\n")
+    for option in ("--check", "--stage=vision_speed"):
+        assert "a must be a mapping" in cli("calibrate", "discover", option, cwd=sample, code=2).err
+    cli("calibrate", "discover", cwd=sample, code=0)
+    assert len(read_stages(path)) == before.count("  title: ")
+
+
 def test_unknown_models_hosts_and_folders_are_named(cli: Cli, sample: Path, tmp_path: Path) -> None:
     assert "Known models: ['sample']" in cli("calibrate", "discover", "--model", "x", cwd=sample, code=2).err
     assert "(known: local)" in cli("calibrate", "discover", "--host", "x", cwd=sample, code=2).err
