@@ -18,7 +18,7 @@ from commands.formats.detect import FORMATS, find_files, read_file
 from commands.formats.measured import Measured, refuse_unusable
 from commands.judging import Judged, judge_all
 from commands.recording import record_results
-from ledger.errors import BadInput, Unavailable
+from ledger.errors import BadInput
 from projections.metric_policy import MetricPolicy, read_policy_file
 from projections.record_shape import artifact_name, safe_float
 from projections.run_source import UPLOAD_POLICIES, upload_policy
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--policy", "policy_file", metavar="FILE", help="Judge by this policy file, not by the adopted policy.")
 @click.option("--upload", type=click.Choice(UPLOAD_POLICIES), metavar="never|pass|always",
               help="Queue judged records for upload. Default: PERF_UPLOAD_POLICY, else never.")
+@click.option("--dry-run", is_flag=True, help="Record and judge, but only show what --upload would send.")
 @click.option("--pytest-rc", type=int, metavar="N", envvar="PERF_PYTEST_RC", default=0,
               help="Exit code of the test run behind these results. [env: PERF_PYTEST_RC]")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the summary as Markdown.")
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="auto", help="How the files are written.")
 def check(
     app: App, files: tuple[str, ...], tracking_root: str | None, window: int | None, policy_file: str | None,
-    upload: str | None, pytest_rc: int, markdown_file: str | None, normalized_dir: str | None, format_name: str,
+    upload: str | None, dry_run: bool, pytest_rc: int, markdown_file: str | None, normalized_dir: str | None,
+    format_name: str,
 ) -> int:
     """Judge results against their rolling baseline.
 
@@ -59,6 +61,7 @@ def check(
     """
     env = os.environ
     policy = read_policy_file(policy_file) if policy_file else None
+    _refuse_bad_outputs(markdown_file, normalized_dir)
     ledger = app.ledger()
     if tracking_root:
         _import_first(app, ledger, tracking_root)
@@ -72,8 +75,24 @@ def check(
     _write_artifacts(app, judged, normalized_dir, env)
     _write_summary(app, document, markdown_file, env)
     app.emit(document, lambda: check_summary.text(document))
-    _queue_uploads(app, ledger, judged, upload or upload_policy(env.get("PERF_UPLOAD_POLICY")))
+    chosen = _to_upload(judged, upload or upload_policy(env.get("PERF_UPLOAD_POLICY")))
+    if chosen and dry_run:
+        _show_uploads(app, chosen)
+    elif chosen:
+        from commands.uploads import queue_records
+
+        queue_records(app, ledger, chosen)
     return int(document["exit_code"])
+
+
+def _refuse_bad_outputs(markdown_file: str | None, normalized_dir: str | None) -> None:
+    """Refuse outputs that cannot be written before anything is recorded, not after the verdict."""
+    if markdown_file and not Path(markdown_file).absolute().parent.is_dir():
+        raise BadInput(f"--markdown {markdown_file}: its folder does not exist; nothing was recorded", code="no_folder",
+                       hint="make the folder, or choose another")
+    if normalized_dir and Path(normalized_dir).exists() and not Path(normalized_dir).is_dir():
+        raise BadInput(f"--normalized-dir {normalized_dir} is a file; nothing was recorded", code="not_a_folder",
+                       hint="choose a folder")
 
 
 def document_of(judged: Sequence[Judged], policy: MetricPolicy) -> dict[str, Any]:
@@ -190,14 +209,13 @@ def _best_effort(app: App, wanted: bool) -> Iterator[None]:
         app.note(f"warning: could not write {error.filename}: {error.strerror}")
 
 
-def _queue_uploads(app: App, ledger: Ledger, judged: Sequence[Judged], policy: str) -> None:
-    """Hand the records the upload policy selects to the outbox; the verdict is printed before, whatever happens."""
-    chosen = [one for one in judged if policy == "always" or (policy == "pass" and one.verdict.success)]
-    if policy == "never" or not chosen:
-        return
-    try:
-        from commands.uploads import queue_records
-    except ImportError:
-        raise Unavailable("this installation has no uploader; the results are recorded and judged",
-                          code="no_uploader", hint="--upload never") from None
-    queue_records(app, ledger, chosen)
+def _to_upload(judged: Sequence[Judged], policy: str) -> list[Judged]:
+    """Return the results whose records the upload policy sends: all of them, the successful ones, or none."""
+    return [one for one in judged if policy == "always" or (policy == "pass" and one.verdict.success)]
+
+
+def _show_uploads(app: App, chosen: Sequence[Judged]) -> None:
+    from commands.uploads import record_files
+
+    for file in record_files(chosen):
+        app.note(f"would upload {file.path} ({len(file.data)} bytes), the record of {file.target}")

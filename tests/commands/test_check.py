@@ -257,7 +257,23 @@ def test_a_summary_the_environment_asked_for_never_costs_the_verdict(cli: Cli, t
     file = write(tmp_path / "perf_a.json", raw())
     done = cli("check", file, env={"GITHUB_STEP_SUMMARY": str(tmp_path / "no" / "step.md")}, code=0)
     assert "warning: could not write" in done.err
-    assert cli("check", file, "--markdown", tmp_path / "no" / "out.md").code in (2, 4)
+    before = cli("events", "list", "--json", code=0).out
+    assert "its folder does not exist" in cli("check", file, "--markdown", tmp_path / "no" / "out.md", code=2).err
+    assert "is a file" in cli("check", file, "--normalized-dir", file, code=2).err
+    assert cli("events", "list", "--json", code=0).out == before
+
+
+def test_a_dry_run_shows_what_the_upload_policy_would_send_and_sends_nothing(cli: Cli, tmp_path: Path) -> None:
+    fine = write(tmp_path / "perf_a.json", raw())
+    slow = write(tmp_path / "perf_b.json", raw(avg_generation_time_s=34.5, commit="b" * 40))
+    name = f"{MODEL}/2026-07-01T00_00_00_00_00_"
+    done = cli("check", fine, slow, "--upload", "pass", "--dry-run", code=1)
+    assert f"would upload {name}{'f' * 40}.json" in done.err and "b" * 40 not in done.err
+    done = cli("check", fine, slow, "--dry-run", env={"PERF_UPLOAD_POLICY": "always"}, code=1)
+    assert done.err.count("would upload") == 2
+    for nothing in ({}, {"PERF_UPLOAD_POLICY": "sometimes"}):
+        assert "would upload" not in cli("check", fine, slow, "--dry-run", env=nothing, code=1).err
+    assert "Upload" not in cli("events", "list", code=0).out
 
 
 def test_every_judgement_is_an_event_with_everything_it_used(cli: Cli, tmp_path: Path) -> None:

@@ -206,12 +206,15 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         name = draw(st.sampled_from("abc")) + str(index)
         record = draw(records(index))
         if dense is not None and draw(st.integers(0, 9)) > 0:
+            kept = draw(st.sampled_from([(), (), (), ("success",), ("baseline_eligible", "run_source")]))
+            empty = draw(st.integers(0, 7)) == 0  # nothing was measured
             record = {
                 "model_id": "m a",
                 "gpu_type": "L40S",
                 "commit_sha": f"{index:040x}",
                 **dense,
-                **{key: record[key] for key in ("timestamp", *METRICS) if key in record},
+                **{key: record[key] for key in ("timestamp", *kept, *METRICS) if key in record},
+                **(dict.fromkeys(METRICS) if empty else {}),
             }
         history.append((draw(st.sampled_from(places)).format(n=name), record))
     results = [draw(raws(index)) for index in range(draw(st.integers(1, 3)))]
