@@ -86,6 +86,20 @@ def test_a_run_measures_audits_and_reports_on_a_cpu(project: Path, cli: Any) -> 
     assert "<svg" in (run_dir / "report.html").read_text()
     assert "completeness after pass 1: 15/15 stage-runs complete" in (run_dir / "run.log").read_text()
 
+    cli("calibrate", "apply", "runs/a", "--mode", "full", "--confirm", "apply thresholds", cwd=project, code=0)
+    test = (project / "tests" / "test_fast_ci.py").read_text()
+    assert "THROUGHPUT_MIN = 10.1\n" in test and f"ACC_MIN = {10.1 / 100!r}\n" in test
+    again = cli("calibrate", "plan-apply", "runs/a", "--json", cwd=project, code=0).json
+    assert {m["direction"] for s in again["stages"] for m in s["metrics"]} == {"equal"}
+    assert cli("calibrate", "audit", "runs/a", cwd=project, code=0).out == audit.out
+    cli("calibrate", "report", "runs/a", cwd=project, code=0)
+    section = (run_dir / "report.md").read_text().split("## Applied changes\n")[1].split("\n## ")[0]
+    assert "| fast_speed | THROUGHPUT_MIN | 0.5 | 10.1 | tightens (+1920.0%) |" in section
+    text = cli("calibrate", "pr-body", "runs/a", "--commit", cwd=project, code=0).out
+    assert "tightens (+1920.0%)" in text
+    assert git(project, "show", "--name-only", "--format=", "HEAD").split() == [
+        "tests/test_fast_ci.py", "tests/test_slow_ci.py"]
+
 
 def test_a_fresh_run_never_touches_a_directory_that_holds_a_plan(project: Path, cli: Any) -> None:
     run_dir = project / "runs" / "a"
