@@ -86,8 +86,9 @@ def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: 
     from commands.calibrate.applying.plan import build_plan
 
     planned = execute.planned_event(ledger, plan, rewrites, decisions, mode)
-    announced = execute.announce(ledger, planned, plan.session.position)
-    execute.finish(ledger, announced, plan.root)
+    with execute.alone(ledger):
+        announced = execute.announce(ledger, planned, plan.session.position)
+        execute.finish(ledger, announced, plan.root)
     after = build_plan(plan.session, plan.root)
     now = {metric.name: metric for metric in after.metrics}
     for decision in decisions:
@@ -122,7 +123,12 @@ def _end_interrupted(
             hint="apply with --mode smart or full finishes it, --rollback puts it back",
             apply=announced.body()["apply"],
         )
-    outcome, changes = execute.carry_on(ledger, announced, root, back=rollback)
+    with execute.alone(ledger):
+        # its writer may have been alive until now: look again
+        announced = execute.unfinished(ledger.read_stream(session.stream))
+        if announced is None:
+            return None
+        outcome, changes = execute.carry_on(ledger, announced, root, back=rollback)
     _renew_report(ledger, session, Path(session.plan.run_dir))
     return {"outcome": outcome, "interrupted": True, "changes": execute.as_json(changes)}
 

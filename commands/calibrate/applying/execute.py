@@ -11,6 +11,7 @@ is somebody else's work and stops both.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -34,8 +35,11 @@ from ledger.events.thresholds import (
     ThresholdChange,
 )
 from ledger.ledger import Ledger
+from ledger.lock import exclusive
 from projections.calibration_session import STREAM_PREFIX
 from projections.worst_of_n import direction
+
+LOCK = "apply.lock"
 
 
 def planned_event(
@@ -82,6 +86,14 @@ def _change(plan: ApplyPlan, rewrite: Rewrite, decision: Decision) -> ThresholdC
         worst_raw=metric.worst,
         evidence_event_ids=list(dict.fromkeys(observations[metric.stage.key, k].event_id for k in metric.repeats)),
     )
+
+
+def alone(ledger: Ledger) -> contextlib.AbstractContextManager[None]:
+    """Hold this ledger's applies to one at a time; the kernel frees it when its holder dies.
+
+    Whoever holds it and finds an announced, unfinished apply knows that its writer is gone.
+    """
+    return exclusive(ledger.path / LOCK)
 
 
 def announce(ledger: Ledger, planned: ThresholdApplyPlanned, position: int) -> Event:

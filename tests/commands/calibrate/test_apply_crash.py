@@ -146,6 +146,29 @@ def test_a_file_somebody_else_changed_meanwhile_stops_both_ways(
     assert states(project) == {OLD: FILES - 1, "X_MIN_ACCURACY = 0.9\n": 1}
 
 
+def test_of_applies_at_the_same_time_one_writes_and_the_others_say_so(
+    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger, tmp_path: Path
+) -> None:
+    project, run = many
+    cli("calibrate", "audit", run, code=0)
+    racing = [
+        subprocess.Popen(
+            [PERFLEDGER, "calibrate", "apply", str(run), "--mode", "full", *YES],
+            cwd=tmp_path, env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [(*process.communicate(timeout=120), process.returncode) for process in racing]
+    assert states(project) == {NEW: FILES}
+    assert sum(f"{FILES} literal(s) written" in out for out, _, _ in said) == 1, said
+    for out, err, code in said:
+        # too late: the stream moved, a file moved, or everything is written already
+        assert code in (0, 1, 3), (out, err)
+        assert "Traceback" not in err
+    kinds = collections.Counter(event.type for event in stream(ledger))
+    assert (kinds["ThresholdApplyPlanned"], kinds["ThresholdApplied"]) == (1, FILES)
+
+
 def test_two_applies_of_one_session_cannot_both_be_announced(
     cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger
 ) -> None:
