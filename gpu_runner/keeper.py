@@ -19,12 +19,15 @@ import os
 import select
 import signal
 import sys
+import time
 from typing import Any
 
 from gpu_runner import processes
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+LOOKS_MAX = 400
+LOOK_AGAIN_S = 0.005
 
 
 class Keeper:
@@ -58,19 +61,34 @@ class Keeper:
                 break
         if self.status is not None:
             self.tell(exit=self.status)
-        ended, stuck = processes.end(lambda: processes.descendants(os.getpid()), self.grace_s, self.reap)
+        ended, stuck = processes.end(self.tree, self.grace_s, self.reap)
         self.reap()
         self.tell(ended=sorted(ended), stuck=sorted(stuck), exit=self.status)
 
-    def reap(self) -> None:
-        """Collect every child that ended; remember how the command itself did."""
-        with contextlib.suppress(ChildProcessError):
-            while True:
+    def reap(self) -> bool:
+        """Collect every child that ended; remember how the command itself did. False when no child is left at all."""
+        while True:
+            try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                if pid == self.child:
-                    self.status = os.waitstatus_to_exitcode(status)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.child:
+                self.status = os.waitstatus_to_exitcode(status)
+
+    def tree(self) -> set[processes.Process]:
+        """All living processes of the repeat.
+
+        One walk over /proc is no snapshot: a process whose parent dies during it can be missed. But orphans become our
+        children, so the tree is empty only when the kernel says that we have no child.
+        """
+        for _ in range(LOOKS_MAX):
+            found = processes.descendants(os.getpid())
+            if found or not self.reap():
+                return found
+            time.sleep(LOOK_AGAIN_S)
+        return set()
 
     def tell(self, **message: Any) -> None:
         """Write one JSON line to the runner; a runner that is gone hears nothing."""

@@ -97,8 +97,11 @@ def send(process: Process, signum: int) -> bool:
     """Signal exactly this process; False when it is gone (its pid may belong to somebody else by now)."""
     try:
         handle = os.pidfd_open(process.pid)
-    except OSError:
+    except ProcessLookupError:
         return False
+    except OSError:
+        # a sandbox without pidfds: the moment between the look and the signal remains
+        return read(process.pid) == process and _kill(process.pid, signum)
     try:
         # the descriptor names one process for ever, so the check below holds when the signal is sent
         if read(process.pid) != process:
@@ -111,7 +114,15 @@ def send(process: Process, signum: int) -> bool:
         os.close(handle)
 
 
-def end(find: Finder, grace_s: float, reap: Callable[[], None] = lambda: None) -> tuple[set[int], set[int]]:
+def _kill(pid: int, signum: int) -> bool:
+    try:
+        os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def end(find: Finder, grace_s: float, reap: Callable[[], object] = lambda: None) -> tuple[set[int], set[int]]:
     """End every process that `find` returns, again and again until it returns none: TERM, `grace_s`, then KILL.
 
     Returns the pids that were signalled and those that even KILL did not end within `KILL_LIMIT_S` (a
@@ -119,10 +130,15 @@ def end(find: Finder, grace_s: float, reap: Callable[[], None] = lambda: None) -
     """
     ended: set[int] = set()
     asked: set[Process] = set()
+
+    def remaining() -> set[Process]:
+        # a process that is just dying has no environment any more, but is not gone yet
+        reap()
+        return find() | {process for process in asked if read(process.pid) == process}
+
     deadline = time.monotonic() + grace_s
     while True:
-        reap()
-        left = find()
+        left = remaining()
         if not left:
             return ended, set()
         for process in left - asked:
@@ -137,15 +153,24 @@ def end(find: Finder, grace_s: float, reap: Callable[[], None] = lambda: None) -
         for process in left:
             if send(process, signal.SIGKILL):
                 ended.add(process.pid)
+        asked |= left
         _wait(left, POLL_S)
-        reap()
-        left = find()
+        left = remaining()
     return ended, {process.pid for process in left}
 
 
 def end_marked(repeat_id: str, grace_s: float = 5.0) -> tuple[set[int], set[int]]:
     """End what a repeat left behind, for example after its runner and keeper were killed. See `end`."""
-    return end(lambda: marked(repeat_id), grace_s)
+
+    def find() -> set[Process]:
+        found = marked(repeat_id)
+        if not found:
+            # in the middle of an exec a process shows no environment for a moment
+            time.sleep(POLL_S)
+            found = marked(repeat_id)
+        return found
+
+    return end(find, grace_s)
 
 
 def _wait(processes: Iterable[Process], seconds: float) -> None:

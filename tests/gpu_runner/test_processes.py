@@ -131,6 +131,30 @@ def test_a_family_that_keeps_forking_is_ended_too(attend: Callable[..., Attended
     assert running.stuck == [] and processes.marked("forking") == set()
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_a_chain_whose_parents_die_all_the_time_does_not_slip_through_the_look(
+    attend: Callable[..., Attended], number: int
+) -> None:
+    """Each link forks the next one and dies at once: no walk over /proc is a snapshot of that."""
+    chain = (
+        "import os, time\n"
+        "def chain():\n"
+        "    while True:\n"
+        "        if os.fork(): os._exit(0)\n"
+        "        if os.getsid(0) != os.getpid(): os.setsid()\n"
+        "        time.sleep(0.001)\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0: chain()\n"
+        "time.sleep(0.1)"
+    )
+    running = attend(chain, repeat_id=f"chain-{number}", grace_s=0.2)
+    assert running.wait(20)
+    running.settle()
+    assert running.stuck == [] and not running.lost
+    for _ in range(20):
+        assert processes.marked(f"chain-{number}") == set()
+
+
 RUNNER = """
 import os, sys
 from pathlib import Path
@@ -180,6 +204,22 @@ def test_a_process_is_only_signalled_while_it_is_the_one_that_was_meant(sleeper:
     assert processes.send(real, signal.SIGKILL) is True
     child.wait()
     assert processes.send(real, signal.SIGKILL) is False
+
+
+def test_where_a_sandbox_has_no_pidfds_the_identity_is_still_looked_at_first(
+    sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(pid: int, flags: int = 0) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    child = sleeper.start()
+    real = processes.read(child.pid)
+    assert real is not None
+    assert not processes.send(processes.Process(real.pid, real.parent, real.start + 1, "S"), signal.SIGKILL)
+    assert child.poll() is None
+    assert processes.end(lambda: {real} if processes.read(child.pid) else set(), 5.0) == ({child.pid}, set())
+    assert child.wait() == -signal.SIGTERM
 
 
 def test_two_repeats_side_by_side_end_only_their_own(attend: Callable[..., Attended], tmp_path: Path) -> None:
