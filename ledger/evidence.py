@@ -295,7 +295,7 @@ class EvidenceStore:
 
         try:
             return next((data for found, data in read_pack(path, digest) if found == digest), None)
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise Damaged(f"{path} is not a readable pack: {str(error).splitlines()[0]}", code="evidence_damaged",
                           hint="perfledger verify", file=str(path)) from None
 
@@ -308,7 +308,7 @@ def _digests_in(path: Path) -> list[str] | None:
 
     try:
         return pack_digests(path)
-    except (pa.ArrowException, OSError, KeyError):
+    except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
 
 

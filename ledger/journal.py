@@ -69,8 +69,9 @@ def _refuse_damage(rest: bytes, *, path: Path, start: int, events: list[Event]) 
     for line in rest.split(b"\n"):
         later = chain.parse_line(line) if line else None
         if later:
-            after = events[-1].position if events else later[0].position - 1
+            where = f"the line after position {events[-1].position}" if events else "the first line"
             raise Damaged(
-                f"{path} at byte {start}: the line after position {after} is not a whole event, and whole ones follow",
-                code="journal_damaged", hint="perfledger verify", file=str(path), byte=start, position=after + 1,
+                f"{path} at byte {start}: {where} is not a whole event, and whole ones follow", code="journal_damaged",
+                hint="perfledger verify", file=str(path), byte=start,
+                position=events[-1].position + 1 if events else None,
             )

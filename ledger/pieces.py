@@ -92,7 +92,7 @@ def check_pack(path: Path, place: str) -> Iterator[Problem | str]:
     whole = sha256(path.read_bytes()).hexdigest()[:32] == path.stem
     try:
         rows = list(read_pack(path))
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         yield Problem(place, "", f"unreadable pack: {str(error).splitlines()[0]}")
         return
     bad = [Problem(place, digest, MISMATCH) for digest, data in rows if not is_content(data, digest)]

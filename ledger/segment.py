@@ -133,7 +133,7 @@ def info(path: Path) -> SegmentInfo:
         about = msgspec.json.decode(raw)
         return SegmentInfo(path=path, origin=about["origin"], first=about["first"], last=about["last"],
                            prev_hash=about["prev_hash"], head_hash=about["head_hash"])
-    except (pa.ArrowException, KeyError, OSError, msgspec.MsgspecError) as error:
+    except (pa.ArrowException, KeyError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
         if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
             raise
         raise _damaged(path, error) from None

@@ -215,7 +215,8 @@ def _verify_journal(log: OriginLog, file: str, walk: Walk, report: Report) -> bo
     try:
         tail = journal.read(log.journal_path)
     except Damaged as error:
-        report.findings.append(Finding("journal-line", log.origin, file, error.details.get("position"), error.message))
+        position = error.details.get("position") or walk.head.position + 1
+        report.findings.append(Finding("journal-line", log.origin, file, position, error.message))
         return False
     if tail.torn:
         report.notes.append(f"{file}: {len(tail.torn)} bytes of an unfinished write at the end; "
@@ -301,7 +302,7 @@ def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) 
                                        f"{name}: {item.reason}"))
     report.blobs = len(good)
     own = walks[ledger.origin].cited
-    for digest, position in own.items():
+    for digest, position in sorted(own.items(), key=lambda item: item[1]):
         if digest not in good and digest not in changed:
             report.findings.append(Finding("evidence-missing", ledger.origin, "evidence", position,
                                            f"position {position} cites evidence {digest[:12]}, which is not here"))

@@ -87,7 +87,7 @@ def check(path: Path, info: segment.SegmentInfo, walk: Walk) -> int | None:
 
     try:
         table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         return None
     count = table.num_rows
     if not count or table.schema.names != segment.schema().names:

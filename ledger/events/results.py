@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.event import EventPayload, event_type
+from ledger.event import EventPayload, Evidence, event_type
 
 
 @event_type()
@@ -31,7 +31,7 @@ class ResultRecorded(EventPayload):
     record: dict[str, Any]
     path: str
     format: str
-    sha256: str
+    sha256: Evidence
     instant: str | None = None
     identity_digest: str | None = None
     unusable: dict[str, str] = msgspec.field(default_factory=dict)
