@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import functools
 import hashlib
+import itertools
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -145,3 +149,61 @@ def test_what_is_no_repository_or_revision_is_said(tmp_path: Path, repo: Repo) -
 def test_the_last_binding_of_a_name_counts_as_in_python() -> None:
     values = threshold_values(b"A_MIN = 1\nA_MIN = 2\nB_MAX = True\nC_MAX = None\nD_MAX = 1e999\n", Path("x.py"))
     assert values == {("A_MIN", ()): "2"}
+
+
+REAL = Path(__file__).parents[3] / "examples/data/threshold_history.csv"
+
+
+def test_a_real_history_written_as_files_is_read_back_row_by_row(tmp_path: Path) -> None:
+    """109 commits and 1,782 edits of sgl-project/sglang-omni (Apache-2.0), rebuilt as a repository."""
+    with REAL.open(encoding="utf-8") as rows:
+        history = list(csv.DictReader(rows))
+    files: dict[str, dict[str, str]] = {}
+    stream: list[bytes] = []
+    expected: list[tuple[str, ...]] = []
+    for number, (commit, edits) in enumerate(itertools.groupby(history, key=lambda row: row["commit"])):
+        changes = list(edits)
+        for row in changes:
+            constants = files.setdefault(row["file"], {})
+            if row["new"]:
+                constants[row["symbol"]] = row["new"]
+            else:
+                del constants[row["symbol"]]
+            expected.append((commit, row["pr"], row["file"], row["symbol"], row["change"], row["old"], row["new"]))
+        message = f"{commit} (#{changes[0]['pr']})".encode()
+        stamp = 1_780_000_000 + number
+        stream += [b"commit refs/heads/main\n", f"committer n <n@example.org> {stamp} +0000\n".encode()]
+        stream += [f"data {len(message)}\n".encode(), message, b"\n"]
+        for path in {row["file"] for row in changes}:
+            data = python_of(files[path]).encode()
+            stream.append(f"M 100644 inline {path}\ndata {len(data)}\n".encode() + data + b"\n")
+    repo = Repo(tmp_path / "repo")
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=repo.root, input=b"".join(stream), check=True)
+    found = [
+        (commit, str(e.pr or ""), e.file, e.literal, e.change, e.old or "", e.new or "")
+        for e in repo.walk()
+        for commit in [subject_of(repo, e.commit)]
+    ]
+    assert len(found) == len(history) == 1782
+    assert sorted(found) == sorted(expected)
+
+
+@functools.cache
+def subject_of(repo: Repo, commit: str) -> str:
+    return repo.git("log", "-1", "--format=%s", commit).split()[0]
+
+
+def python_of(constants: dict[str, str]) -> str:
+    """A test file that binds these literals; tables are written by row."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    lines = []
+    for literal, value in constants.items():
+        found = re.fullmatch(r"(\w+)\[(\d+)\]\['(\w+)'\]", literal)
+        if found:
+            tables.setdefault(found[1], {}).setdefault(found[2], []).append(f'"{found[3]}": {value}')
+        else:
+            lines.append(f"{literal} = {value}")
+    for name, rows in tables.items():
+        body = ", ".join(f"{row}: {{{', '.join(entries)}}}" for row, entries in rows.items())
+        lines.append(f"{name} = {{{body}}}")
+    return "\n".join(lines) + "\n"
