@@ -112,48 +112,50 @@ def test_a_fresh_run_never_touches_a_directory_that_holds_a_plan(project: Path, 
     assert sorted(p.name for p in run_dir.iterdir()) == ["plan.json", "run.log"]
 
 
-def kill_and_resume(project: Path, kills: int, seed: int) -> None:
-    """Kill a run at random moments until it was killed often enough, then let it end."""
+def kill_and_resume(project: Path, kills: int, seed: int) -> list[Path]:
+    """Kill runs at random moments, resuming each until it ends; return the run directories.
+
+    A run that ends before the kills are used up is followed by a fresh one.
+    """
     chance = random.Random(seed)
-    run_dir = project / "runs" / "k"
-    command = [PERFLEDGER, "calibrate", "run", "--model", "tiny", "--output-dir", "runs/k", "--resume",
-               "--skip-precheck"]
     env = clean_env(TINY_SLEEP="0.1")
-    done = 0
-    while done < kills:
-        with subprocess.Popen(command, cwd=project, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as process:
-            try:
-                process.wait(chance.uniform(0.1, 4.0))
-            except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                done += 1
-                continue
-            assert process.stderr is not None
-            assert process.returncode == 0, process.stderr.read()
-            break  # it was faster than the kills that were left
-    ended = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert run_files(run_dir) == EXPECTED
+    run_dirs: list[Path] = []
+    while kills > 0:
+        run_dirs.append(project / "runs" / f"k{len(run_dirs)}")
+        command = [PERFLEDGER, "calibrate", "run", "--model", "tiny", "--output-dir", str(run_dirs[-1]), "--resume",
+                   "--skip-precheck"]
+        ended = False
+        while not ended:
+            with subprocess.Popen(command, cwd=project, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                try:
+                    _, said = process.communicate(timeout=chance.uniform(0.1, 4.0) if kills > 0 else 200)
+                except subprocess.TimeoutExpired:
+                    os.kill(process.pid, signal.SIGKILL)
+                    kills -= 1
+                    continue
+            assert process.returncode == 0, said
+            ended = True
+        assert run_files(run_dirs[-1]) == EXPECTED
     deadline = time.monotonic() + 20
-    while leftovers(run_dir) and time.monotonic() < deadline:
+    while any(leftovers(d) for d in run_dirs) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert leftovers(run_dir) == []
-
-
+    assert [leftovers(d) for d in run_dirs] == [[] for _ in run_dirs]
+    return run_dirs
 
 
 def test_a_run_killed_at_ten_random_moments_ends_strict_complete_with_the_same_result(project: Path, cli: Any) -> None:
-    kill_and_resume(project, kills=10, seed=20260627)
-    audit = cli("calibrate", "audit", "runs/k", "--json", cwd=project, code=0).json
-    assert audit["strict_ready"] == "3/3"
+    for run_dir in kill_and_resume(project, kills=10, seed=20260627):
+        assert cli("calibrate", "audit", run_dir, "--json", cwd=project, code=0).json["strict_ready"] == "3/3"
+    assert cli("verify", cwd=project, code=0).code == 0
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(5))
 def test_a_run_killed_at_fifty_random_moments_ends_strict_complete(project: Path, cli: Any, seed: int) -> None:
-    kill_and_resume(project, kills=50, seed=seed)
-    assert cli("calibrate", "audit", "runs/k", cwd=project, code=0).out.endswith("STRICT + GIT: READY\n")
+    for run_dir in kill_and_resume(project, kills=50, seed=seed):
+        assert cli("calibrate", "audit", run_dir, cwd=project, code=0).out.endswith("STRICT + GIT: READY\n")
+    cli("verify", cwd=project, code=0)
 
 
 def test_resume_needs_the_same_commit_or_one_that_measures_the_same(project: Path, cli: Any) -> None:

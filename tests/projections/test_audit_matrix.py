@@ -61,7 +61,7 @@ def tell(story: Story, step: tuple[Any, ...]) -> None:
             story.append(UnitFlagged(session="story", unit="test_a_ci", stages=keys, reason="r"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=14))
 def test_sql_and_audit_agree_on_every_cell_and_on_provenance(history: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
