@@ -35,15 +35,31 @@ def fastest(command: list[str], *, cwd: Path, repeats: int, codes: tuple[int, ..
 def row(name: str, seconds: float, *, peer: float, against: str, limit: float, fewer: bool = True) -> dict[str, Any]:
     """One line of the result. `fewer`: the ratio may be at most the limit; else it must be at least that."""
     ratio = seconds / peer if fewer else peer / seconds
-    return {"name": name, "value": round(seconds * 1000, 1), "unit": "ms", "ratio": round(ratio, 2), "against": against,
-            "limit": limit, "ok": ratio <= limit if fewer else ratio >= limit}
+    return {
+        "name": name,
+        "value": round(seconds * 1000, 1),
+        "unit": "ms",
+        "ratio": round(ratio, 2),
+        "against": against,
+        "limit": limit,
+        "ok": ratio <= limit if fewer else ratio >= limit,
+    }
 
 
 def raw_result(number: int, model: str) -> dict[str, Any]:
     """A raw result as a benchmark run writes it."""
-    return {"benchmark_id": model, "device": "NVIDIA L40S", "avg_generation_time_s": 28.4 + number / 1000,
-            "throughput_fps": 1.58, "max_peak_memory_mb": 10840.0, "text_encoder_time_s": 2.141, "dit_time_s": 8.437,
-            "vae_decode_time_s": 3.208, "commit": f"{number:040x}", "timestamp": "2026-08-21T22:10:05.123456+00:00"}
+    return {
+        "benchmark_id": model,
+        "device": "NVIDIA L40S",
+        "avg_generation_time_s": 28.4 + number / 1000,
+        "throughput_fps": 1.58,
+        "max_peak_memory_mb": 10840.0,
+        "text_encoder_time_s": 2.141,
+        "dit_time_s": 8.437,
+        "vae_decode_time_s": 3.208,
+        "commit": f"{number:040x}",
+        "timestamp": "2026-08-21T22:10:05.123456+00:00",
+    }
 
 
 def main() -> list[dict[str, Any]]:
@@ -59,15 +75,19 @@ def main() -> list[dict[str, Any]]:
             help_text = min(help_text, fastest([PERFLEDGER, "--help"], cwd=folder, repeats=REPEATS // 3))
             record = min(record, fastest([PERFLEDGER, "record", str(results)], cwd=folder, repeats=REPEATS // 3))
     against = f"python -c 'import click', {click * 1000:.0f} ms"
-    return [row("perfledger --help", help_text, peer=click, against=against, limit=HELP_RATIO_LIMIT),
-            row("perfledger record, one result", record, peer=click, against=against, limit=RECORD_RATIO_LIMIT)]
+    return [
+        row("perfledger --help", help_text, peer=click, against=against, limit=HELP_RATIO_LIMIT),
+        row("perfledger record, one result", record, peer=click, against=against, limit=RECORD_RATIO_LIMIT),
+    ]
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
     """Print the rows as a table."""
     for found in rows:
-        print(f"{'ok  ' if found['ok'] else 'MISS'}  {found['name']:<52}{found['value']:>10} {found['unit']:<4}"
-              f"{found['ratio']:>8}x  (limit {found['limit']})  against {found['against']}")
+        print(
+            f"{'ok  ' if found['ok'] else 'MISS'}  {found['name']:<52}{found['value']:>10} {found['unit']:<4}"
+            f"{found['ratio']:>8}x  (limit {found['limit']})  against {found['against']}"
+        )
 
 
 if __name__ == "__main__":
