@@ -285,35 +285,47 @@ class Burst:
 
 
 def test_2000_webhooks_from_8_connections_through_two_kills_are_each_there_once(tmp_path):
-    folder = tmp_path / ".perfledger"
+    burst(tmp_path / ".perfledger", distinct_count=1_600, repeated_count=400, kills_at=(500, 1_200))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_kills_in_a_long_burst(tmp_path, seed):
+    marks = sorted(random.Random(seed).sample(range(200, 9_000), 10))
+    burst(tmp_path / ".perfledger", distinct_count=8_000, repeated_count=2_000, kills_at=tuple(marks), seed=seed)
+
+
+def burst(folder: Path, *, distinct_count: int, repeated_count: int, kills_at: tuple[int, ...], seed: int = 7) -> None:
+    """Send webhooks over 8 connections in any order, some twice, kill -9 the server at the given counts, compare."""
     Ledger.create(folder, origin="burst", actor="tester")
-    chance = random.Random(7)
+    chance = random.Random(seed)
     states = ["success", "success", "failure", "pending"]
     distinct = [(f"delivery-{n}", json.dumps(payloads.status(
         number=n, context=f"buildkite/ci/microscope-{n % 40}", state=chance.choice(states),
-        sha=f"{n % 50:040x}", at=f"2026-06-01T10:{n // 60 % 60:02d}:{n % 60:02d}Z")).encode()) for n in range(1_600)]
-    sent = [*distinct, *chance.sample(distinct, 400)]
+        sha=f"{n % 50:040x}", at=f"2026-06-01T10:{n // 60 % 60:02d}:{n % 60:02d}Z")).encode())
+        for n in range(distinct_count)]
+    sent = [*distinct, *chance.sample(distinct, repeated_count)]
     chance.shuffle(sent)
-    burst = Burst(folder)
-    senders = [Sender(burst, sent[n::8]) for n in range(8)]
+    book = Burst(folder)
+    senders = [Sender(book, sent[n::8]) for n in range(8)]
     for sender in senders:
         sender.start()
-    for mark in (500, 1_200):
-        while burst.count < mark and any(sender.is_alive() for sender in senders):
+    for mark in kills_at:
+        while book.count < mark and any(sender.is_alive() for sender in senders):
             time.sleep(0.005)
-        burst.server.kill()
-        burst.server = Server(folder)
+        book.server.kill()
+        book.server = Server(folder)
     for sender in senders:
-        sender.join(timeout=120)
-    counters = httpx2.get(f"{burst.server.url}/metrics").text
-    assert "Traceback" not in burst.server.stop()
+        sender.join(timeout=600)
+    counters = httpx2.get(f"{book.server.url}/metrics").text
+    assert "Traceback" not in book.server.stop()
     assert [sender.failures for sender in senders] == [[]] * 8
-    assert sum(len(sender.acknowledged) for sender in senders) == 2_000
-    book = Ledger.open(folder)
-    received = [event.body()["delivery"] for event in book.read(types=["WebhookReceived"])]
-    reports = [event.body()["remote_id"] for event in book.read(types=["CheckReported"])]
+    assert sum(len(sender.acknowledged) for sender in senders) == len(sent)
+    log = Ledger.open(folder)
+    received = [event.body()["delivery"] for event in log.read(types=["WebhookReceived"])]
+    reports = [event.body()["remote_id"] for event in log.read(types=["CheckReported"])]
     assert sorted(received) == sorted(delivery for delivery, _ in distinct)  # nothing lost, nothing doubled
-    assert sorted(reports) == list(range(1_600))
+    assert sorted(reports) == list(range(distinct_count))
     assert int(dict(line.split() for line in counters.splitlines())["perfledger_webhooks_batch_max"]) > 1
     _same_states_as_sent(folder, distinct)
 
@@ -330,6 +342,28 @@ def _same_states_as_sent(folder: Path, distinct: list[tuple[str, bytes]]) -> Non
     with State.open(Ledger.open(folder)) as state:
         rows = state.rows("SELECT sha, context, state FROM checks")
     assert {(row["sha"], row["context"]): row["state"] for row in rows} == {k: v[2] for k, v in newest.items()}
+
+
+def test_a_full_disk_is_503_and_only_what_was_acknowledged_is_there(tmp_path):
+    folder = tmp_path / ".perfledger"
+    book = Ledger.create(folder, actor="tester")
+    running = Server(folder, file_bytes_max=150_000)
+    codes = {}
+    try:
+        for number in range(160):
+            codes[f"d-{number}"] = running.github("status", payloads.status(number=number), f"d-{number}").status_code
+        health = httpx2.get(f"{running.url}/healthz")
+        assert (health.status_code, health.json()["status"]) == (503, "failing") and health.json()["trouble"]
+    finally:
+        said = running.stop()
+    assert set(codes.values()) == {200, 503} and "Traceback" not in said
+    acknowledged = [delivery for delivery, code in codes.items() if code == 200]
+    assert [event.body()["delivery"] for event in book.read(types=["WebhookReceived"])] == acknowledged
+    again = Server(folder)  # with room again, what was refused is taken
+    refused = next(delivery for delivery, code in codes.items() if code == 503)
+    answer = again.github("status", payloads.status(number=int(refused[2:])), refused)
+    again.stop()
+    assert answer.json()["status"] == "recorded"
 
 
 def test_a_comment_whose_decision_a_kill_cut_off_is_decided_at_the_next_start(tmp_path):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import selectors
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,22 @@ SECRET = b"a-github-secret"
 BUILDKITE_SECRET = b"a-buildkite-secret"
 
 
+def _limit(file_bytes_max: int) -> Callable[[], None]:
+    """Let no file grow past a size: to the program that is a disk that is full."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+
+
 class Server:
     """`perfledger serve` over a ledger folder; `kill` is a kill -9."""
 
-    def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None,
+                 file_bytes_max: int | None = None) -> None:
         secrets = {"PERFLEDGER_GITHUB_SECRET": SECRET.decode(),
                    "PERFLEDGER_BUILDKITE_SECRET": BUILDKITE_SECRET.decode()}
         self.process = subprocess.Popen(
             [PERFLEDGER, "serve", "--port", "0", "--json", "--ledger", str(folder), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**{**secrets, **(env or {})}))
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**{**secrets, **(env or {})}),
+            preexec_fn=_limit(file_bytes_max) if file_bytes_max else None)
         self.url = json.loads(self._first_document())["listening"]
         self.wait_until_healthy()
 
