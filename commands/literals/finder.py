@@ -93,16 +93,19 @@ def find_constants(source: Source) -> Constants:
     try:
         module = cst.parse_module(source.text)
         rebound = rebindings_of(parse_python(source.text))
-    except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError) as error:
+        if module.code != source.text:
+            raise ValueError("it cannot be reproduced exactly")
+        return _Finder(source, module).constants(rebound)
+    except RecursionError:
+        raise _not_python(source, ValueError("it nests too deep to be read")) from None
+    except (cst.ParserSyntaxError, SyntaxError, ValueError, MemoryError) as error:
         raise _not_python(source, error) from None
-    if module.code != source.text:
-        raise _not_python(source, ValueError("it cannot be reproduced exactly"))
-    return _Finder(source, module).constants(rebound)
 
 
 def _not_python(source: Source, error: Exception) -> BadInput:
     line = getattr(error, "raw_line", None) or getattr(error, "lineno", None)
     where = f" line {line}" if line else ""
+    # libcst, the interpreter and our own checks each keep the sentence elsewhere
     reason = getattr(error, "message", None) or getattr(error, "msg", None) or str(error)
     return BadInput(
         f"{source.path}{where} is not valid Python: {reason.splitlines()[0]}",

@@ -162,6 +162,8 @@ def test_entries_that_may_be_replaced_are_doubted() -> None:
 def test_bad_files_are_one_sentence_with_file_and_line() -> None:
     with pytest.raises(BadInput, match=r"tests/test_x_ci.py line 2 is not valid Python"):
         constants("A = 1\ndef (:\n")
+    with pytest.raises(BadInput, match="is not valid Python"):
+        constants("A_MIN = " + "-" * 5000 + "1\n")
     with pytest.raises(BadInput, match="cannot be read as Python source"):
         constants(b"# -*- coding: no-such-codec -*-\nA = 1\n")
     with pytest.raises(BadInput, match="cannot be read as Python source"):
