@@ -176,7 +176,12 @@ def _files(entries: Iterable[Any]) -> dict[str, RemoteFile]:
 
 
 class HubRemote(Remote):
-    """A shared ledger in a dataset repository. A push is one commit, made on the commit that was looked at."""
+    """A shared ledger in a dataset repository. A push is one commit, made on the commit that was looked at.
+
+    Hubs time out on commits of very many files, so the first push of a long history may be several.
+    """
+
+    files_per_write = 500
 
     def __init__(self, url: str, *, create: bool, policy: RetryPolicy) -> None:
         parsed = DatasetUrl.parse(url)
@@ -214,5 +219,6 @@ class HubRemote(Remote):
                 files[self._prefix + path] = source
             elif not there.is_content(source.read_bytes()):
                 raise Taken(path)
-        files[self._prefix + upload.checkpoint_path] = upload.checkpoint
+        if upload.checkpoint is not None:
+            files[self._prefix + upload.checkpoint_path] = upload.checkpoint
         return self.repo.commit(files, parent=snapshot.revision, message=upload.message)

@@ -41,7 +41,7 @@ def commit_files(
     revision: str | None = None  # a commit that certainly holds the files, once the Hub named it
     seen = ""
 
-    def look() -> tuple[str, list[str]] | None:
+    def look() -> _Absent | None:
         nonlocal seen
         seen = revision or repo.head()
         there = repo.files_at(seen, files)
@@ -49,18 +49,23 @@ def commit_files(
             if not file.is_content(files[path]):
                 raise _taken(repo, path)
         absent = [path for path in files if path not in there]
-        return (seen, absent) if absent else None
+        return _Absent(seen, absent) if absent else None
 
-    def write(plan: tuple[str, list[str]]) -> None:
+    def write(plan: _Absent) -> None:
         nonlocal revision
-        parent, absent = plan
         if before_commit:
-            before_commit(parent)
-        revision = repo.commit({path: files[path] for path in absent}, parent=parent, message=message)
+            before_commit(plan.parent)
+        revision = repo.commit({path: files[path] for path in plan.paths}, parent=plan.parent, message=message)
 
     done = land(look, write, words=Words(repo.name, repo.repo_id, find_out), policy=policy or default_policy())
-    parent, written = done.plan if done.plan else (None, [])
+    parent, written = (done.plan.parent, done.plan.paths) if done.plan else (None, [])
     return Committed(revision or seen, parent, written, [path for path in files if path not in written])
+
+
+@dataclass(frozen=True)
+class _Absent:
+    parent: str
+    paths: list[str]
 
 
 def _taken(repo: HubRepo, path: str) -> Conflict:

@@ -6,19 +6,29 @@ that it did not land, and a write that was answered counts once a look has shown
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ledger.errors import BadInput, Conflict, OutcomeUnknown, PerfledgerError, Unavailable
 from ledger.remotes.retry import Busy, Moved, Patience, RetryPolicy, Unsure, given_up
 
-Plan = TypeVar("Plan")
+
+class Missing(Protocol):
+    """What a look found to be written still."""
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The files it is about."""
+        ...
+
+
+Plan = TypeVar("Plan", bound=Missing)
 
 
 @dataclass(frozen=True)
 class Landed(Generic[Plan]):
-    """How a write ended: `plan` is the one that landed, None when a first look showed everything there already."""
+    """How it ended: `plan` is the last that landed, None when a first look showed everything there already."""
 
     plan: Plan | None
     tries: int
@@ -37,8 +47,8 @@ def land(look: Callable[[], Plan | None], write: Callable[[Plan], object], *, wo
          policy: RetryPolicy) -> Landed[Plan]:
     """Write until a look shows that nothing is missing.
 
-    `look` returns what is still to be written, or None when all of it is there. `write` tries once. Both raise `Busy`,
-    `Moved` and `Unsure` as remotes do; a `PerfledgerError` of either ends it.
+    `look` returns what is to be written next, or None when all of it is there. `write` tries that once. Both raise
+    `Busy`, `Moved` and `Unsure` as remotes do; a `PerfledgerError` of either ends it.
 
     Raises `Conflict` when others were first every time, `Unavailable` when the remote stayed busy, `OutcomeUnknown`
     when a write may have landed and no look succeeded since.
@@ -50,7 +60,7 @@ def land(look: Callable[[], Plan | None], write: Callable[[Plan], object], *, wo
             plan = look()
             if plan is None:
                 return Landed(last.plan if last else None, patience.tries + 1)
-            if last and last.answered:
+            if last and last.answered and not set(plan.paths).isdisjoint(last.plan.paths):
                 raise _swallowed(words)
             last = _Try(plan)
             write(plan)

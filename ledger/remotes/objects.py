@@ -85,7 +85,9 @@ class ObjectRemote(Remote):
         del snapshot  # every put finds out for itself whether its name is free
         for path, source in upload.additions.items():
             self._put_new(path, source.read_bytes())
-        self._call(lambda: self._put_checkpoint(upload.checkpoint_path, upload.checkpoint), writes=True)
+        if upload.checkpoint is not None:
+            data = upload.checkpoint
+            self._call(lambda: self._put_checkpoint(upload.checkpoint_path, data), writes=True)
 
     def _put_new(self, path: str, data: bytes) -> None:
         from obstore.exceptions import AlreadyExistsError

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
 
@@ -59,12 +59,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Upload:
-    """What one push adds: new files in the order they must appear, then the checkpoint to replace."""
+    """What one push adds: new files in the order they must appear, then the checkpoint to replace, if it moved."""
 
     additions: Mapping[str, Path]
     checkpoint_path: str
-    checkpoint: bytes
-    message: str = field(default="")
+    checkpoint: bytes | None
+    message: str
 
 
 class Taken(Exception):
@@ -84,6 +84,7 @@ class Remote(ABC):
 
     url: str
     policy: RetryPolicy
+    files_per_write: int | None = None  # a push of more is split, each part whole in itself
 
     def require_write_access(self) -> None:  # noqa: B027  (most stores only find out by writing)
         """Refuse what cannot end well before anything is noted or sent: no token, for example."""

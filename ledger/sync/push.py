@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,10 @@ class PushReport:
 class _Plan:
     snapshot: Snapshot
     upload: Upload
-    segments: int
-    evidence: int
+
+    @property
+    def paths(self) -> Collection[str]:
+        return self.upload.additions or [self.upload.checkpoint_path]
 
 
 def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda _: None) -> PushReport:
@@ -67,6 +69,7 @@ def _publish(ledger: Ledger, remote: Remote, first_look: Snapshot, events: int) 
     head = _last_sealed(ledger)
     looked = [first_look]
     seen = first_look
+    sent: set[str] = set()  # over all commits of this push
 
     def look() -> _Plan | None:
         nonlocal seen
@@ -74,6 +77,7 @@ def _publish(ledger: Ledger, remote: Remote, first_look: Snapshot, events: int) 
         return _plan(ledger, remote, seen, _covered(ledger, remote, seen), through=head)
 
     def write(plan: _Plan) -> None:
+        sent.update(plan.upload.additions)
         try:
             remote.publish(plan.snapshot, plan.upload)
         except Taken as taken:
@@ -81,7 +85,8 @@ def _publish(ledger: Ledger, remote: Remote, first_look: Snapshot, events: int) 
             raise checkpoint.forked(ledger.origin, remote.url, own=True, position=position) from None
 
     done = land(look, write, words=Words(remote.url, remote.url), policy=remote.policy)
-    segments, evidence = (done.plan.segments, done.plan.evidence) if done.plan else (0, 0)
+    segments = sum(path.startswith("log/") for path in sent)
+    evidence = len(sent) - segments
     _finished(ledger, remote, seen.revision, head, segments=segments, evidence=evidence)
     return PushReport(remote.url, seen.revision, head.last, events, segments, evidence, 1, done.tries)
 
@@ -122,7 +127,6 @@ def _plan(ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int,
         path = f"evidence/{relative.as_posix()}"
         if relative.parts[0] in (ledger.origin, "sha256") and path not in snapshot.files:
             additions[path] = ledger.evidence.root / relative
-    evidence = len(additions)
     sealed = ledger.log.segment_paths()
     head = through or (info(sealed[-1]) if sealed else None)
     for local, following in zip(sealed, [*sealed[1:], None], strict=True):
@@ -139,9 +143,22 @@ def _plan(ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int,
             raise checkpoint.forked(ledger.origin, remote.url, own=True, position=first)
     if head is None or (not additions and covered >= head.last):
         return None
-    message = f"{ledger.origin}: {head.last - covered:,} events, to position {head.last:,}"
-    upload = Upload(additions, checkpoint.path_of(ledger.origin), checkpoint.encode(head), message)
-    return _Plan(snapshot, upload, len(additions) - evidence, evidence)
+    limit = remote.files_per_write
+    part = dict(list(additions.items())[:limit])
+    reached = _reached(part, covered, head, whole=len(part) == len(additions))
+    upload = Upload(
+        part, checkpoint.path_of(ledger.origin), checkpoint.encode(reached) if reached else None,
+        f"{ledger.origin}: to position {reached.last:,}" if reached else f"{ledger.origin}: evidence",
+    )
+    return _Plan(snapshot, upload)
+
+
+def _reached(part: dict[str, Path], covered: int, head: SegmentInfo, *, whole: bool) -> SegmentInfo | None:
+    """Return where the log ends once `part` is there; None when that is where the checkpoint stands already."""
+    if whole:
+        return head
+    ends = [info(local) for path, local in part.items() if path.startswith("log/")]
+    return ends[-1] if ends and ends[-1].last > covered else None
 
 
 def _finished(ledger: Ledger, remote: Remote, revision: str | None, head: SegmentInfo, *, segments: int = 0,

@@ -71,7 +71,7 @@ def test_an_outcome_nobody_knows_is_exit_6(at: At, hub: HubServer) -> None:
     assert done["code"] == "upload_unknown" and "sync push" in done["hint"]
     hub.faults.clear()
     at("alpha", "sync", "push", "--remote", URL, code=0)
-    assert [c.title for c in hub.repos["org/perf"].commits[1:]] == ["alpha: 2 events, to position 2"]
+    assert [c.title for c in hub.repos["org/perf"].commits[1:]] == ["alpha: to position 2"]
 
 
 def test_create_makes_the_dataset(at: At, hub: HubServer) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import BadInput, Conflict, Damaged
+from ledger.errors import BadInput, Conflict, Damaged, Unavailable
 from ledger.ledger import Ledger
+from ledger.remotes.hub import HubRemote
 from ledger.sync import checkpoint, outbox
 from ledger.verify import verify
 from projections.state import State
 from tests.hub_repo import Blob
-from tests.hub_server import HubServer
+from tests.hub_server import Fault, HubServer
 from tests.ledger.sync.samples import HUB_URL, chain, do_pull, do_push, names, remote_segments, write
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -97,6 +98,27 @@ def test_a_push_is_one_commit(hub: HubServer, make_ledger: Make) -> None:
     assert do_push(alpha).segments == 4  # the fourth holds the note that the push began
     assert len(hub.repos["org/perf"].commits) == commits + 1
     assert hub.count("POST */commit/*") == 1
+
+
+def test_a_long_history_goes_in_parts_that_are_each_whole(
+        hub: HubServer, make_ledger: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HubRemote, "files_per_write", 3)
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    for number in range(4):
+        write(alpha, str(number))
+        alpha.seal()
+    hub.faults.append(Fault("POST */commit/*", "status", 500, skip=2, times=10**6))
+    with pytest.raises(Unavailable):
+        do_push(alpha)
+    hub.faults.clear()
+    do_pull(beta)  # what is there so far: all the evidence, and the first segments up to a checkpoint
+    assert names(beta) == ["0", "1"] and verify(beta).ok
+    report = do_push(alpha)
+    assert (report.segments, report.evidence) == (3, 0)
+    do_pull(beta)
+    assert names(beta) == ["0", "1", "2", "3"]
+    assert [c.title for c in hub.repos["org/perf"].commits[1:]] == [
+        "alpha: evidence", "alpha: to position 3", "alpha: to position 6"]
 
 
 def test_requests_do_not_grow_with_events_nor_with_segments_known(hub: HubServer, make_ledger: Make) -> None:
