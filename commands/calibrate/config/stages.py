@@ -104,27 +104,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     runtime_evidence: dict[str, str] = {}
     metrics: dict[str, Metric] = {}
 
-    @property
-    def literal_file(self) -> str:
-        """The file that holds the threshold literals, relative to the repository root."""
-        return self.threshold_file or self.test
-
-    @property
-    def is_docs(self) -> bool:
-        """Whether the stage only passes or fails and has no metrics."""
-        return self.group == DOCS_GROUP
-
-    @property
-    def namespace(self) -> str:
-        """Its unit's folder name below `_pytest/`: test stem, plus `__preset` when it has one."""
-        stem = Path(self.test).stem
-        return f"{stem}__{self.calibration_preset}" if self.calibration_preset else stem
-
-    @property
-    def unit(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What runs as one pytest: the test file and its environment."""
-        return self.test, tuple(sorted(self.extra_env.items()))
-
     def aliases(self) -> list[str]:
         """The base names this stage answers to (specification, section 5), longest first."""
         base = self.key.removesuffix(f"_{self.group}")

@@ -38,7 +38,7 @@ def test_the_stage_of_the_specification_has_all_its_fields() -> None:
     assert stage.extra_env == {"TTS_CI_MODEL": "moss"}
     assert stage.hf_model_ids == ("OpenMOSS-Team/MOSS-TTS-Local-Transformer-v1.5", "Qwen/Qwen3-ASR-1.7B")
     assert stage.expected_samples == 1088
-    assert stage.literal_file == "tests/test_model/tts_ci_config.py"
+    assert stage.threshold_file == "tests/test_model/tts_ci_config.py"
     assert stage.sample_counts and stage.sample_counts.ok.json_path == "summary.evaluated"
     metric = stage.metrics["corpus_wer"]
     assert (metric.source, metric.worst, metric.status) == ("MOSS_VC_WER_MAX_CORPUS", "max", "OK")
