@@ -33,8 +33,7 @@ def command_(app: App, text: str, policy_name: str | None, permission: str | Non
     body = sys.stdin.read() if text == "-" else text
     asker = slash.Asker(author=author, permission=permission or chosen.policy.commands.permissions[0])
     target = slash.Target(number=number, ref=ref, sha=commit(sha) if sha else None)
-    found = slash.parse(chosen.policy, body)[: slash.COMMANDS_MAX]
-    decisions = [slash.decide(chosen.policy, item, asker, target) for item in found]
+    decisions = slash.decide_all(chosen.policy, body, asker, target)
     names = slash.names(chosen.policy)
     if not decisions:
         return _nothing(app, body, names, chosen.document())

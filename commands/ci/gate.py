@@ -31,7 +31,7 @@ def gate(app: App, pull_request: str | None, file: str | None, policy_name: str 
         from commands.ci.gate_file import read
 
         chosen = choose(optional_ledger(app), policy_name)
-        verdict = judge(chosen.policy, read(file))
+        verdict = judge(chosen.policy, read(file), posted_counts=True)
     else:
         from commands.ci import history
 

@@ -37,12 +37,12 @@ class FileReview(msgspec.Struct, kw_only=True):
 class FilePull(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The file: a pull request, what was reported of it, and what it changes.
 
-    conflict: true, false, or null when not known. approvals: a number instead of reviews.
-    changed_files: null when not known; the strict aggregates then cannot be green.
+    conflict: true, false, or null when not known. approvals: a number, or names, instead of reviews.
+    changed_files: null when not known; an aggregate is then only green when it is given as a status itself.
     """
 
     title: str
-    head_sha: str
+    head_sha: str = "0" * 40
     repository: str = "local/file"
     number: int = 1
     state: str = "open"
@@ -131,6 +131,12 @@ def _plain(data: Any) -> Any:
         pull = {name: value for name, value in pull.items() if name in known}
         if not isinstance(pull.get("changed_files"), list):
             pull.pop("changed_files", None)  # there it is a count
+    for ours, theirs in (("head_sha", "sha"), ("statuses", "checks")):
+        if theirs in pull:
+            pull.setdefault(ours, pull.pop(theirs))
+    if isinstance(pull.get("approvals"), list):
+        given = [{"reviewer": _first(item, "login"), "state": "approved"} for item in pull.pop("approvals")]
+        pull["reviews"] = [*(pull.get("reviews") or []), *given]
     if isinstance(pull.get("statuses"), dict):
         pull["statuses"] = [{"context": context, "state": state} for context, state in pull["statuses"].items()]
     for name in ("labels", "changed_files"):

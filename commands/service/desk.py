@@ -65,9 +65,7 @@ class CommandDesk:
         asker = slash.Asker(author=comment.author, association=comment.association)
         target = slash.Target(number=comment.number, ref=head.ref if head else None, sha=head.sha if head else None)
         found = []
-        commands = slash.parse(chosen.policy, comment.body)[: slash.COMMANDS_MAX]
-        for item, written in enumerate(commands, start=1):
-            decision = slash.decide(chosen.policy, written, asker, target)
+        for item, decision in enumerate(slash.decide_all(chosen.policy, comment.body, asker, target), start=1):
             found.append(NewEvent(
                 stream=f"pull/{comment.repository}/{comment.number}",
                 key=f"command/{comment.repository}/{comment.comment_id}/{item}",

@@ -130,6 +130,19 @@ def decide(policy: Policy, command: Command, asker: Asker, target: Target) -> De
     )
 
 
+def decide_all(policy: Policy, body: str, asker: Asker, target: Target) -> list[Decision]:
+    """Return the decision on each command of a comment; one refusal when there are too many."""
+    commands = parse(policy, body)
+    if len(commands) <= COMMANDS_MAX:
+        return [decide(policy, command, asker, target) for command in commands]
+    return [Decision(
+        known=False, action=None, test_type=None, scope=None, allowed=may(policy, asker), reaction="confused",
+        text=f"{len(commands)} commands",
+        answer=f"{len(commands)} different commands in one comment are too many; {COMMANDS_MAX} are read at most. "
+               "Nothing was started.",
+    )]
+
+
 def may(policy: Policy, asker: Asker) -> bool:
     """Whether the asker's permission suffices; without one the association decides."""
     if asker.permission is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from projections.ci.slash import Asker, Target, decide, names, parse
+from projections.ci.slash import Asker, Target, decide, decide_all, names, parse
 
 WRITER = Asker(author="ada", permission="write")
 TARGET = Target(number=12, ref="feature", sha="a" * 40)
@@ -115,6 +115,15 @@ def test_an_unknown_name_is_answered_with_every_known_one(page):
 
 def test_words_that_are_not_read_are_named(page):
     assert "Not read: `vae`" in decide(page, parse(page, "/test encoder vae")[0], WRITER, TARGET).answer
+
+
+def test_a_comment_with_too_many_commands_is_answered_and_not_obeyed(page):
+    many = "\n".join(f"/test x{n}" for n in range(21))
+    (decision,) = decide_all(page, "/merge\n" + many, WRITER, TARGET)
+    assert (decision.known, decision.action, decision.labels_added) == (False, None, [])
+    assert "22 different commands" in decision.answer
+    everything = "\n".join(names(page))
+    assert all(one.known for one in decide_all(page, everything, WRITER, TARGET))
 
 
 def test_names_lists_all(page):
