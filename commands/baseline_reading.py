@@ -21,16 +21,18 @@ _METRIC_COLUMNS = ", ".join(METRICS)
 
 
 @command("list", reads=True)
+@click.argument("target", required=False)
 @click.option("--model", metavar="ID", help="Only targets of this model_id.")
 @click.option("--gpu", metavar="NAME", help="Only targets on this GPU.")
-def list_baselines(app: App, model: str | None, gpu: str | None) -> int:
-    """List every target with its medians and how many results they rest on."""
+def list_baselines(app: App, target: str | None, model: str | None, gpu: str | None) -> int:
+    """List every target (or those that begin with TARGET) with its medians and how many results they rest on."""
     with app.state(app.ledger()) as state:
         rows = state.rows(
             f"""SELECT target, model_id, gpu_type, n, results, counted, {_METRIC_COLUMNS}, oldest, newest, pinned
                 FROM baselines
                 WHERE ($model IS NULL OR model_id = $model) AND ($gpu IS NULL OR gpu_type = $gpu)
-                ORDER BY target""", {"model": model, "gpu": gpu})  # noqa: S608
+                  AND ($target IS NULL OR starts_with(target, $target))
+                ORDER BY target""", {"target": target, "model": model, "gpu": gpu})  # noqa: S608
     app.emit({"baselines": rows}, lambda: _list_text(rows))
     return 0
 

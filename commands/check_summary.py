@@ -12,7 +12,7 @@ from projections.record_shape import METRICS
 HEADING = "## Performance Baseline Comparison"
 THRESHOLD_LINE = ("Threshold: gated metrics fail only when both percent and absolute regression floors are exceeded.")
 _BREAKS = re.compile(r"[\r\n\t\v\f\u2028\u2029]+")
-_MARKS = re.compile(r"([\\`*_\[\]<>~])")
+_MARKS = re.compile(r"([\\`*\[\]<>])")
 
 Row = dict[str, Any]  # one record of `check --json`
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from commands.chart import Point, chart
@@ -34,6 +35,8 @@ def test_list_shows_each_target_with_medians_and_how_many_results_they_rest_on(f
     assert [(r["target"], r["n"], r["results"], r["counted"], r["latency"]) for r in rows] == [(TARGET, 5, 9, 7, 26.0)]
     assert TARGET in filled("baseline", "list", "--model", MODEL, code=0).out
     assert filled("baseline", "list", "--gpu", "other", "--json", code=0).json == {"baselines": []}
+    assert len(filled("baseline", "list", "wan", "--json", code=0).json["baselines"]) == 1
+    assert filled("baseline", "list", "nobody", "--json", code=0).json == {"baselines": []}
 
 
 def test_show_says_which_results_count_and_why_the_others_do_not(filled: Cli) -> None:
@@ -160,3 +163,35 @@ def test_a_chart_has_one_column_per_value_and_never_more_than_fit() -> None:
     marks = sum(line.count("●") + line.count("✗") for line in lines)
     assert marks == 40 - len("9.5") - 3
     assert chart([Point(1.0, None, "other")] * 3, width=30, show="{:.1f}".format)[6].endswith("○○○")
+
+
+def test_as_of_every_step_of_a_story_equals_what_was_answered_then(cli: Cli, tmp_path: Path) -> None:
+    """Imports, a rewritten and a vanished file, verdicts, a pin and its end, an adopted policy."""
+    root = history(tmp_path / "h", [legacy(day, latency=20.0 + day) for day in range(1, 8)])
+    policy = tmp_path / "three.yaml"
+    policy.write_text("window: 3\n")
+    main = {"PERF_RUN_SOURCE": "scheduled_main"}
+    steps: list[Callable[[], Any]] = [
+        lambda: cli("import", "hf-tracking", root, code=0),
+        lambda: cli("check", write(tmp_path / "perf_a.json", raw(avg_generation_time_s=25.0)), env=main, code=0),
+        lambda: (
+            write(root / "records" / "006.json", legacy(7, latency=1.0)),
+            cli("import", "hf-tracking", root, code=0),
+        ),
+        lambda: cli("baseline", "pin", TARGET, "--name", "v1", "--reason", "r", code=0),
+        lambda: ((root / "records" / "005.json").unlink(), cli("import", "hf-tracking", root, code=0)),
+        lambda: cli("policy", "adopt", policy, "--reason", "r", code=0),
+        lambda: cli("check", tmp_path / "perf_a.json", "--pytest-rc", "1", env=main, code=1),
+        lambda: cli("baseline", "unpin", TARGET, "--name", "v1", "--reason", "r", code=0),
+    ]
+    answers = []
+    for step in steps:
+        step()
+        last = msgspec.json.decode(cli("events", "list", "--json", code=0).out.splitlines()[-1])
+        questions = (["list"], ["show", TARGET])
+        answers.append(
+            (f"{last['position']}@{last['origin']}", [cli("baseline", *q, "--json", code=0).json for q in questions])
+        )
+    assert len({str(answer) for _, answer in answers}) == len(steps) - 1  # only the vanished file moves no baseline
+    for moment, then in answers:
+        assert [cli("baseline", *q, "--as-of", moment, "--json", code=0).json for q in questions] == then, moment
