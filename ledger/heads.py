@@ -98,6 +98,8 @@ class Mark:
                                                      state.journal_inode, state.journal_size, state.journal_first)
         line = b"%b %b\n" % (text, sha256(text).hexdigest()[:16].encode())
         with contextlib.suppress(OSError):
+            if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
+                self.close()  # somebody deleted it, as they may
             if self._fd is None:
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.pwrite(self._fd, line, 0)

@@ -26,13 +26,18 @@ def new_event_id(now_us: int, entropy: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def clock() -> int:
+    """Return the machine's time in microseconds UTC: the one place that asks it."""
+    return time.time_ns() // 1000
+
+
 def next_time(last_us: int) -> int:
     """Return the time of the next event in microseconds UTC: the clock, or one more than the last event's.
 
     A machine whose clock jumps back keeps counting from the last event until the clock has caught up,
     so positions and times always have the same order within one origin.
     """
-    return max(time.time_ns() // 1000, last_us + 1)
+    return max(clock(), last_us + 1)
 
 
 _second_cache: tuple[int, str] = (-1, "")

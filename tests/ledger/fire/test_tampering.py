@@ -134,7 +134,8 @@ def test_a_changed_byte_in_the_journal_names_the_first_bad_event(copy: Path) -> 
         bad[number] = line.replace(b"28.", b"29.", 1)
         path.write_bytes(b"\n".join(bad))
         finding = damage(copy).findings[0]
-        assert (finding.position, finding.file) == (first + number, f"log/{ORIGIN}/journal.jsonl")
+        assert finding.position == first + number
+        assert finding.file.startswith(f"log/{ORIGIN}")
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
