@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from commands.calibrate.applying.decisions import Decision
     from commands.calibrate.applying.plan import ApplyPlan, MetricPlan
     from commands.calibrate.applying.targets import Rewrite
-    from ledger.event import Event
     from ledger.ledger import Ledger
     from projections.calibration_session import Session
 
@@ -68,7 +67,7 @@ def apply(
     if not rewrites:
         app.emit(_document(plan, decisions, rewrites, "nothing"), lambda: _listing(decisions))
         return 0
-    check_targets(plan, rewrites, _applies(ledger, session))
+    check_targets(plan, rewrites, lambda: ledger.read(types=["ThresholdApplyPlanned"]))
     if dry_run:
         app.emit(_document(plan, decisions, rewrites, "dry_run"), lambda: _preview(decisions, rewrites))
         return 0
@@ -139,11 +138,6 @@ def _ended_text(ended: dict[str, Any]) -> str:
     word = "finished" if ended["outcome"] == "applied" else "put back"
     lines = [f"  {each['file']}: {each['literal']} = {each['new']!r}" for each in ended["changes"]]
     return "\n".join([f"an interrupted apply was {word}; run apply again for more", *lines])
-
-
-def _applies(ledger: Ledger, session: Session) -> list[Event]:
-    events = ledger.read_stream(session.stream)
-    return [event for event in events if event.type == "ThresholdApplyPlanned"]
 
 
 def _renew_report(ledger: Ledger, session: Session, run_dir: Path) -> None:

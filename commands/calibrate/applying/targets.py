@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -77,64 +77,98 @@ def _refuse_outside(root: Path, path: Path) -> None:
         )
 
 
-def check_targets(plan: ApplyPlan, rewrites: Iterable[Rewrite], written: Iterable[Event]) -> None:
-    """Refuse files that drifted from what was measured or that git sees as changed.
+def check_targets(plan: ApplyPlan, rewrites: Iterable[Rewrite], applies: Callable[[], Iterable[Event]]) -> None:
+    """Refuse files that git sees as changed, and files that are not what was measured.
 
-    `written` are this session's earlier applies: bytes they left behind are neither. Raises
-    `Refused` naming every such file.
+    What was measured is what `discover` hashed and what the calibration commit holds. `applies` gives
+    every announced apply of the ledger: bytes that applies left behind, one after the other, count
+    as both, because they differ in thresholds only. Raises `Refused` naming every such file.
     """
     targets = list(rewrites)
-    ours = {each["after_sha256"] for event in written for each in event.body().get("files", ())}
-    drifted = _drifted(plan, targets, ours)
+    dirty = _dirty(plan.root, [target.relative for target in targets])
+    moved = [target for target in targets if not _measured(plan, target)]
+    if not dirty and not moved:
+        return
+    steps = [step for event in applies() for step in _steps(event)]
+    left_behind = {after for _, _, after in steps}
+    of_ours = {target.relative for target in targets if target.before_sha256 in left_behind}
+    dirty = {file: state for file, state in dirty.items() if file not in of_ours}
+    if dirty:
+        named = [f"{file} ({state})" for file, state in dirty.items()]
+        raise Refused(
+            "has changes that git does not have: " + ", ".join(named),
+            code="dirty_files",
+            hint="commit or restore " + " ".join(dirty),
+            files=list(dirty),
+        )
+    drifted = [target.relative for target in moved if not _reached(plan, target, steps)]
     if drifted:
         raise Refused(
-            "changed since discover, so it is not what was measured: " + "; ".join(drifted),
+            f"not the file that was measured on {plan.session.plan.calibration_git_sha[:8] or 'an unknown commit'}: "
+            + ", ".join(drifted),
             code="drifted_files",
             hint="perfledger calibrate discover, then calibrate again on this commit",
             files=drifted,
         )
-    dirty = _dirty(plan.root, [t.relative for t in targets if t.before_sha256 not in ours])
-    if dirty:
-        raise Refused(
-            "has changes that git does not have: " + ", ".join(dirty),
-            code="dirty_files",
-            hint="commit or restore " + " ".join(dirty),
-            files=dirty,
-        )
 
 
-def _drifted(plan: ApplyPlan, targets: Iterable[Rewrite], ours: set[str]) -> list[str]:
-    recorded: dict[str, set[str]] = {}
+def _measured(plan: ApplyPlan, target: Rewrite) -> bool:
+    """Whether the bytes are those that were measured, or nobody can say what was."""
+    known = _known_digests(plan, target)
+    return not known or target.before_sha256 in known
+
+
+def _known_digests(plan: ApplyPlan, target: Rewrite) -> set[str]:
+    """Digests of the file as `discover` saw it and as the calibration commit holds it."""
+    known = set()
     for stage in plan.session.plan.stages:
-        pairs: Mapping[str, str | None] = {
-            stage.test: stage.test_file_sha256,
-            **({stage.threshold_file: stage.threshold_file_sha256} if stage.threshold_file else {}),
-        }
-        for file, digest in pairs.items():
-            if digest:
-                recorded.setdefault(file, set()).add(digest)
-    return [
-        f"{target.relative} (sha256 {target.before_sha256[:8]}, stages.yaml has "
-        f"{'/'.join(sorted(digest[:8] for digest in recorded[target.relative]))})"
-        for target in targets
-        if target.relative in recorded
-        and target.before_sha256 not in ours
-        and recorded[target.relative] != {target.before_sha256}
-    ]
+        if stage.test == target.relative and stage.test_file_sha256:
+            known.add(stage.test_file_sha256)
+        if stage.threshold_file == target.relative and stage.threshold_file_sha256:
+            known.add(stage.threshold_file_sha256)
+    commit = plan.session.plan.calibration_git_sha
+    if target.before_sha256 not in known and commit and _is_checkout(plan.root):
+        shown = _git(plan.root, "show", f"{commit}:./{target.relative}")
+        if shown.returncode == 0:
+            known.add(hashlib.sha256(shown.stdout).hexdigest())
+    return known
 
 
-def _dirty(root: Path, files: list[str]) -> list[str]:
-    """Return the files that differ from HEAD or that git does not know.
+def _steps(event: Event) -> Iterator[tuple[str, str, str]]:
+    """(file, digest before, digest after) of each file of an announced apply."""
+    for file in event.body().get("files", ()):
+        yield file["file"], file["before_sha256"], file["after_sha256"]
+
+
+def _reached(plan: ApplyPlan, target: Rewrite, steps: Sequence[tuple[str, str, str]]) -> bool:
+    """Whether applies alone lead from the measured bytes to those that are there now."""
+    states = _known_digests(plan, target)
+    grown = True
+    while grown:
+        new = {after for file, before, after in steps if file == target.relative and before in states}
+        grown = not new <= states
+        states |= new
+    return target.before_sha256 in states
+
+
+def _dirty(root: Path, files: list[str]) -> dict[str, str]:
+    """Return the files that differ from HEAD or that git does not know, with git's sign for each.
 
     A folder that is no checkout has nothing to compare with; the digests have spoken already.
     """
     if not files or not _is_checkout(root):
-        return []
+        return {}
     done = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--ignored", "--", *files)
     if done.returncode != 0:
         raise _git_failed(root, done)
     entries = done.stdout.decode("utf-8", "surrogateescape").split("\0")
-    return sorted({f"{entry[3:]} ({entry[:2].strip()})" for entry in entries if len(entry) > 3})
+    states: dict[str, str] = {}
+    for entry in entries:
+        # paths are those of the repository, which may begin above `root`
+        file = next((file for file in files if entry[3:] == file or entry[3:].endswith(f"/{file}")), None)
+        if file is not None:
+            states[file] = entry[:2].strip()
+    return states
 
 
 def _is_checkout(root: Path) -> bool:

@@ -280,6 +280,28 @@ def test_dirty_files_are_refused_but_not_what_apply_itself_left(cli: Cli, projec
     assert '"latency_mean_s": 0.85' in text_of(project), "a second apply goes on from the first"
 
 
+def test_the_calibration_commit_says_what_was_measured_when_hashes_are_stale(
+    cli: Cli, project: MeasuredProject
+) -> None:
+    """Committed schemas have been found with hashes cut or edited by hand."""
+    run = project.measure(VALUES)
+    stages = project.root / "models/m/stages.yaml"
+    lines = [line[:-2] if "test_file_sha256" in line else line for line in stages.read_text().splitlines()]
+    stages.write_text("\n".join(lines) + "\n")
+    cli("calibrate", "apply", run, "--mode", "full", *YES, code=0)
+    assert "A_MIN_ACCURACY = 0.72 " in text_of(project)
+
+
+def test_two_calibrations_of_one_commit_are_applied_one_after_the_other(cli: Cli, project: MeasuredProject) -> None:
+    """The first apply moves the file the second one measured, but only its thresholds."""
+    first = project.measure({"a_accuracy": VALUES["a_accuracy"]}, name="first")
+    second = project.measure({"a_wer": VALUES["a_wer"]}, name="second", timestamp="2026-06-28T00:00:00Z")
+    cli("calibrate", "apply", first, "--mode", "full", *YES, code=0)
+    project.git("commit", "-aqm", "applied the first")
+    cli("calibrate", "apply", second, "--mode", "full", *YES, code=0)
+    assert text_of(project) == TEST.replace("0.7 ", "0.72 ").replace("1e-2", "0.0124")
+
+
 def test_a_folder_without_git_is_judged_by_its_digests(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     project = MeasuredProject(tmp_path / "plain", git=False)
     project.file("tests/test_a_ci.py", "A_MIN_ACCURACY = 0.7\n")
