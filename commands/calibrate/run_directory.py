@@ -23,6 +23,7 @@ from projections.calibration_session import Observation, Session, unit_of
 
 SESSION_KEY = "perfledger_session"
 LAYOUT_VERSION = "0.6.0"
+READ_BYTES = 1 << 20
 _RUN_FILE = re.compile(r"run([1-9][0-9]*)\.json")
 
 # what a plan cannot do without
@@ -101,7 +102,7 @@ class RunDirectory:
             with os.scandir(folder) as entries:
                 found = [m for entry in entries if (m := _RUN_FILE.fullmatch(entry.name))]
             for match in sorted(found, key=lambda m: int(m[1])):
-                yield stage, int(match[1]), (folder / match[0]).read_bytes()
+                yield stage, int(match[1]), _bytes_of(f"{folder}/{match[0]}")
 
     def run_file(self, stage: str, repeat: int) -> Path:
         """The path of one observation."""
@@ -270,6 +271,18 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     aside.write_bytes(data)
     aside.replace(path)
     return True
+
+
+def _bytes_of(path: str) -> bytes:
+    """Read a small file with three system calls: an audit reads a thousand, and pathlib doubles their cost."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, READ_BYTES)
+        while len(data) % READ_BYTES == 0 and (more := os.read(descriptor, READ_BYTES)):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _json_object(path: Path, data: bytes) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from commands.calibrate.run_directory import RunDirectory
 from commands.common import App, Function
 from ledger.errors import BadInput, Conflict
 from ledger.event import Event, NewEvent
-from projections.calibration_session import STREAM_PREFIX, Session, evolve, fold
+from projections.calibration_fold import evolve, fold
+from projections.calibration_session import STREAM_PREFIX, Session
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -16,7 +16,8 @@ from ledger.events.calibrations import (
     SampleSource,
 )
 from ledger.events.observations import RepeatObserved, StageObservation
-from projections.calibration_session import Session, fold
+from projections.calibration_fold import fold
+from projections.calibration_session import Session
 
 COMMIT = "a5abacd5334c743c81fcd0426628876333bd10f0"
 OTHER = "0000000000000000000000000000000000000001"

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ledger.events.calibrations import BlockDiscarded, RepeatsSettled, RoundRejected, RunFileVanished, UnitFlagged
 from ledger.ledger import Ledger
 from projections.audit import readiness
+from projections.calibration_fold import evolve
+from projections.calibration_session import Session
 from projections.state import State
 from tests.projections.calibration_story import COMMIT, OTHER, Story, metric, share, stage
 
@@ -61,6 +63,14 @@ def tell(story: Story, step: tuple[Any, ...]) -> None:
             story.append(UnitFlagged(session="story", unit="test_a_ci", stages=keys, reason="r"))
 
 
+def step_by_step(story: Story) -> Session | None:
+    """The session one event at a time, as a run follows it."""
+    session = None
+    for event in story.ledger.read_stream(story.stream):
+        session = evolve(session, event, own_origin=story.ledger.origin)
+    return session
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=14))
 def test_sql_and_audit_agree_on_every_cell_and_on_provenance(history: list[tuple[Any, ...]]) -> None:
@@ -69,6 +79,7 @@ def test_sql_and_audit_agree_on_every_cell_and_on_provenance(history: list[tuple
         for step in history:
             tell(story, step)
         result = readiness(story.session)
+        assert step_by_step(story) == story.session
         with State.open(story.ledger) as state:
             cells = state.rows("""SELECT stage, string_agg(cell, '' ORDER BY "repeat") AS cells FROM audit_matrix
                                   GROUP BY stage, number ORDER BY number""")

@@ -21,7 +21,8 @@ from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationPlanned, Plan, PlanContinued
 from projections.audit import readiness
-from projections.calibration_session import fold, plan_in_parts, units_of
+from projections.calibration_fold import fold
+from projections.calibration_session import plan_in_parts, units_of
 from projections.state import State
 from tests.e2e.tiny_project import git, make
 from tests.projections.calibration_story import COMMIT, Story, metric, stage
