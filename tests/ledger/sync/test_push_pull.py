@@ -205,6 +205,31 @@ def test_the_views_know_who_pulled_and_pushed_what(hub: HubServer, make_ledger: 
         assert all(row["n"] == row["last"] for row in counted), counted
 
 
+def test_what_was_pulled_was_not_known_before_the_pull(hub: HubServer, make_ledger: Make) -> None:
+    alpha, beta = make_ledger("alpha"), make_ledger("beta")
+    write(alpha, "one")
+    do_push(alpha)
+    moment = f"{beta.head().position}@beta"
+    do_pull(beta)
+    with State.open(beta, as_of=moment) as state:
+        assert {row["origin"] for row in state.rows("SELECT origin FROM events")} == {"beta"}
+        assert state.rows("SELECT * FROM pinned_baselines") == []
+    with State.open(beta) as state:
+        assert {row["origin"] for row in state.rows("SELECT origin FROM events")} == {"alpha", "beta"}
+        assert [row["name"] for row in state.rows("SELECT * FROM pinned_baselines")] == ["one"]
+
+
+def test_the_live_projection_of_pulled_events_is_the_one_replay_makes(hub: HubServer, make_ledger: Make) -> None:
+    ledgers = [make_ledger(name) for name in ("alpha", "beta", "gamma")]
+    for round_ in range(3):
+        for ledger in ledgers:
+            write(ledger, f"{ledger.origin} {round_}")
+            do_push(ledger)
+            do_pull(ledger)
+            with State.open(ledger) as live, State.from_log(ledger) as replayed:
+                assert live.export() == replayed.export()
+
+
 class TestForks:
     """One origin's name with two histories is refused on every way in, with the way out."""
 
