@@ -11,11 +11,13 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 NICE = 19
 ENDED = 0
+END_S = 2.0
 
 
 class Background:
@@ -42,29 +44,42 @@ class Background:
         self._collect()
         return self._running is not None
 
-    def close(self) -> bool:
+    def leave(self, patience_s: float) -> bool:
+        """Give it a moment; True when it is done. Else it goes on by itself, and this object forgets it."""
+        self._wait(patience_s)
+        done = not self.busy()
+        if self._running is not None:
+            self._running.returncode = ENDED  # or Popen complains that nobody waited for it: that is what this is for
+        self._running, self._again = None, False
+        return done
+
+    def close(self, patience_s: float | None = None) -> bool:
         """Give it a last moment, then end it; True when nothing was cut short (what was not sent waits in the log)."""
-        if self.busy():
-            assert self._running is not None
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._running.wait(self.patience_s)
+        self._wait(self.patience_s if patience_s is None else patience_s)
         finished = not self.busy()
         if self._running is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._running.pid, signal.SIGTERM)  # its own session: the group is this one command
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._running.wait(self.patience_s)
+                self._running.wait(END_S)
             if self._running.poll() is None:
                 self._running.kill()
                 self._running.wait()
             self._running = None
         return finished and not self._again
 
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.busy() and (left := deadline - time.monotonic()) > 0:
+            assert self._running is not None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._running.wait(left)
+
     def __enter__(self) -> Background:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(0.0 if kind else None)  # somebody who interrupts a run does not want to wait for this
 
     def _start(self) -> None:
         self._again = False

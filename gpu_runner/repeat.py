@@ -82,7 +82,7 @@ class _Repeat:
         """Attempt until one need not be retried, then observe."""
         request = self.request
         environment = self._environment()
-        before = workspace.look(self.place.cwd)
+        before = workspace.look(self.place.cwd, ours=(self.place.basetemp, self.place.log))
         last: Ended | None = None
         for number in range(1, request.limits.attempts + 1):
             try:

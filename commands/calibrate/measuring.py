@@ -64,16 +64,18 @@ class Halted(Exception):
 
 
 class Measuring:
-    """One `calibrate run` over a session; `say` gets the milestone lines."""
+    """One `calibrate run` over a session; `say` gets the milestone lines, `share` is called after each repeat."""
 
     def __init__(
-        self, ledger: Ledger, session: Session, settings: Settings, say: Callable[[str], None]
-    ) -> None:
+        self, ledger: Ledger, session: Session, settings: Settings, say: Callable[[str], None],
+        share: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.ledger = ledger
         self.session = session
         self.settings = settings
         self.directory = RunDirectory(Path(session.plan.run_dir))
         self.say = say
+        self.share = share
         self.launched = 0
 
     def run(self, wanted: frozenset[str], *, resumed: bool) -> int:
@@ -122,6 +124,7 @@ class Measuring:
             self.say(line)
         self.launched += 1
         seen = self._observe(unit, repeat, gpus)
+        self.share()
         self._refresh()
         self._project(unit, repeat)
         for line in milestones.outcome_lines(unit, self.session, repeat):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from commands.calibrate import milestones
+from commands.calibrate.beside import end_dead_runs, shared_beside
 from commands.calibrate.config.options import config_dir_option, host_option, model_option, repo_root_option
 from commands.calibrate.config.selection import ALL
 from commands.calibrate.config.workspace import find_workspace
@@ -48,6 +49,7 @@ from projections.calibration_session import Session
 @click.option("--keep-caches", is_flag=True, help="Do not wipe the FlashInfer cache before each GPU attempt.")
 @click.option("--stop-early", "stop_early_alpha", type=click.FloatRange(0.0001, 0.5), metavar="ALPHA",
               help="End repeats that could hardly move the worst of N, at this error rate.")  # fmt: skip
+@click.option("--sync/--no-sync", default=True, help="Push new events to the known remote beside the repeats.")
 @click.option("--stall-limit", "stall_s", type=click.FloatRange(1), metavar="S", help="Seconds a log may stand still.")
 @click.option("--wall-limit", "wall_s", type=click.FloatRange(1), metavar="S", help="Seconds one attempt may take.")
 @config_dir_option
@@ -68,6 +70,7 @@ def run(app: App, **options: Any) -> int:
             wanted = frozenset(session.stages)
         else:
             session, wanted = resume_session(place, known, asked.stages, head)
+            end_dead_runs(place.ledger, session.stream, app.note)
             _note_kept(app, asked, session)
 
         def say(line: str) -> None:
@@ -77,8 +80,9 @@ def run(app: App, **options: Any) -> int:
         say(f"calibration_git_sha: {session.plan.calibration_git_sha}")
         say(f"run directory: {session.plan.run_dir}")
         settings = settings_of(session, place.model, place.host, asked)
-        measuring = Measuring(place.ledger, session, settings, say)
-        session = _measure(measuring, wanted, resumed=known is not None)
+        with shared_beside(place.ledger, place.directory, say, wanted=asked.sync) as share:
+            measuring = Measuring(place.ledger, session, settings, say, share)
+            session = _measure(measuring, wanted, resumed=known is not None)
     return _conclude(app, place, session)
 
 

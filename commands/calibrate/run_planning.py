@@ -81,6 +81,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     destructive_rejection: bool
     keep_caches: bool
     stop_early_alpha: float | None
+    sync: bool
     stall_s: float | None
     wall_s: float | None
 
@@ -241,6 +242,8 @@ def resume_session(
             code="foreign_run",
             hint="resume it there, or start a fresh --output-dir",
         )
+    # what an earlier runner left behind was ended and recorded meanwhile
+    session = read_session(place.ledger, session.id) or session
     stages = _subset(session, wanted)
     commit = session.plan.calibration_git_sha
     changed: list[str] = []

@@ -53,6 +53,10 @@ def test_a_command_that_hangs_or_fails_costs_the_run_nothing(tmp_path: Path) -> 
     hangs.nudge()
     began = time.monotonic()
     assert hangs.close() is False and time.monotonic() - began < 5
+    slow = Background(writes(tmp_path / "late", seconds=0.6), tmp_path / "l")
+    slow.nudge()
+    assert slow.leave(0.05) is False and not slow.busy()
+    until(lambda: (tmp_path / "late").exists())  # left alone, it came to its end by itself
     fails = Background([sys.executable, "-S", "-c", "print('the Hub is down'); raise SystemExit(4)"], tmp_path / "log")
     fails.nudge()
     until(lambda: not fails.busy())

@@ -115,5 +115,13 @@ def test_a_workspace_outside_git_is_unknown_and_inside_it_is_exact(tmp_path: Pat
     assert len(clean.sha or "") == 40 and clean.dirty is False and clean.diff == b""
     (tmp_path / "b").write_text("untracked\n")
     assert workspace.look(tmp_path).dirty is True and workspace.look(tmp_path).diff == b""
+    (tmp_path / "b").rename(tmp_path / ".git" / "b")
+    for name in (".perfledger/log", "runs/x/_pytest/u"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text("ours\n")
+    own = tmp_path / "runs" / "x" / "_pytest" / "u" / "run1.log"
+    assert workspace.look(tmp_path).dirty is True
+    assert workspace.look(tmp_path, ours=[own]).dirty is False, "the run's own output is no change of the code"
     (tmp_path / "a").write_text("2\n")
+    assert workspace.look(tmp_path, ours=[own]).dirty is True
     assert b"-1\n+2\n" in workspace.look(tmp_path).diff

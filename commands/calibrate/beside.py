@@ -1,0 +1,57 @@
+"""What goes on beside the repeats of a run: sharing its events, and what an earlier runner left behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gpu_runner.background import Background
+from gpu_runner.leftovers import end_leftovers, unfinished
+from ledger.event import NewEvent
+
+if TYPE_CHECKING:
+    from commands.calibrate.run_directory import RunDirectory
+    from ledger.ledger import Ledger
+
+SYNC_LOG = "sync.log"
+LAST_MOMENT_S = 3.0
+PROGRAM = "from commands.main import main; main()"
+
+
+@contextmanager
+def shared_beside(
+    ledger: Ledger, directory: RunDirectory, say: Callable[[str], None], *, wanted: bool
+) -> Iterator[Callable[[], None]]:
+    """Yield what a run calls after each repeat: a push of the new events in a process of its own.
+
+    Does nothing where no remote is known. A remote that is slow or away costs the run nothing: after the last
+    repeat the push goes on by itself, an interrupted run ends it, and what was not sent waits in the log.
+    """
+    from ledger.sync.outbox import default_remote
+
+    remote = default_remote(ledger) if wanted else None
+    if remote is None:
+        yield lambda: None
+        return
+    command = [sys.executable, "-c", PROGRAM, "sync", "push", "--remote", remote, "--ledger", str(ledger.path), "-q"]
+    with Background(command, directory.path / SYNC_LOG) as push:
+        yield push.nudge
+        push.nudge()  # the end of the session too
+        if not push.leave(LAST_MOMENT_S) or push.failures:
+            say(f"not everything is at {remote} yet (see {directory.path / SYNC_LOG}); perfledger sync status tells")
+
+
+def end_dead_runs(ledger: Ledger, stream: str, say: Callable[[str], None]) -> None:
+    """End processes that repeats of this session left when runner and keeper were killed at once, and record it.
+
+    Call it only while no other runner holds the run directory.
+    """
+    payloads = end_leftovers(unfinished(ledger.read_stream(stream)))
+    for payload in payloads:
+        killed = getattr(payload, "killed_pids", [])
+        if killed:
+            say(f"ended what a killed runner left behind: pid {', '.join(map(str, killed))}")
+    if payloads:
+        ledger.append([NewEvent(stream=stream, payload=payload) for payload in payloads])
