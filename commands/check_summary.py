@@ -12,6 +12,7 @@ from projections.record_shape import METRICS
 HEADING = "## Performance Baseline Comparison"
 THRESHOLD_LINE = ("Threshold: gated metrics fail only when both percent and absolute regression floors are exceeded.")
 _BREAKS = re.compile(r"[\r\n\t\v\f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _MARKS = re.compile(r"([\\`*\[\]<>])")
 
 Row = dict[str, Any]  # one record of `check --json`
@@ -95,8 +96,8 @@ def asides(row: Row) -> list[str]:
 
 
 def text(document: dict[str, Any]) -> str:
-    """Return the result of a check for people."""
-    blocks = [_record_text(row) for row in document["records"]]
+    """Return the result of a check for people. Names from files cannot steer the terminal."""
+    blocks = [_CONTROL.sub("?", _record_text(row)) for row in document["records"]]
     count = len(document["records"])
     overall = f"{document['status']}: {document['reason']}" if document.get("reason") else document["status"]
     if count == 1 and not document.get("reason"):

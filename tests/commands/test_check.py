@@ -123,7 +123,7 @@ def test_a_policy_may_read_nan_as_not_measured(cli: Cli, tmp_path: Path) -> None
     file = tmp_path / "perf_a.json"
     file.write_text(json.dumps(raw(throughput_fps=float("nan"))))
     policy = tmp_path / "old.yaml"
-    policy.write_text('rules: {not_finite: drop}\n')
+    policy.write_text("rules: {not_finite: drop}\n")
     done = cli("check", file, "--policy", policy, "--json", code=0)
     assert done.json["records"][0]["metrics"]["throughput"]["current"] is None
     assert "throughput_fps" in done.err
@@ -330,3 +330,14 @@ def test_normalized_records_are_judged_too(cli: Cli, tmp_path: Path) -> None:
     cli("import", "hf-tracking", history(tmp_path / "h", [modern(day) for day in range(1, 4)]), code=0)
     found = cli("check", write(tmp_path / "n.json", modern(9, latency=40.0)), "--json", code=1).json["records"][0]
     assert (found["status"], found["baseline_n"]) == ("REGRESSION", 3)
+
+
+def test_results_without_a_timestamp_are_each_their_own(cli: Cli, tmp_path: Path) -> None:
+    bare = {"model_id": "m", "gpu_type": "g", "latency": 10.0}
+    cli("import", "hf-tracking", history(tmp_path / "h", [bare] * 4), code=0)
+    assert cli("check", write(tmp_path / "n.json", bare), "--json", code=0).json["records"][0]["baseline_n"] == 4
+
+
+def test_names_from_files_cannot_steer_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    done = cli("check", write(tmp_path / "n.json", raw(benchmark_id="\x1b[2Jm\r\x07")), code=0)
+    assert "\x1b" not in done.out and "\r" not in done.out and "?[2Jm??@NVIDIA L40S" in done.out
