@@ -12,7 +12,8 @@ class FactResult(Fact, table=True):
 
     success is what the record's field means (missing: yes; the text "false": no), success_as_truth the older
     reading in which every text but the empty one is a yes. measurement: a digest by which a result and its own
-    copy in a history are known as one; without a timestamp every result is one of its own. regression_thresholds, static_limits, unusable: JSON as recorded.
+    copy in a history are known as one; without a timestamp every result is one of its own.
+    regression_thresholds, static_limits, unusable: JSON as recorded.
     """
 
     __tablename__ = "fact_result"

@@ -309,7 +309,7 @@ def compare(case: dict[str, Any], policy: MetricPolicy, *, old_rules: bool) -> N
 
 
 SLOW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -330,7 +330,7 @@ OLD = MetricPolicy(
 )
 
 
-@settings(SLOW, max_examples=15)
+@settings(SLOW, max_examples=10)
 @given(cases())
 def test_a_policy_chooses_the_older_rules(case: dict[str, Any]) -> None:
     """May 2026, results without identity: one folder per model, success alone, path order, one percent-only limit."""
