@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -196,11 +196,8 @@ class EvidenceStore:
         """Return a small piece from where the index says it is; where it is not there, from wherever it is."""
         place = self._place(digest)
         data = self._read(place, digest) if place else None
-        db = self._index()
-        if data is None and place and db is not None:
-            db.execute("DELETE FROM seen")  # a seal moved it and could not say so
-            self._catch_up(db)
-            place = self._place(digest)
+        if data is None and place:  # a seal moved it and could not say so
+            place = self._look_up(self._index_in_memory(), digest)
             data = self._read(place, digest) if place else None
         return data
 
@@ -233,19 +230,31 @@ class EvidenceStore:
         db = self._index()
         if db is None:
             return {}
-        return {digest.hex(): place for digest, place in db.execute("SELECT sha256, place FROM blobs")}
+        try:
+            return {digest.hex(): place for digest, place in db.execute("SELECT sha256, place FROM blobs")}
+        except sqlite3.Error:
+            return {}
 
     # ---------------------------------------------------------------- the derived index
 
     def _index(self) -> sqlite3.Connection | None:
         if self._db is None and self.root.is_dir():
-            disk.make_directory(self.folder)
             try:
-                self._db = self._open_index()
-            except sqlite3.DatabaseError:
-                for suffix in ("", "-wal", "-shm"):
-                    (self.folder / (INDEX_NAME + suffix)).unlink(missing_ok=True)
-                self._db = self._open_index()
+                disk.make_directory(self.folder)
+                try:
+                    self._db = self._open_index()
+                except sqlite3.DatabaseError:
+                    for suffix in ("", "-wal", "-shm"):
+                        (self.folder / (INDEX_NAME + suffix)).unlink(missing_ok=True)
+                    self._db = self._open_index()
+            except (OSError, sqlite3.Error):
+                return self._index_in_memory()
+        return self._db
+
+    def _index_in_memory(self) -> sqlite3.Connection:
+        """Where the index cannot be written (read-only folder, full disk), make one for this process alone."""
+        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._db.executescript(_DDL)
         return self._db
 
     def _open_index(self) -> sqlite3.Connection:
@@ -260,6 +269,12 @@ class EvidenceStore:
         db = self._index()
         if db is None:
             return None
+        try:
+            return self._look_up(db, digest)
+        except sqlite3.Error:
+            return self._look_up(self._index_in_memory(), digest)
+
+    def _look_up(self, db: sqlite3.Connection, digest: str) -> str | None:
         found: tuple[str] | None = None
         for fresh in (False, True):
             if fresh:
@@ -283,20 +298,14 @@ class EvidenceStore:
                 continue  # not readable: what it holds counts as missing, and `verify` says why
             if path.name == TAIL_NAME:
                 disk.fsync_file(path)  # its writer may have died before it was durable; the index must never lead
-            db.execute("BEGIN")
-            db.executemany("INSERT OR REPLACE INTO blobs VALUES (?,?)", [(bytes.fromhex(d), place) for d in digests])
-            db.execute("INSERT OR REPLACE INTO seen VALUES (?,?)", (place, size))
-            db.execute("COMMIT")
+            _record(db, digests, place, size)
 
     def _remember(self, items: dict[str, bytes], name: str) -> None:
         db = self._index()
         assert db is not None
         place = f"{self.folder.name}/{name}"
         with contextlib.suppress(sqlite3.Error):  # derived: a later look-up reads the file itself
-            db.execute("BEGIN")
-            db.executemany("INSERT OR REPLACE INTO blobs VALUES (?,?)", [(bytes.fromhex(d), place) for d in items])
-            db.execute("INSERT OR REPLACE INTO seen VALUES (?,?)", (place, (self.folder / name).stat().st_size))
-            db.execute("COMMIT")
+            _record(db, items, place, (self.folder / name).stat().st_size)
 
     def _read(self, place: str, digest: str) -> bytes | None:
         path = self.root / _path_of(place, self.folder.name)
@@ -325,3 +334,16 @@ def _digests_in(path: Path) -> list[str] | None:
 
 def _path_of(place: str, origin: str) -> str:
     return place if "/" in place else f"{origin}/{place}"
+
+
+def _record(db: sqlite3.Connection, digests: Iterable[str], place: str, size: int) -> None:
+    """Note in one transaction that a file of this size holds these pieces."""
+    db.execute("BEGIN")
+    try:
+        db.executemany("INSERT OR REPLACE INTO blobs VALUES (?,?)", [(bytes.fromhex(d), place) for d in digests])
+        db.execute("INSERT OR REPLACE INTO seen VALUES (?,?)", (place, size))
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        with contextlib.suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise

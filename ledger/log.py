@@ -94,12 +94,16 @@ class OriginLog(LogReader):
             try:
                 self._refuse_moved(seen)
                 return indexed, *self._known(prepared)
-            except sqlite3.Error:
+            except sqlite3.Error as error:
                 self._drop_heads()
                 (self.folder / HEADS_NAME).unlink(missing_ok=True)
                 if attempt == 2:
-                    raise
+                    raise self._unindexed(error) from error
         raise AssertionError("unreachable")
+
+    def _unindexed(self, error: sqlite3.Error) -> Unavailable:
+        return Unavailable(f"{self.folder / HEADS_NAME}: {error}; nothing was recorded", code="index_failed",
+                           hint="free some space or mend the disk, then run it again")
 
     def _refuse_moved(self, seen: Mapping[str, int]) -> None:
         assert self._heads is not None
@@ -286,7 +290,11 @@ class OriginLog(LogReader):
             except sqlite3.Error:
                 self._drop_heads()
         if found is None:
-            found = self._reindex(mark)
+            try:
+                found = self._reindex(mark)
+            except sqlite3.Error as error:
+                self._drop_heads()
+                raise self._unindexed(error) from error
         if mark is not None and found.head.position < mark.head.position:
             raise indexing.log_cut(self.origin, mark.head.position)
         self._state = found
