@@ -37,18 +37,23 @@ class DatasetUrl:
     def parse(cls, url: str) -> DatasetUrl:
         """Take a URL apart. Raises `BadInput` when it is not of that form."""
         found = _URL.fullmatch(url.strip())
-        if not found or not all(_NAME.fullmatch(part) for part in found.group(1, 2)) or found.group(2).endswith(
-                ".git") or len(f"{found.group(1)}/{found.group(2)}") > REPO_ID_LENGTH_MAX:
+        owner, name, prefix = found.groups(default="") if found else ("", "", "")
+        if not _is_repo(owner, name):
             raise BadInput(f"{url!r} is not hf://datasets/OWNER/NAME[/PREFIX]", code="bad_remote_url",
                            hint="for example hf://datasets/my-org/perf-ledger")
-        prefix = (found.group(3) or "").strip("/")
-        if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
+        prefix = prefix.strip("/")
+        if prefix and any(part in ("", ".", "..") for part in prefix.split("/")):
             raise BadInput(f"{url!r}: {prefix!r} is not a folder of the dataset", code="bad_remote_url",
-                           hint=f"for example hf://datasets/{found.group(1)}/{found.group(2)}/team/perf")
-        return cls(f"{found.group(1)}/{found.group(2)}", prefix)
+                           hint=f"for example hf://datasets/{owner}/{name}/team/perf")
+        return cls(f"{owner}/{name}", prefix)
 
     def __str__(self) -> str:
         return f"hf://datasets/{self.repo_id}" + (f"/{self.prefix}" if self.prefix else "")
+
+
+def _is_repo(owner: str, name: str) -> bool:
+    whole = len(owner) + 1 + len(name) <= REPO_ID_LENGTH_MAX
+    return whole and not name.endswith(".git") and all(_NAME.fullmatch(part) for part in (owner, name))
 
 
 class HubRepo:

@@ -98,10 +98,8 @@ def test_a_time_to_wait_is_kept(hub: HubServer, alpha: Ledger) -> None:
 
 def test_a_time_to_wait_that_is_too_long_is_said_instead_of_waited(hub: HubServer, alpha: Ledger) -> None:
     hub.faults.append(Fault(COMMIT, "status", 429, retry_after="3600", times=FOREVER))
-    begun = time.monotonic()
-    with pytest.raises(Unavailable, match="asks to wait 3600 s"):
+    with pytest.raises(Unavailable, match="asks to wait 3600 s"):  # at once: the test's own time limit is shorter
         do_push(alpha)
-    assert time.monotonic() - begun < 5
     assert_nothing_landed(hub, alpha)
 
 
