@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 @command("check")
 @click.argument("files", nargs=-1, metavar="FILE...")
-@click.option("--tracking-root", metavar="DIR", envvar="PERFORMANCE_TRACKING_ROOT",
-              help="Import this folder of records first. [env: PERFORMANCE_TRACKING_ROOT]")
+@click.option("--tracking-root", metavar="DIR|hf://...", envvar="PERFORMANCE_TRACKING_ROOT",
+              help="Import this folder (or dataset) of records first. [env: PERFORMANCE_TRACKING_ROOT]")
 @click.option("--window", type=click.IntRange(min=1), metavar="N",
               help="Results per baseline. Default: the policy's, 5.")
 @click.option("--policy", "policy_file", metavar="FILE", help="Judge by this policy file, not by the adopted policy.")
@@ -144,13 +144,16 @@ def _refuse_not_finite(app: App, ledger: Ledger, results: Sequence[Measured], po
 
 
 def _import_first(app: App, ledger: Ledger, root: str) -> None:
-    """Bring a history in before judging. A missing folder is an empty history, as it is for the existing tool."""
-    if not Path(root).is_dir():
+    """Bring a history in before judging. A missing folder is an empty history, as it is for the existing tool.
+
+    A dataset that cannot be reached is an error (exit 4): judging without it could pass what it would fail.
+    """
+    if not root.startswith("hf://") and not Path(root).is_dir():
         app.note(f"warning: tracking root {root} is not a folder; judging without it")
         return
-    from commands.import_hf_tracking import import_folder
+    from commands.import_hf_tracking import import_history
 
-    report = import_folder(app, ledger, root)
+    report = import_history(app, ledger, root)
     for row in report.skipped:
         app.note(f"warning: {root}/{row['path']} skipped: {row['reason']}")
     for row in report.unusable:

@@ -64,18 +64,21 @@ class Known:
 def hf_tracking(app: App, history: str) -> int:
     """Import a history of normalized records: DIR/<model>/<time>_<commit>.json, as performance dashboards
     keep them, or the dataset hf://datasets/OWNER/NAME[@REVISION]."""
-    ledger = app.ledger()
+    report = import_history(app, app.ledger(), history)
+    app.emit(report.as_dict(), lambda: report_text(report))
+    return 0
+
+
+def import_history(app: App, ledger: Ledger, history: str) -> Report:
+    """Bring a folder or a Hub dataset of records in. Raises `BadInput` for a folder that is none."""
     if history.startswith("hf://"):
         from commands.hub_history import download_history
 
         folder = download_history(app, ledger, history)
-        report = import_folder(app, ledger, folder, source=history.partition("@")[0])
-    else:
-        if not Path(history).is_dir():
-            raise BadInput(f"{history} is not a folder of records", code="not_a_folder", hint="check the path")
-        report = import_folder(app, ledger, history)
-    app.emit(report.as_dict(), lambda: report_text(report))
-    return 0
+        return import_folder(app, ledger, folder, source=history.partition("@")[0])
+    if not Path(history).is_dir():
+        raise BadInput(f"{history} is not a folder of records", code="not_a_folder", hint="check the path")
+    return import_folder(app, ledger, history)
 
 
 def import_folder(app: App, ledger: Ledger, root: str | Path, *, source: str | None = None) -> Report:
