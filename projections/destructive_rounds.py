@@ -140,7 +140,7 @@ def _judge_block(
 def _evidence(
     session: Session, unit: Unit, block: Sequence[int]
 ) -> tuple[dict[int, list[DestructiveValue]], str]:
-    evidence: dict[int, list[DestructiveValue]] = {}
+    evidence = _physical(session, unit, block)
     degenerate = ""
     for stage in unit.stages:
         for metric in stage.metrics:
@@ -152,6 +152,23 @@ def _evidence(
             if not degenerate and is_degenerate(values.values(), resolution=resolution_of(metric)):
                 degenerate = f"{stage.key}.{metric.key}"
     return evidence, degenerate
+
+
+def _physical(session: Session, unit: Unit, block: Sequence[int]) -> dict[int, list[DestructiveValue]]:
+    """Rounds whose GPUs were unwell in a way that the plan says to reject, whatever the values look like."""
+    found: dict[int, list[DestructiveValue]] = {}
+    stage = unit.keys[0]  # the doubts are those of the pytest run, the same for every stage of it
+    for repeat in block:
+        for doubt in session.observations[stage, repeat].suspect:
+            code = doubt.partition(":")[0]
+            if code in session.plan.reject_when:
+                found.setdefault(repeat, []).append(
+                    DestructiveValue(
+                        stage=stage, metric=code, value=None, robust_z=None, gap=None, gap_fraction=None,
+                        median_of_rest=None, resolution=0.0, reason=doubt,
+                    )
+                )  # fmt: skip
+    return found
 
 
 def _observed(session: Session, unit: Unit, repeat: int) -> bool:

@@ -336,6 +336,8 @@ def _joined(place: str | None) -> ValueSource | None:
 def _decision_line(payload: EventPayload) -> str:
     if isinstance(payload, RoundRejected):
         why = payload.evidence[0]
+        if why.reason:
+            return f"[{payload.unit}] run {payload.repeat} is destructive ({why.reason}); it will be replaced"
         return (
             f"[{payload.unit}] run {payload.repeat} is destructive ({why.stage}.{why.metric} = "
             f"{why.value}, median of the rest {why.median_of_rest}); it will be replaced"

@@ -46,6 +46,8 @@ from projections.calibration_session import Session
 @click.option("--stages-yaml", type=click.Path(path_type=Path), help="The schema. Default: the model's own.")
 @click.option("--venv-python", metavar="PATH", help="The interpreter that runs pytest.")
 @click.option("--destructive-rejection/--no-destructive-rejection", default=True, help="Replace destructive rounds.")
+@click.option("--reject-when", default="", metavar="REASONS",
+              help="Health reasons that make a round destructive: throttling, clocks, foreign_process, ecc, lost.")
 @click.option("--keep-caches", is_flag=True, help="Do not wipe the FlashInfer cache before each GPU attempt.")
 @click.option("--stop-early", "stop_early_alpha", type=click.FloatRange(0.0001, 0.5), metavar="ALPHA",
               help="End repeats that could hardly move the worst of N, at this error rate.")  # fmt: skip

@@ -25,6 +25,7 @@ from commands.calibrate.sessions import follow, read_session
 from commands.calibrate.stamps import compact_stamp, utc_stamp
 from commands.common import App
 from gpu_runner import workspace
+from gpu_runner.health import REASONS
 from ledger.errors import BadInput, Conflict, Refused
 from ledger.event import EventPayload, NewEvent
 from ledger.events.calibrations import (
@@ -79,6 +80,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     repo_root: str | None
     venv_python: str | None
     destructive_rejection: bool
+    reject_when: str
     keep_caches: bool
     stop_early_alpha: float | None
     sync: bool
@@ -115,6 +117,20 @@ def choose_interpreter(
         if path:
             return Interpreter(path, source)
     return Interpreter(sys.executable, "this interpreter")
+
+
+def _reasons(text: str) -> list[str]:
+    """The health reasons of --reject-when. Raises `BadInput` for one there is not."""
+    chosen = [part.strip() for part in text.split(",") if part.strip()]
+    for reason in chosen:
+        if reason not in REASONS:
+            raise BadInput(
+                f"--reject-when {reason}: no such health reason",
+                code="unknown_reason",
+                hint="one of " + ", ".join(REASONS),
+                field="reject_when",
+            )
+    return chosen
 
 
 def look_at_head(place: Place) -> HeadNow:
@@ -158,7 +174,7 @@ def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Sessio
         started_at=utc_stamp(), repo_root=str(place.root), venv_python=interpreter.path,
         venv_source=interpreter.source, stages_yaml=str(schema_path.resolve()),
         stages_yaml_sha256=place.ledger.evidence.put(schema_path.read_bytes(), "application/yaml"),
-        destructive_rejection=asked.destructive_rejection,
+        destructive_rejection=asked.destructive_rejection, reject_when=_reasons(asked.reject_when),
         performance_sensitive=list(place.model.performance_sensitive),
         **_checked_fields(place.ledger, checked),
     )  # fmt: skip

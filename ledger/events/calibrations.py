@@ -120,6 +120,7 @@ class Plan(EventPayload):
     equivalent_commits: list[str] = field(default_factory=list)
     destructive_rejection: bool = False
     performance_sensitive: list[str] = field(default_factory=list)
+    reject_when: list[str] = field(default_factory=list)
 
 
 @event_type()
@@ -240,7 +241,8 @@ class DestructiveValue(EventPayload):
     robust_z: distance from the median in units of 1.4826 x MAD, null when the MAD is zero
     (infinite) or the value is not finite. gap: distance to the nearest other value; gap_fraction:
     gap over the absolute median of the rest, null when that is zero. resolution: the smallest step
-    the display shows.
+    the display shows. reason: the physical reason instead, when the plan's `reject_when` condemns it;
+    then `metric` is its code word.
     """
 
     stage: str
@@ -251,6 +253,7 @@ class DestructiveValue(EventPayload):
     gap_fraction: float | None
     median_of_rest: float | None
     resolution: float
+    reason: str | None = None
 
 
 @event_type()

@@ -162,6 +162,8 @@ def _rejected(contents: Contents) -> list[str]:
         for why in rejected.evidence:
             z = "∞" if why.robust_z is None else f"{why.robust_z:.1f}"
             gap = "—" if why.gap_fraction is None else f"{why.gap_fraction * 100:.0f}%"
+            if why.reason:
+                z, gap = "—", why.reason
             rows.append([unit, str(repeat), f"{why.stage}.{why.metric}", trimmed(why.value), z, gap])
     for (unit, repeat), reason in sorted(session.discarded.items()):
         rows.append([unit, str(repeat), "the whole block", "—", "—", reason])
