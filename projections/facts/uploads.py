@@ -9,7 +9,8 @@ class FactUpload(Fact, table=True):
     """A step of an upload. `step` is queued, started, uploaded or refused.
 
     A queued step has one row per record (`path`, `sha256`, `size` in bytes, `target`, `result_event_id`); the others
-    have one row. `revision` is a commit that holds the records; `code` and `message` say why one was refused.
+    have one row. A reseed's steps have one row per path. `revision` is a commit that holds the records; `code` and
+    `message` say why one was refused.
     """
 
     __tablename__ = "fact_upload"
