@@ -195,7 +195,9 @@ def run_file_document(session: Session, seen: Observation) -> dict[str, Any]:
         "pytest_log": seen.pytest_log,
         "basetemp": seen.basetemp,
     }
-    if seen.pytest_rc is not None:
+    stage = session.stages.get(seen.stage)
+    docs = stage is not None and stage.is_docs and not seen.sha256
+    if seen.pytest_rc is not None and not docs:  # the layout has no exit code for documentation stages
         document["pytest_rc"] = seen.pytest_rc
     document |= seen.extra
     round_ = (unit_of(session.plan, seen.stage), seen.repeat)
