@@ -156,9 +156,9 @@ def test_a_fault_in_a_catch_up_of_the_projections_skips_nothing(tmp_path: Path) 
 
 @pytest.mark.soak
 def test_a_fault_at_every_call_of_an_append_a_seal_and_a_catch_up(tmp_path: Path) -> None:
-    assert sum(check_append(tmp_path / "append", 10**9).values()) >= 48
-    assert check_other(tmp_path / "seal", "seal", 10**9) >= 60
-    assert check_other(tmp_path / "project", "project", 10**9) >= 30
+    assert sum(check_append(tmp_path / "append", 10**9).values()) >= 24
+    assert check_other(tmp_path / "seal", "seal", 10**9) >= 30
+    assert check_other(tmp_path / "project", "project", 10**9) >= 10
 
 
 def test_when_neither_the_write_nor_taking_it_back_can_be_synced_the_outcome_is_unknown(tmp_path: Path) -> None:
