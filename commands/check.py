@@ -74,7 +74,7 @@ def check(
     document = document_of(judged, policy)
     _write_artifacts(app, judged, normalized_dir, env)
     _write_summary(app, document, markdown_file, env)
-    app.emit(document, lambda: check_summary.text(document))
+    app.emit(document, lambda: check_summary.text(document, colour=not app.no_color))
     chosen = _to_upload(judged, upload or upload_policy(env.get("PERF_UPLOAD_POLICY")))
     if chosen and dry_run:
         _show_uploads(app, chosen)

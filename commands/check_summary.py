@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import click
+
 from projections.metric_policy import CATALOGUE
 from projections.record_shape import METRICS
 
@@ -95,14 +97,24 @@ def asides(row: Row) -> list[str]:
     return found
 
 
-def text(document: dict[str, Any]) -> str:
+def text(document: dict[str, Any], *, colour: bool = False) -> str:
     """Return the result of a check for people. Names from files cannot steer the terminal."""
     blocks = [_CONTROL.sub("?", _record_text(row)) for row in document["records"]]
+    if colour:
+        blocks = [_paint(block, row["status"]) for block, row in zip(blocks, document["records"], strict=True)]
     count = len(document["records"])
     overall = f"{document['status']}: {document['reason']}" if document.get("reason") else document["status"]
     if count == 1 and not document.get("reason"):
         return blocks[0]
     return "\n\n".join([*blocks, f"{overall}  ({count} result{'' if count == 1 else 's'})" if count else overall])
+
+
+def _paint(block: str, status: str) -> str:
+    """Colour the status, and each line that failed. `click.echo` takes colours off where no terminal is."""
+    shade = {"PASS": "green", "CALIBRATION_NEEDED": "yellow", "NOTHING_MEASURED": "yellow"}.get(status, "red")
+    first, *rest = block.split("\n")
+    rest = [click.style(line, fg="red") if line.endswith("FAIL") else line for line in rest]
+    return "\n".join([click.style(status, fg=shade, bold=True) + first.removeprefix(status), *rest])
 
 
 def _record_text(row: Row) -> str:

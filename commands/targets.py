@@ -37,7 +37,7 @@ def resolve_target(state: State, target: str | None, **selection: str | None) ->
         exact = state.rows("SELECT target FROM results WHERE target = $target LIMIT 1", {"target": target})
         if exact and not chosen:
             return target
-        where.append("(starts_with(target, $target) OR model_id = $target)")
+        where.append("(starts_with(target, $target) OR starts_with(model_id, $target))")
         params["target"] = target
     if not where:
         raise BadInput("which target? give MODEL@GPU, identity:<hex>, or --model", code="no_target",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from commands.formats.raw import METRIC_FIELDS
@@ -341,3 +342,12 @@ def test_results_without_a_timestamp_are_each_their_own(cli: Cli, tmp_path: Path
 def test_names_from_files_cannot_steer_the_terminal(cli: Cli, tmp_path: Path) -> None:
     done = cli("check", write(tmp_path / "n.json", raw(benchmark_id="\x1b[2Jm\r\x07")), code=0)
     assert "\x1b" not in done.out and "\r" not in done.out and "?[2Jm??@NVIDIA L40S" in done.out
+
+
+def test_colour_is_for_terminals_that_want_it(cli: Cli, tmp_path: Path) -> None:
+    from commands import check_summary
+
+    document = cli("check", write(tmp_path / "n.json", raw(avg_generation_time_s=34.5)), "--json", code=1).json
+    painted = check_summary.text(document, colour=True)
+    assert painted.startswith("\x1b[31m\x1b[1mREGRESSION\x1b[0m  ")
+    assert check_summary.text(document) == click.unstyle(painted)
