@@ -228,7 +228,14 @@ class Nvml:
         # v1 counts the driver's reserved memory as used, which alone can exceed the gate's limit
         nvml = self._nvml
         newest = self._quiet(nvml.nvmlDeviceGetMemoryInfo, handle, nvml.nvmlMemory_v2)
-        return newest if newest is not None else self._quiet(nvml.nvmlDeviceGetMemoryInfo, handle)
+        if newest is not None:
+            return newest
+        try:
+            return nvml.nvmlDeviceGetMemoryInfo(handle)
+        except (nvml.NVMLError_GpuIsLost, nvml.NVMLError_InvalidArgument):
+            raise  # every GPU answers this one: a handle that is no longer valid belongs to a removed GPU
+        except nvml.NVMLError:
+            return None
 
     def _processes(self, handle: Any) -> list[Any] | None:
         newest: list[Any] | None = self._quiet(self._nvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
@@ -254,11 +261,11 @@ class Nvml:
         return older
 
     def _quiet(self, call: Callable[..., Value], *args: Any) -> Value | None:
-        """None for anything the driver cannot answer, but a lost GPU still raises."""
+        """None for anything the driver cannot answer (for a MIG device that is much), but a lost GPU still raises."""
         nvml = self._nvml
         try:
             return call(*args)
-        except (nvml.NVMLError_GpuIsLost, nvml.NVMLError_InvalidArgument):
+        except nvml.NVMLError_GpuIsLost:
             raise
         except nvml.NVMLError:
             return None

@@ -101,6 +101,24 @@ def test_a_gpu_in_mig_mode_is_its_slices_and_cuda_gets_their_uuids(machine: Mach
     assert found == [("0/0", "MIG-x", 12000), ("0/2", "MIG-y", 24000), ("1", "1", 97871)]
 
 
+def test_calls_a_mig_device_does_not_take_are_none_and_it_is_not_lost(machine: Machine) -> None:
+    machine.say("gpu 0 mig 1", "gpu 0/0 uuid MIG-x", "gpu 0/0 total 12000", "gpu 0/0 used 7")
+    refused = ("nvmlDeviceGetPowerUsage", "nvmlDeviceGetClockInfo", "nvmlDeviceGetComputeRunningProcesses_v3")
+    machine.say(*(f"gpu 0/0 error {call} 2" for call in refused))
+    with Nvml() as nvml:
+        gpu = nvml.gpus()[0]
+        reading, load = nvml.read(gpu), nvml.load(gpu)
+    assert not reading.lost and reading.power_mw is None and reading.used_mib == 7
+    assert not load.lost and load.used_mib == 7 and load.processes == {}
+
+
+def test_a_handle_of_a_removed_gpu_is_a_lost_gpu(machine: Machine) -> None:
+    with Nvml() as nvml:
+        gpu = nvml.gpus()[0]
+        machine.say("gpu 0 error * 2")
+        assert nvml.load(gpu).lost and nvml.read(gpu).lost
+
+
 def test_without_a_loaded_driver_there_is_one_clear_sentence(machine: Machine) -> None:
     machine.say("init 9")
     with pytest.raises(Unavailable, match=r"^no NVIDIA driver answers here: Driver Not Loaded$") as refused:
