@@ -207,7 +207,9 @@ def _evidence_in(kind: Any) -> Iterator[tuple[str, ...]]:
 
 
 def iter_fields(payload: type[EventPayload]) -> Iterator[tuple[str, str]]:
-    """Yield (name, type as text) of each field of a payload class, for the catalogue page."""
+    """Yield (name, type as the class writes it) of each field of a payload class, for the catalogue page."""
+    written: dict[str, str] = {}
+    for kind in reversed(payload.__mro__):
+        written |= {name: str(text) for name, text in getattr(kind, "__annotations__", {}).items()}
     for field in msgspec.structs.fields(payload):
-        kind = field.type
-        yield field.encode_name, getattr(kind, "__name__", None) or str(kind)
+        yield field.encode_name, written[field.name]

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import field
 
-from ledger.event import EventPayload, event_type
+from ledger.event import EventPayload, Evidence, event_type
 
 Number = float | int
 
@@ -189,7 +189,7 @@ class RepeatImported(EventPayload):
     block_discarded: bool = False
     destructive_evidence: list[Any] = field(default_factory=list)
     log_found: dict[str, str | None] = field(default_factory=dict)
-    log_sha256: str | None = None
+    log_sha256: Evidence | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     from_event: str | None = None
 
@@ -340,8 +340,8 @@ class CalibrationReported(EventPayload):
 
     session: str
     report: str
-    report_sha256: str
-    html_sha256: str | None
+    report_sha256: Evidence
+    html_sha256: Evidence | None
     calibration_git_sha: str
     previous_session: str | None = None
     previous_git_sha: str | None = None

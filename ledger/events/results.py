@@ -81,8 +81,8 @@ class RecordRewritten(EventPayload):
 
     source: str
     path: str
-    old_sha256: str
-    new_sha256: str
+    old_sha256: Evidence
+    new_sha256: Evidence
 
 
 @event_type()
@@ -91,4 +91,4 @@ class RecordVanished(EventPayload):
 
     source: str
     path: str
-    sha256: str
+    sha256: Evidence

@@ -7,7 +7,7 @@ that nothing of it is left to do. They are in the stream of their calibration.
 
 from __future__ import annotations
 
-from ledger.event import EventPayload, event_type
+from ledger.event import EventPayload, Evidence, event_type
 
 Number = float | int
 
@@ -19,8 +19,8 @@ class FileRewrite(EventPayload):
     """
 
     file: str
-    before_sha256: str
-    after_sha256: str
+    before_sha256: Evidence
+    after_sha256: Evidence
 
 
 class ThresholdChange(EventPayload):
