@@ -184,7 +184,7 @@ def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | N
     status = response.status_code
     said = response.headers.get("x-error-message", "")
     kind = response.headers.get("x-error-code", "")
-    if status == 412:
+    if status in (409, 412) and response.request.method == "POST":
         raise Moved(f"{repo_id} has a newer commit") from None
     if status == 401 and token is None:
         raise no_token(repo_id) from None

@@ -56,6 +56,7 @@ def assert_nothing_landed(hub: HubServer, ledger: Ledger) -> None:
 PASSING = {
     "another machine commits first": Fault(COMMIT, "race"),
     "other machines commit first three times": Fault(COMMIT, "race", times=3),
+    "the Hub says there is a conflict": Fault(COMMIT, "status", 409),
     "503 before the commit was applied": Fault(COMMIT, "status", 503),
     "500 after the commit was applied": Fault(COMMIT, "status_after", 500),
     "502 after the commit was applied": Fault(COMMIT, "status_after", 502),
