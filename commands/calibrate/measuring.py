@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,9 @@ class Measuring:
         self._project(unit, repeat)
         for line in milestones.outcome_lines(unit, self.session, repeat):
             self.say(line)
+        left = milestones.progress(self.session, units_of(self.session.plan), datetime.now(UTC))
+        if left:
+            self.say(left)
         if seen.halt:
             self._append(
                 CalibrationHalted(
@@ -151,7 +155,8 @@ class Measuring:
 
         def emit(payload: EventPayload) -> None:
             # what was observed is a fact, whatever else happened to the stream meanwhile
-            self.ledger.append([NewEvent(stream=self.session.stream, payload=payload)])
+            sha = self.session.plan.calibration_git_sha
+            self.ledger.append([NewEvent(stream=self.session.stream, payload=payload, git_sha=sha)])
 
         basetemp = self.directory.basetemp(unit.name, repeat)
         basetemp.parent.mkdir(parents=True, exist_ok=True)
@@ -221,7 +226,8 @@ class Measuring:
                 self.directory.write_run_file(self.session, seen)
 
     def _append(self, payload: EventPayload) -> None:
-        event = NewEvent(stream=self.session.stream, payload=payload)
+        sha = self.session.plan.calibration_git_sha
+        event = NewEvent(stream=self.session.stream, payload=payload, git_sha=sha)
         self.session = follow(self.ledger, self.session, [event])
 
     def _refresh(self) -> None:
