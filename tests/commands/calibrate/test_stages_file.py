@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.calibrate.config.stages import (
@@ -97,6 +97,7 @@ def stages(draw: st.DrawFn) -> Stage:
     )  # fmt: skip
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(stages(), max_size=3, unique_by=lambda stage: stage.key))
 def test_what_is_written_reads_back_equal(written: list[Stage]) -> None:
     document = parse_yaml(render_stages(written).encode(), REAL)

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.calibrate.applying.write_value import percent_change, write_value
@@ -58,6 +58,7 @@ def test_each_group_has_its_rule(metric: str, worst: float | None, expected: int
     assert type(value) is type(expected)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 100_000))
 def test_a_wer_with_four_decimals_is_left_alone(steps: int) -> None:
     """The existing tool moves 290 of the 5,000 values below 0.5 up one step."""
@@ -65,6 +66,7 @@ def test_a_wer_with_four_decimals_is_left_alone(steps: int) -> None:
     assert written("corpus_wer", value) == value
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FINITE)
 def test_a_written_wer_is_the_smallest_step_that_passes_and_writing_it_again_changes_nothing(worst: float) -> None:
     value = written("corpus_wer", worst)
@@ -74,6 +76,7 @@ def test_a_written_wer_is_the_smallest_step_that_passes_and_writing_it_again_cha
     assert written("corpus_wer", float(value)) == value
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FINITE, OPS, st.sampled_from(["raw", "ceil4", "ceil", "rounded"]), st.integers(0, 6), st.booleans())
 def test_what_is_written_never_fails_what_was_measured(worst, worst_op, rule, digits, count) -> None:
     """Bounds: a lower bound is at most, an upper bound at least the worst value; and again the same."""

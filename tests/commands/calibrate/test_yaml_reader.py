@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.calibrate.config import yaml_reader
@@ -130,6 +130,7 @@ def documents(draw: st.DrawFn, depth: int = 0) -> list[str]:
     return lines
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_the_fast_reader_agrees_with_the_yaml_library_or_steps_aside(lines: list[str]) -> None:
     text = "\n".join(lines) + "\n"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import keyword
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+# a loaded machine must not fail a property
+FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = st.from_regex(r"\A_?[A-Z][A-Z0-9_]{0,12}\Z").filter(lambda name: not keyword.iskeyword(name))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from commands.literals.finder import Constants, find_constants
 from commands.literals.source import read_source
 from ledger.errors import BadInput
-from tests.commands.literals.sources import files
+from tests.commands.literals.sources import FUZZ, files
 
 PATH = Path("tests/test_x_ci.py")
 
@@ -44,6 +44,7 @@ def numbers_by_ast(data: bytes) -> dict[str, object]:
     return found
 
 
+@FUZZ
 @given(files())
 def test_the_finder_sees_what_python_sees(data: bytes) -> None:
     """Fuzz: every number, every None, every nested entry, with the value Python gives it."""
@@ -61,6 +62,7 @@ def test_the_finder_sees_what_python_sees(data: bytes) -> None:
     assert seen == numbers_by_ast(data)
 
 
+@FUZZ
 @given(files())
 def test_every_site_is_exactly_the_characters_of_its_number(data: bytes) -> None:
     found = constants(data)

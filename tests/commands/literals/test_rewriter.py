@@ -13,7 +13,7 @@ from commands.literals.finder import NumberSite, find_constants
 from commands.literals.rewriter import Edit, locate, number_text, rewrite
 from commands.literals.source import read_source
 from ledger.errors import Refused
-from tests.commands.literals.sources import files
+from tests.commands.literals.sources import FUZZ, files
 
 PATH = Path("tests/test_x_ci.py")
 NEW_VALUES = st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6, allow_nan=False))
@@ -23,6 +23,7 @@ def found(data: bytes):
     return find_constants(read_source(data, PATH))
 
 
+@FUZZ
 @given(files(), st.data())
 def test_non_target_bytes_never_change(data: bytes, choices: st.DataObject) -> None:
     """Property: whatever the file looks like, the bytes outside the edited numbers stay."""
@@ -60,6 +61,7 @@ class Names(dict[str, object]):
         return lambda *_: 0
 
 
+@FUZZ
 @given(files(), st.data())
 def test_a_literal_that_is_located_is_the_one_that_counts_when_the_file_runs(
     data: bytes, choices: st.DataObject
@@ -85,6 +87,7 @@ def test_a_literal_that_is_located_is_the_one_that_counts_when_the_file_runs(
         assert value == each.value
 
 
+@FUZZ
 @given(files())
 def test_writing_what_stands_there_changes_nothing(data: bytes) -> None:
     constants = found(data)
@@ -156,6 +159,7 @@ def test_two_edits_of_one_place_are_refused() -> None:
         rewrite(constants, [Edit(site, "2"), Edit(site, "3")])
 
 
+@FUZZ
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_written_with_the_fewest_digits_that_read_back(value: float) -> None:
     text = number_text(value)
