@@ -15,6 +15,7 @@ import msgspec
 
 from commands.ci.api import GitHubApi, Outcome
 from commands.ci.posts import Post
+from ledger import lock
 from ledger.event import NewEvent
 from ledger.events.checks import Published, PublishFailed, PublishPlanned
 
@@ -57,8 +58,15 @@ class Outbox:
         return [post for post in posts if not self._stands(post)]
 
     def send(self, api: GitHubApi, posts: Iterable[Post]) -> list[Sent]:
-        """Send each post that does not stand there yet; stop nowhere, so that one failure hides no other."""
-        return [self._send(api, post) for post in posts]
+        """Send each post that does not stand there yet; stop nowhere, so that one failure hides no other.
+
+        One at a time on this machine: another process's plan that is on its way looks just like one that was lost.
+        """
+        found = []
+        for post in posts:
+            with lock.exclusive(self.ledger.path / "publish.lock"):
+                found.append(self._send(api, post))
+        return found
 
     def _stands(self, post: Post) -> bool:
         known, _ = self._known(post)

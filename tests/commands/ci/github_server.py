@@ -21,6 +21,7 @@ class FakeGitHub:
         self.statuses: dict[str, list[dict[str, Any]]] = {}
         self.comments: dict[str, list[dict[str, Any]]] = {}
         self.reactions: dict[str, list[dict[str, Any]]] = {}
+        self.delay_s = 0.0
         self.faults: list[str] = []
         self.list_faults: list[str] = []
         self.requests: list[tuple[str, str, str]] = []
@@ -70,6 +71,7 @@ def _handler(fake: FakeGitHub) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             self._note("POST")
+            time.sleep(fake.delay_s)
             fault = fake.faults.pop(0) if fake.faults else ""
             if fault == "lose":
                 self.close_connection = True

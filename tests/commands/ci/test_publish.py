@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +13,7 @@ from ledger.events.checks import (
     ChangeObserved,
     CheckReported,
     CommandDecided,
+    Published,
     PublishPlanned,
     PullRequestObserved,
 )
@@ -131,6 +133,14 @@ def test_a_lost_answer_of_a_repeatable_write_is_tried_again(publish, github):
     assert posted(github)["fastcheck-passed"] == "success"
 
 
+def test_a_refused_second_try_does_not_hide_that_the_first_may_have_happened(publish, github, ledger):
+    github.faults = ["drop", "422"]
+    found = publish(code=0).json
+    assert found["counts"] == {"published": 2, "unchanged": 0}
+    first = next(ledger.read(types=["Published"])).typed()
+    assert isinstance(first, Published) and first.found and len(github.statuses[SHA]) == 2
+
+
 def test_nothing_listens_there(invoke, publish):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -180,6 +190,18 @@ def test_a_comment_that_was_lost_before_it_arrived_is_posted_by_the_next_run(pub
     publish("--answers", code=0)
     assert len(github.comments["5"]) == 1
     assert types(ledger)[2:] == ["PublishPlanned", "PublishFailed", "PublishPlanned", "Published"]
+
+
+def test_four_publishers_at_once_post_every_answer_once(cli, publish, github, ledger):
+    for number in (5, 6):
+        answer(ledger, number)
+    github.delay_s = 0.3
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(cli, "ci", "publish", "--answers", "--repository", "o/r", "--api-url", github.url, "--json",
+                            env={"GITHUB_TOKEN": TOKEN}, code=0) for _ in range(4)]
+        counts = [run.result().json["counts"] for run in runs]
+    assert sum(found.get("published", 0) for found in counts) == 4
+    assert len(github.comments["5"]) == 2 and [len(github.reactions[key]) for key in ("905", "906")] == [1, 1]
 
 
 def test_an_old_equal_status_is_not_taken_for_the_new_one(publish, github, ledger):

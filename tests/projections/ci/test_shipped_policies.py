@@ -70,6 +70,12 @@ def test_lanes_do_not_start_for_their_neighbours_paths(page, august):
     assert lane(august, "golden_gate").timeout_minutes == 90
 
 
+def test_the_real_plugin_splits_names_at_white_space_and_the_page_does_not(page, august):
+    name = "docs/a fastvideo-kernel/b.cu"
+    assert "kernel_tests" in started(august, name)
+    assert started(page, name) == set()
+
+
 @pytest.mark.parametrize(("test_type", "context"), [
     ("encoder", "buildkite/ci/microscope-encoder-tests"), ("vae", "buildkite/ci/microscope-vae-tests"),
     ("kernel_tests", "buildkite/ci/microscope-kernel-tests"), ("ssim", "buildkite/ci/bar-chart-ssim-tests"),
