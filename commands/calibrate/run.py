@@ -13,6 +13,7 @@ from commands.calibrate.config.options import config_dir_option, host_option, mo
 from commands.calibrate.config.selection import ALL
 from commands.calibrate.config.workspace import find_workspace
 from commands.calibrate.measuring import Halted, Measuring
+from commands.calibrate.progress import after_each_repeat
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.run_planning import (
     Asked,
@@ -83,7 +84,8 @@ def run(app: App, **options: Any) -> int:
         say(f"run directory: {session.plan.run_dir}")
         settings = settings_of(session, place.model, place.host, asked)
         with shared_beside(place.ledger, place.directory, say, wanted=asked.sync) as share:
-            measuring = Measuring(place.ledger, session, settings, say, share)
+            after = after_each_repeat(app, place.ledger, session.id, share)
+            measuring = Measuring(place.ledger, session, settings, say, after)
             session = _measure(measuring, wanted, resumed=known is not None)
     return _conclude(app, place, session)
 
