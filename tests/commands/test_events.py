@@ -149,12 +149,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> object:
     bin_ = found[-1].parent
     subprocess.run([*as_user, bin_ / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres"], check=True,
                    capture_output=True)
-    options = f"-c listen_addresses='' -k {home}"
-    subprocess.run([*as_user, bin_ / "pg_ctl", "-D", home / "data", "-o", options, "-w", "-l", home / "log", "start"],
-                   check=True, capture_output=True)
+    options = f"-c listen_addresses='' -c unix_socket_directories={home}"
+    control = [*as_user, bin_ / "pg_ctl", "-D", home / "data", "-t", "120", "-l", home / "log"]
+    started = subprocess.run([*control, "-o", options, "-w", "start"], capture_output=True, text=True, check=False)
+    assert started.returncode == 0, started.stdout + started.stderr + (home / "log").read_text(encoding="utf-8")
     yield home
-    subprocess.run([*as_user, bin_ / "pg_ctl", "-D", home / "data", "-m", "immediate", "stop"], check=True,
-                   capture_output=True)
+    subprocess.run([*control, "-m", "immediate", "-W", "stop"], check=False, capture_output=True)
 
 
 def test_replay_into_postgresql_fills_the_same_tables(cli: Cli, ledger: Ledger, postgres: Path) -> None:
