@@ -16,7 +16,7 @@ import msgspec
 from commands.ci.api import GitHubApi, Outcome
 from commands.ci.posts import Post
 from ledger import lock
-from ledger.event import NewEvent
+from ledger.event import Event, NewEvent
 from ledger.events.checks import Published, PublishFailed, PublishPlanned
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class Outbox:
         self.policy = policy
 
     def pending(self, posts: Iterable[Post]) -> list[Post]:
-        """Return the posts that are not known to stand there already."""
-        return [post for post in posts if not self._stands(post)]
+        """Return the posts that are not known to stand there already; one pass over the log for all of them."""
+        known = self._survey(self.ledger.read(types=TYPES))
+        return [post for post in posts if not _stands(known.get((post.stream, post.subject)), post)]
 
     def send(self, api: GitHubApi, posts: Iterable[Post]) -> list[Sent]:
         """Send each post that does not stand there yet; stop nowhere, so that one failure hides no other.
@@ -68,24 +69,25 @@ class Outbox:
                 found.append(self._send(api, post))
         return found
 
-    def _stands(self, post: Post) -> bool:
-        known, _ = self._known(post)
-        return known is not None and known.outcome == "published" and known.plan.body == _marked(post, known.plan.plan)
+    def _survey(self, events: Iterable[Event]) -> dict[tuple[str, str], _Subject]:
+        """Return the last plan of every (stream, subject) at this destination, and what became of it."""
+        subjects: dict[tuple[str, str], _Subject] = {}
+        by_plan: dict[str, _Subject] = {}
+        for event in sorted(events, key=lambda e: (e.recorded_at, e.origin, e.position)):
+            payload = event.typed()
+            if isinstance(payload, PublishPlanned):
+                if payload.destination == self.destination:
+                    by_plan[payload.plan] = subjects[event.stream, payload.subject] = _Subject(payload)
+            elif isinstance(payload, (Published, PublishFailed)) and payload.plan in by_plan:
+                by_plan[payload.plan].outcome = "published" if isinstance(payload, Published) else "failed"
+        return subjects
 
     def _known(self, post: Post) -> tuple[_Subject | None, int]:
         """Return the last plan of a post's subject, and the stream's last own position."""
-        subject: _Subject | None = None
-        position = 0
-        for event in self.ledger.read_stream(post.stream):
-            if event.origin == self.ledger.origin:
-                position = event.position
-            payload = event.typed() if event.type in TYPES else None
-            if isinstance(payload, PublishPlanned):
-                if (payload.subject, payload.destination) == (post.subject, self.destination):
-                    subject = _Subject(payload)
-            elif isinstance(payload, (Published, PublishFailed)) and subject and payload.plan == subject.plan.plan:
-                subject.outcome = "published" if isinstance(payload, Published) else "failed"
-        return subject, position
+        events = self.ledger.read_stream(post.stream)
+        position = max((event.position for event in events if event.origin == self.ledger.origin), default=0)
+        subjects = self._survey(event for event in events if event.type in TYPES)
+        return subjects.get((post.stream, post.subject)), position
 
     def _send(self, api: GitHubApi, post: Post) -> Sent:
         known, position = self._known(post)
@@ -96,7 +98,7 @@ class Outbox:
                                                                "looked up now")
             known.outcome = self._settle(post, known.plan.plan, found, reason="it was not found there")
             _, position = self._known(post)
-        if known is not None and known.outcome == "published" and known.plan.body == _marked(post, known.plan.plan):
+        if known is not None and _stands(known, post):
             return _sent(post, "unchanged", known.plan.plan)
         plan = self._plan(post, position)
         outcome = api.post(plan.path, plan.body, repeatable=plan.kind != "comment")
@@ -144,6 +146,11 @@ class Outbox:
         same = _has_marker if plan.kind == "comment" else _same_content
         hit = next((row for row in rows if same(plan, row)), None)
         return Outcome(state="done", document=hit) if hit else Outcome(state="not_done")
+
+
+def _stands(known: _Subject | None, post: Post) -> bool:
+    """Whether the last plan is known to have happened and says the same."""
+    return known is not None and known.outcome == "published" and known.plan.body == _marked(post, known.plan.plan)
 
 
 def _marked(post: Post, plan: str) -> dict[str, str]:

@@ -101,7 +101,7 @@ class Answerer:
                 if self._stopping:
                     return
                 outbox = Outbox(ledger, destination=api.base_url, repository=item.repository, policy=item.policy)
-                for sent in outbox.send(api, outbox.pending([item.post])):
+                for sent in outbox.send(api, [item.post]):
                     if sent.outcome in ("failed", "unknown"):
                         self.trouble = f"{sent.kind} {sent.subject}: {sent.reason}"
                         left.append(item)
