@@ -88,6 +88,7 @@ class Sampler:
             if self._owns:
                 self._look_for_strangers(self._owns)
         for track in self.tracks:
+            track.lost |= self._nvml.load(track.gpu).lost
             track.energy_mj = (track.energy_mj[0], self._nvml.energy_mj(track.gpu))
             track.ecc = (track.ecc[0], self._nvml.ecc_errors(track.gpu))
 

@@ -99,7 +99,11 @@ def test_ctrl_c_ends_sampling_early_and_keeps_what_there_is(machine: Machine, tm
         [PERFLEDGER, "gpu", "sample", "--seconds", "600", "--hz", "10"], cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**machine.env),
     )
-    time.sleep(2.0)
+    deadline = time.monotonic() + 60
+    while len(list(Path(f"/proc/{running.pid}/task").iterdir())) < 2:  # the sampler is a thread
+        assert time.monotonic() < deadline and running.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130 and "power_w" in out and "Traceback" not in err, (out, err, sys.version)

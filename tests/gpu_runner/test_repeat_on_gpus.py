@@ -140,7 +140,7 @@ def test_telemetry_is_summed_up_kept_as_rows_and_as_parquet(machine: Machine, be
         measured(tmp_path)
     """, gpus=2, telemetry_hz=10)
     gpu, other = seen.telemetry
-    assert (gpu.uuid, gpu.index, other.uuid) == ("GPU-a", 0, "GPU-b") and gpu.samples >= 5
+    assert (gpu.uuid, gpu.index, other.uuid) == ("GPU-a", 0, "GPU-b") and gpu.samples >= 2
     assert gpu.columns["power_w"].max == 400.0 and gpu.columns["power_w"].min == 75.0
     assert gpu.energy_j == 500.0 and gpu.throttled_share == 0.0
     rows = {event.gpu_uuid: event for event in bench.named("TelemetryRecorded")}

