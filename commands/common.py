@@ -8,18 +8,17 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from commands import streams
 from ledger.errors import BadInput, PerfledgerError, Unavailable
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from projections.state import State
-
-INTERNAL_ERROR_EXIT = 70  # a bug of ours: EX_SOFTWARE, so that no contract code is borrowed for it
-INTERRUPTED_EXIT = 130
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -80,6 +79,8 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     app = ctx.ensure_object(App)
     if value not in (None, False):
         setattr(app, str(param.name), value)
+        if param.name == "no_color":
+            os.environ["NO_COLOR"] = "1"  # what draws tables and charts asks the environment
     return value
 
 
@@ -140,14 +141,14 @@ class App:
         if self.as_json:
             from commands.output import to_json
 
-            click.echo(to_json(document))
+            streams.say(to_json(document))
         else:
-            click.echo(text() if callable(text) else text)
+            streams.say(text() if callable(text) else text)
 
     def note(self, message: str) -> None:
         """Say something on stderr that is not the result. Silent with -q."""
         if not self.quiet:
-            click.echo(message, err=True)
+            streams.note(message)
 
     def progress(self, items: Iterable[Any], *, label: str, length: int | None = None) -> Any:
         """A progress bar on stderr, only on a terminal; use as a context manager that yields the items."""
@@ -163,7 +164,7 @@ class App:
                     code="confirmation_missing",
                     hint=f'--confirm "{phrase}"',
                 )
-            click.echo(question, err=True)
+            streams.note(question)
             given = click.prompt(f'Type "{phrase}" to go on', default="", show_default=False, err=True)
         if given != phrase:
             raise BadInput(
@@ -173,65 +174,77 @@ class App:
             )
 
 
+def outside_ledger(path: str | os.PathLike[str], ledger: Ledger) -> Path:
+    """Return where an output goes. Raises `BadInput` when that is inside the ledger, where only the ledger writes."""
+    target = Path(path).resolve()
+    if target.is_relative_to(ledger.path.resolve()):
+        raise BadInput(f"{path} is inside the ledger, where only the ledger itself writes; nothing was written",
+                       code="output_in_ledger", hint="name a file elsewhere")
+    return target
+
+
+class _Interrupted(PerfledgerError):
+    exit_code = 130
+
+
+class _Bug(PerfledgerError):
+    exit_code = 70  # EX_SOFTWARE, so that no contract code is borrowed for it
+
+
 def run(group: click.Command, args: list[str]) -> int:
     """Run a command line and return its exit code; every failure becomes one sentence, never a traceback."""
-    as_json = "--json" in args
+    streams.prepare()
     try:
         code = group.main(args, prog_name="perfledger", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except PerfledgerError as error:
-        return _report(error, as_json=as_json)
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; everything acknowledged is kept", err=True)
-        return INTERRUPTED_EXIT
-    except click.UsageError as error:
-        hint = f"{error.ctx.command_path} --help" if error.ctx else "perfledger --help"
-        return _report(BadInput(error.format_message(), code="usage", hint=hint), as_json=as_json)
-    except click.ClickException as error:
-        return _report(BadInput(error.format_message(), code="bad_input"), as_json=as_json)
-    except BrokenPipeError:
-        # the reader of our output went away (`| head`): not an error, and nothing more can be said
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        return _report(_from_os(error), as_json=as_json)
-    except Exception as error:
-        if os.environ.get("PERFLEDGER_TRACEBACK"):
+    except click.exceptions.NoArgsIsHelpError as error:
+        if "--json" not in args:
+            streams.note(error.format_message())
+            return BadInput.exit_code
+        told = _told(click.UsageError("Missing command.", error.ctx))
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError) and streams.reader_gone():
+            return 0  # the reader of our output went away (`| head`): not an error, and nothing more can be said
+        told = _told(error)
+        if isinstance(told, _Bug) and os.environ.get("PERFLEDGER_TRACEBACK"):
             raise
-        click.echo(
-            f"perfledger: internal error: {type(error).__name__}: {error}\n"
-            "  This is a bug. Set PERFLEDGER_TRACEBACK=1 to see where, and report it.",
-            err=True,
-        )
-        return INTERNAL_ERROR_EXIT
+    finally:
+        streams.close()
+    streams.report(told, as_json="--json" in args)
+    return told.exit_code
+
+
+def _told(error: BaseException) -> PerfledgerError:
+    """Return what the user is told of an error."""
+    if isinstance(error, PerfledgerError):
+        return error
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return _Interrupted("interrupted; everything acknowledged is kept", code="interrupted")
+    if isinstance(error, click.UsageError):
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "perfledger --help"
+        return BadInput(error.format_message(), code="usage", hint=hint)
+    if isinstance(error, click.ClickException):
+        return BadInput(error.format_message(), code="bad_input")
+    if isinstance(error, OSError):
+        return _from_os(error)
+    return _Bug(f"internal error: {type(error).__name__}: {error}", code="internal_error",
+                hint="this is a bug: set PERFLEDGER_TRACEBACK=1 to see where, and report it")
 
 
 def _from_os(error: OSError) -> PerfledgerError:
-    where = f" {error.filename}" if error.filename else ""
+    where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
     reason = error.strerror or str(error)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG):
         return BadInput(f"cannot open{where}: {reason}", code="file_not_found", hint="check the path")
     hint = {
         errno.ENOSPC: "free some space and run it again",
         errno.EDQUOT: "free some space and run it again",
+        errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run it again",
         errno.EROFS: "the file system is read-only; point --ledger at a writable folder",
         errno.EACCES: "check the permissions of that path",
         errno.EPERM: "check the permissions of that path",
     }.get(error.errno or 0, "run it again")
     return Unavailable(f"cannot write or read{where}: {reason}", code="os_error", hint=hint, errno=error.errno)
-
-
-def _report(error: PerfledgerError, *, as_json: bool) -> int:
-    if as_json:
-        from commands.output import to_json
-
-        click.echo(to_json({"error": {"code": error.code, "message": error.message, "hint": error.hint,
-                                      "details": error.details}}))
-    else:
-        click.echo(f"perfledger: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"  next: {error.hint}", err=True)
-    return error.exit_code
