@@ -102,3 +102,10 @@ def test_a_gpu_that_never_gets_free_is_exit_4_and_nothing_is_observed(
     lines = cli("events", "list", "--json", cwd=project, code=0).out.splitlines()
     types = {json.loads(line)["type"] for line in lines}
     assert "CalibrationPlanned" in types and not {"RepeatStarted", "RepeatObserved", "CalibrationHalted"} & types
+
+
+def test_a_health_reason_there_is_not_is_refused_before_anything_is_planned(project: Path, cli: Any) -> None:
+    done = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/g", "--skip-precheck", "--reject-when",
+               "throttling,heat", cwd=project, code=2)
+    assert "--reject-when heat: no such health reason" in done.err and "foreign_process" in done.err
+    assert not (project / "runs" / "g" / "plan.json").exists()
