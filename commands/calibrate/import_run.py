@@ -99,13 +99,13 @@ def _run_files(
         if before is not None and before.sha256 == digest:
             continue
         payload = read_run_file(session, stage, repeat, data)
-        log = directory.pytest_log(units[stage], repeat)
-        found = look_for_evidence(stages[stage], log)
-        if sources.logs and log.is_file() and log not in kept:
-            kept[log] = ledger.evidence.put_file(log)
-        payloads.append(
-            msgspec.structs.replace(payload, log_found=found, log_sha256=kept.get(log))
-        )
+        if sources.logs or stages[stage].evidence_patterns:
+            log = directory.pytest_log(units[stage], repeat)
+            if sources.logs and log.is_file() and log not in kept:
+                kept[log] = ledger.evidence.put_file(log)
+            found = look_for_evidence(stages[stage], log)
+            payload = msgspec.structs.replace(payload, log_found=found, log_sha256=kept.get(log))
+        payloads.append(payload)
     payloads += [
         RunFileVanished(session=session, stage=stage, repeat=repeat, sha256=gone.sha256)
         for (stage, repeat), gone in sorted(seen.items())
