@@ -127,21 +127,25 @@ def _other_recipes(state: State, subject: Subject, run: ThisRun) -> list[str]:
     identity = subject.identity
     if identity is None:
         return []
+    same = "workload_id = $workload AND variant_id = $variant AND benchmark_version = $version"
+    other = {"workload": identity["workload_id"], "variant": identity["variant_id"],
+             "version": identity["benchmark_version"], "recipe": identity["recipe_fingerprint"]}
+    targets = state.rows(
+        f"SELECT DISTINCT target FROM fact_result WHERE {same} AND recipe_fingerprint <> $recipe ORDER BY target",
+        other)
+    if not targets:
+        return []
+    # named one by one: a target that is known narrows the windows of the view, one that is looked up does not
+    names = {f"target_{index}": row["target"] for index, row in enumerate(targets)}
     rows = state.rows(
-        """
+        f"""
         SELECT DISTINCT recipe_fingerprint FROM results
-        WHERE target IN (SELECT DISTINCT target FROM fact_result
-                         WHERE workload_id = $workload AND variant_id = $variant AND benchmark_version = $version
-                           AND recipe_fingerprint <> $recipe)
-          AND workload_id = $workload AND variant_id = $variant AND benchmark_version = $version
-          AND recipe_fingerprint <> $recipe
+        WHERE target IN ({", ".join(f"${name}" for name in names)}) AND {same} AND recipe_fingerprint <> $recipe
           AND (list_contains(CAST($trusted AS VARCHAR[]), event_id)
                OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id)
                    AND success AND (run_source = 'scheduled_main' OR marked_eligible OR eligible)))
         ORDER BY recipe_fingerprint""",
-        {"workload": identity["workload_id"], "variant": identity["variant_id"],
-         "version": identity["benchmark_version"], "recipe": identity["recipe_fingerprint"],
-         "run": list(run.event_ids), "trusted": list(run.trusted)},
+        {**other, **names, "run": list(run.event_ids), "trusted": list(run.trusted)},
     )
     return [row["recipe_fingerprint"] for row in rows]
 
