@@ -19,15 +19,17 @@ SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s,
        COALESCE(r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s)
            IS NOT NULL AS measured,
-       NOT list_contains(json_keys(payload, '$.record'), 'success')
+       CASE WHEN CAST(r.success AS VARCHAR) = 'true' THEN TRUE
+            ELSE NOT list_contains(json_keys(payload, '$.record'), 'success')
            OR COALESCE(CAST(r.success AS VARCHAR), 'null')
-              NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}') AS success_as_truth,
-       NOT list_contains(json_keys(payload, '$.record'), 'success')
+              NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}') END AS success_as_truth,
+       CASE WHEN CAST(r.success AS VARCHAR) = 'true' THEN TRUE
+            ELSE NOT list_contains(json_keys(payload, '$.record'), 'success')
            OR (COALESCE(CAST(r.success AS VARCHAR), 'null')
                NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}')
                AND NOT (json_type(r.success) = 'VARCHAR'
                         AND lower(trim(json_extract_string(r.success, '$'), chr(32) || chr(9) || chr(10) || chr(13)))
-                            IN ('', 'false', '0', 'no', 'off'))) AS success,
+                            IN ('', 'false', '0', 'no', 'off'))) END AS success,
        (CAST(r.baseline_eligible AS VARCHAR) = 'true') IS TRUE AS marked_eligible,
        COALESCE(p.run_source_claimed, TRUE) AS run_source_claimed,
        r.run_source, r.branch, r.pr_number, r.test_scope, r.build_url, r.comparison_status,
