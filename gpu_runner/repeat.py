@@ -28,6 +28,7 @@ from gpu_runner.request import (
 )
 from gpu_runner.status import halt_cause, observe
 from gpu_runner.workspace import Workspace
+from ledger.errors import Unavailable
 from ledger.events.observations import (
     Attempt,
     EnvironmentSeen,
@@ -87,7 +88,7 @@ class _Repeat:
         for number in range(1, request.limits.attempts + 1):
             try:
                 grant = self._acquire(number)
-            except NotGranted as refusal:
+            except Unavailable as refusal:
                 if last is None:
                     raise
                 # what the earlier attempt measured stands; the next repeat will meet the same gate
@@ -123,6 +124,9 @@ class _Repeat:
             grant = gate.acquire(self.nvml, request.gpus, request.gate, say=request.say)
         except NotGranted as refusal:
             self._waited(False, refusal.waited_s, refusal.reasons)
+            raise
+        except Unavailable as refusal:
+            self._waited(False, 0.0, {"all": refusal.message})
             raise
         if grant.reasons:
             self._waited(True, grant.waited_s, grant.reasons)

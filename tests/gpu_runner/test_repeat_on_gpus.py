@@ -131,6 +131,21 @@ def test_when_a_retry_finds_no_gpu_the_attempt_that_ran_is_still_observed(machin
     assert bench.named("GpuWaited")[-1].granted is False
 
 
+def test_when_the_only_gpu_fell_off_the_bus_the_attempt_it_killed_is_still_observed(
+    machine: Machine, bench: Bench
+) -> None:
+    machine.forget("gpu 1 ")
+    seen = bench.run(HOLDS + """
+    def test_it(tmp_path):
+        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
+            state.write("gpu 0 error * 15\\n")
+        os._exit(134)
+    """, gpus=1)
+    assert [a.outcome for a in seen.attempt_history] == ["exit 134 (abort)"] and seen.stages[0].status == "failed"
+    assert bench.named("GpuWaited")[-1].reasons == {"all": "need 1 GPU(s), but only 0 can be used here"}
+    assert any("GPUs did not get free before a retry" in sentence for sentence in seen.environment_problems)
+
+
 def test_telemetry_is_summed_up_kept_as_rows_and_as_parquet(machine: Machine, bench: Bench) -> None:
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
@@ -155,12 +170,13 @@ def test_a_stranger_on_the_gpu_throttling_and_ecc_errors_make_an_observation_sus
     machine: Machine, bench: Bench, sleeper: Sleeper
 ) -> None:
     stranger = sleeper.start().pid
+    machine.say("gpu 0 throttle 64", "gpu 0 sm 1410")
     seen = bench.run(HOLDS + f"""
     def test_it(tmp_path):
         hold(0, 100)
         hold(0, 100, {stranger})
         with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 ecc_uncorrected 2\\ngpu 0 throttle 64\\ngpu 0 sm 1410\\n")
+            state.write("gpu 0 ecc_uncorrected 2\\n")
         time.sleep(0.6)
         measured(tmp_path)
     """, gpus=1, telemetry_hz=10, clock_medians_mhz={"GPU-a": 1980.0},
