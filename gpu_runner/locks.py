@@ -63,8 +63,9 @@ def try_lock(folder: Path, uuid: str) -> GpuLock | str:
         os.close(fd)
         return f"taken by another runner ({_holder(holder)})"
     # Only for people who ask who holds it: the lock itself is the flock, never these bytes.
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": int(time.time())}).encode(), 0)
+    with contextlib.suppress(OSError):  # a file that could only be opened for reading
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": int(time.time())}).encode(), 0)
     return GpuLock(fd, uuid)
 
 
@@ -83,14 +84,15 @@ def allocating(folder: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
     except PermissionError:
         # another user's file under a strict umask can still be locked when it can be read
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    finally:
-        with contextlib.suppress(OSError):
-            path.chmod(0o666, follow_symlinks=True)
+        return os.open(path, os.O_RDONLY | flags)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(fd, 0o666)  # the umask took these bits; the file may also be another user's
+    return fd
 
 
 def _holder(text: str) -> str:

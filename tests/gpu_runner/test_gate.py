@@ -219,6 +219,30 @@ def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(
     again.release()
 
 
+def test_a_link_in_the_place_of_a_lock_is_refused_and_what_it_points_to_untouched(tmp_path: Path) -> None:
+    """The folder is writable for everybody: nobody may use it to reach files of ours."""
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o600)
+    folder = lock_dir(tmp_path / "locks")
+    (folder / "GPU-a.lock").symlink_to(secret)
+    with pytest.raises(Unavailable, match="cannot keep GPU locks"):
+        try_lock(folder, "GPU-a")
+    assert secret.stat().st_mode & 0o777 == 0o600 and secret.read_text() == "x"
+
+
+def test_every_users_runner_can_take_part(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        lock = try_lock(lock_dir(tmp_path / "locks"), "GPU-a")
+    finally:
+        os.umask(before)
+    assert isinstance(lock, GpuLock)
+    assert (tmp_path / "locks").stat().st_mode & 0o7777 == 0o1777
+    assert (tmp_path / "locks" / "GPU-a.lock").stat().st_mode & 0o777 == 0o666
+    lock.release()
+
+
 def test_a_folder_for_locks_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match=r"cannot keep GPU locks in .*/file/locks") as refused:
