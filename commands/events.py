@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from commands.common import App, command
+from commands.common import App, command, global_options, outside_ledger
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @click.group("events")
+@functools.partial(global_options, actor=False)  # --actor picks events here
 def events() -> None:
     """The log itself: every event, as it was recorded."""
 
@@ -56,22 +57,32 @@ def pick(ledger: Ledger, *, stream: str | None, types: tuple[str, ...], since: s
         yield event
 
 
-def bound(ledger: Ledger, as_of: str | None, found: Iterator[Event]) -> Iterator[Event]:
-    """Keep what the ledger knew at `as_of`. Own events by time; others by the pull that brought them."""
-    if as_of is None:
-        return found
-    from projections.state import State
+def bound(app: App, ledger: Ledger, found: Iterator[Event]) -> Iterator[Event]:
+    """Keep what the ledger knew at --as-of and what had happened by --as-recorded.
 
-    with State.open(ledger, as_of=as_of) as state:
-        moment = state.as_of
+    Own events are known from when they were recorded, others from the pull that brought them.
+    """
+    if app.as_of is None and app.as_recorded is None:
+        return found
+    with app.state(ledger) as state:
+        moment, recorded = state.as_of, state.as_recorded
         pulls = state.rows("SELECT from_origin, first, last, learned_at FROM fact_pull WHERE origin = $own",
                            {"own": ledger.origin})
     known = [(p["from_origin"], p["first"], p["last"]) for p in pulls if p["learned_at"] <= moment]
     return (
         e for e in found
-        if (e.recorded_at <= moment if e.origin == ledger.origin
-            else any(o == e.origin and a <= e.position <= b for o, a, b in known))
+        if e.recorded_at <= recorded
+        and (e.recorded_at <= moment if e.origin == ledger.origin
+             else any(o == e.origin and a <= e.position <= b for o, a, b in known))
     )
+
+
+def known_event(app: App, ledger: Ledger, event: Event) -> Event:
+    """Return the event if it was known at --as-of and --as-recorded; raises `BadInput` when it was not."""
+    if any(True for _ in bound(app, ledger, iter([event]))):
+        return event
+    raise BadInput(f"event {event.event_id} ({event.position}@{event.origin}, {event.recorded_at}) was not known then",
+                   code="not_known_then", hint="leave out --as-of and --as-recorded, or give a later moment")
 
 
 def line(event: Event) -> str:
@@ -92,7 +103,7 @@ def list_(app: App, limit: int | None, **options: Any) -> None:
     from commands.output import to_json_line
 
     ledger = app.ledger()
-    found: Any = bound(ledger, app.as_of, pick(ledger, **options))
+    found: Any = bound(app, ledger, pick(ledger, **options))
     if limit is not None:
         found = collections.deque(found, maxlen=limit)
     for event in found:
@@ -105,7 +116,8 @@ def show(app: App, event: str) -> None:
     """Show one event whole: by its id, or by position@origin."""
     from commands.output import to_json
 
-    found = app.ledger().event(event)
+    ledger = app.ledger()
+    found = known_event(app, ledger, ledger.event(event))
     click.echo(to_json(found.as_dict()))
 
 
@@ -151,23 +163,24 @@ def types_(app: App) -> None:
                                  [list(r.values()) for r in rows]))
 
 
-@command("export", acts=False)
+@command("export", reads=True, acts=False)
 @filters
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: stdout.")
 def export(app: App, output: str | None, **options: Any) -> None:
     """Write events as canonical JSON lines, hashes included, so that anyone can verify them."""
     from ledger import chain, disk
 
-    found = pick(app.ledger(), **options)
-    if output is None:
+    ledger = app.ledger()
+    target = None if output is None else outside_ledger(output, ledger)
+    found = bound(app, ledger, pick(ledger, **options))
+    if target is None:
         out = sys.stdout.buffer
         for event in found:
             out.write(chain.to_json(event) + b"\n")
         return
-    target = Path(output)
     data = [chain.to_json(event) + b"\n" for event in found]
-    disk.overwrite(target.absolute(), b"".join(data))
-    app.emit({"file": str(target), "events": len(data)}, f"{len(data)} events written to {target}")
+    disk.overwrite(target, b"".join(data))
+    app.emit({"file": output, "events": len(data)}, f"{len(data)} events written to {output}")
 
 
 for _command in (list_, show, tail, types_, export):

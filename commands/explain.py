@@ -45,8 +45,10 @@ def explain(app: App, decision: str) -> int:
 
     DECISION is an event id, position@origin, or a target: its latest verdict.
     """
+    from commands.events import known_event
+
     ledger = app.ledger()
-    event = find_event(app, ledger, decision)
+    event = known_event(app, ledger, find_event(app, ledger, decision))
     where = EXPLAINERS.get(event.type)
     document, text = _load(where)(app, ledger, event) if where else explain_plainly(app, ledger, event)
     app.emit({"event": event.as_dict(), **document}, text)

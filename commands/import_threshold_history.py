@@ -88,7 +88,7 @@ def _text(source: str, n: dict[str, int]) -> str:
 def read_csv(path: Path) -> list[Edit]:
     """Read a threshold history. Raises `BadInput` naming the file, line and column; nothing is recorded then."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             missing = [c for c in COLUMNS if c not in (reader.fieldnames or [])]
             if missing:
@@ -118,8 +118,12 @@ def _edit(path: Path, line: int, row: dict[str, str]) -> Edit:
     except BadInput:
         raise bad("committed_at", f"is no time: {row['committed_at']!r}") from None
     pr = row["pr"].strip()
-    if pr and not pr.isdigit():
+    if pr and not (pr.isascii() and pr.isdigit() and len(pr) < 19):
         raise bad("pr", f"is no number: {pr!r}")
+    for field in ("old", "new"):
+        value = _number(row[field].strip())
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise bad(field, f"has {len(row[field].strip())} digits, more than 64 bits hold")
     return Edit(row["commit"], when, int(pr) if pr else None, row["file"], row["symbol"], row["change"],
                 row["old"].strip(), row["new"].strip())
 

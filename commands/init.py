@@ -5,19 +5,23 @@ from __future__ import annotations
 import click
 
 from commands.common import App, command
+from ledger.errors import BadInput
 
 
 @command("init")
-@click.argument("directory", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(file_okay=False))
 @click.option("--origin", metavar="NAME", help="This replica's name. Default: the host's, with a random part.")
-def init(app: App, directory: str, origin: str | None) -> None:
+def init(app: App, directory: str | None, origin: str | None) -> None:
     """Create a ledger in DIR/.perfledger (default: here).
 
-    Each replica of a ledger has its own origin; two machines never share one.
+    Each replica of a ledger has its own origin; two machines never share one. DIR counts more than PERFLEDGER_DIR.
     """
     from ledger.ledger import Ledger
 
-    ledger = Ledger.create(app.ledger_dir or directory, origin=origin, actor=app.actor)
+    if directory == "" or origin == "":
+        raise BadInput(f"{'DIR' if directory == '' else '--origin'} is empty; nothing was created", code="usage",
+                       hint="leave it out for the default: an empty variable of the shell may be behind it")
+    ledger = Ledger.create(directory or app.ledger_dir or ".", origin=origin, actor=app.actor)
     app.emit(
         {"path": str(ledger.path), "origin": ledger.origin},
         f"created {ledger.path} (origin {ledger.origin})\n"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App, command
+from commands import streams
+from commands.common import App, command, outside_ledger
 from ledger.errors import BadInput, Damaged
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def verify(app: App, remote: bool, checkpoint: str | None, write_checkpoint: str
     from ledger.verify import verify as run
 
     ledger = app.ledger()
+    if write_checkpoint:
+        outside_ledger(write_checkpoint, ledger)
     known: dict[str, Head] = {}
     if checkpoint:
         known.update(_read_checkpoint(checkpoint))
@@ -45,7 +48,7 @@ def verify(app: App, remote: bool, checkpoint: str | None, write_checkpoint: str
         first = report.findings[0]
         if not app.as_json:
             for finding in report.findings:
-                click.echo(f"{finding.rule}: {finding.file}: {finding.message}")
+                streams.say(f"{finding.rule}: {finding.file}: {finding.message}")
         raise Damaged(
             f"{len(report.findings)} broken rule(s); the first: {first.rule} in {first.file}: {first.message}",
             code="ledger_damaged", hint="restore the file from a copy, or `perfledger sync pull` from the remote",

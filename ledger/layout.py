@@ -59,8 +59,9 @@ def read_description(path: Path) -> Description:
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
         found = Description(int(raw["format"]), str(raw["origin"]), str(raw["created"]))
-    except (tomllib.TOMLDecodeError, KeyError, ValueError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is not a ledger description: {error}", code="bad_ledger_toml",
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise BadInput(f"{file} is not a ledger description: {why}", code="bad_ledger_toml",
                        hint="restore ledger.toml from a copy; the log itself is in log/") from None
     if found.format > FORMAT_VERSION:
         raise BadInput(

@@ -1,0 +1,95 @@
+"""Wrong flags, odd names and outputs in the wrong place: one sentence, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEADER = "commit,committed_at,pr,file,symbol,change,old,new\n"
+EDIT = "abc1234,2026-01-01T00:00:00Z,{pr},f.py,X_MIN,changed,{old},2\n"
+
+Cli = Callable[..., Any]
+
+
+@pytest.mark.parametrize("command", [
+    ["events", "export", "-o"], ["verify", "--write-checkpoint"], ["sql", "FROM events", "-o"],
+])
+def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    before = (ledger.path / "ledger.toml").read_bytes()
+    for name in (".perfledger/ledger.toml", ".perfledger/../.perfledger/new", str(ledger.path / "log" / "x")):
+        refused = cli(*command, name, "--json", code=2)
+        assert refused.json["error"]["code"] == "output_in_ledger"
+    (tmp_path / "door").symlink_to(ledger.path)
+    cli(*command, "door/ledger.toml", code=2)
+    assert (ledger.path / "ledger.toml").read_bytes() == before
+    cli("verify", code=0)
+
+
+def test_the_events_group_takes_the_global_options(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out = cli("events", "--ledger", tmp_path, "--json", "list", cwd=elsewhere, code=0).out
+    assert json.loads(out)["type"] == "LedgerCreated"
+
+
+def test_events_show_export_and_explain_keep_to_the_moment_asked_for(cli: Cli, ledger: Any) -> None:
+    event = "1@testbed"
+    for command in (["events", "show", event], ["explain", event]):
+        for moment in (["--as-of", "2001-01-01T00:00:00Z"], ["--as-recorded", "2001-01-01T00:00:00Z"]):
+            refused = cli(*command, *moment, "--json", code=2)
+            assert refused.json["error"]["code"] == "not_known_then"
+        cli(*command, "--as-of", event, code=0)
+    for listing in ("list", "export"):
+        assert cli("events", listing, "--as-of", "2001-01-01T00:00:00Z", code=0).out == ""
+        assert cli("events", listing, "--as-recorded", "2001-01-01T00:00:00Z", code=0).out == ""
+        assert cli("events", listing, "--as-of", event, code=0).out != ""
+
+
+def test_init_takes_the_folder_named_before_the_one_in_the_environment(cli: Cli, tmp_path: Path) -> None:
+    made = cli("init", "here", "--json", env={"PERFLEDGER_DIR": str(tmp_path / "there")}, code=0).json
+    assert made["path"] == "here/.perfledger" and not (tmp_path / "there").exists()
+    cli("init", env={"PERFLEDGER_DIR": str(tmp_path / "there")}, code=0)
+    assert (tmp_path / "there" / ".perfledger" / "ledger.toml").is_file()
+
+
+@pytest.mark.parametrize("arguments", [[""], ["x", "--origin", ""]])
+def test_init_refuses_an_empty_name(arguments: list[str], cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", *arguments, "--json", code=2).json["error"]["message"].endswith("nothing was created")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_no_file_can_have_is_bad_input(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("loop", "x" * 300):
+        error = cli("record", name, "--json", code=2).json["error"]
+        assert error["code"] == "file_not_found" and name in error["message"]
+    cli("init", "loop", code=2)
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("origin = 'o'\ncreated = 'x'\n", "'format' is missing"),
+    ("format = [1]\norigin = 'o'\ncreated = 'x'\n", "is not a ledger description"),
+    ("", "'format' is missing"),
+])
+def test_a_damaged_description_says_what_is_missing(text: str, says: str, cli: Cli, ledger: Any) -> None:
+    (ledger.path / "ledger.toml").write_text(text)
+    assert says in cli("events", "list", "--json", code=2).json["error"]["message"]
+
+
+@pytest.mark.parametrize(("pr", "old", "field"), [("²", "1", "pr"), ("9" * 30, "1", "pr"), ("1", "9" * 30, "old")])
+def test_a_threshold_history_names_line_and_field(pr: str, old: str, field: str, cli: Cli, ledger: Any,
+                                                  tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text(HEADER + EDIT.format(pr=pr, old=old), encoding="utf-8")
+    error = cli("import", "threshold-history", "h.csv", "--json", code=2).json["error"]
+    assert error["details"]["field"] == field and error["details"]["line"] == 2
+    assert ledger.head().position == 1
+
+
+def test_a_threshold_history_saved_by_a_spreadsheet_is_read(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("\ufeff" + (HEADER + EDIT.format(pr="7", old="1")).replace("\n", "\r\n"),
+                                    encoding="utf-8", newline="")
+    assert cli("import", "threshold-history", "h.csv", "--json", code=0).json["recorded"] == 1
