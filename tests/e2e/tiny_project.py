@@ -53,7 +53,7 @@ STAGE = """{key}:
   context_vars: []
   gpus: 0
   expected_samples: 4
-  sample_counts:
+{evidence}  sample_counts:
     total:
       json_file: "test_tiny0/results.json"
       json_path: "summary.total"
@@ -63,6 +63,8 @@ STAGE = """{key}:
   metrics:
 """
 
+EVIDENCE = '  runtime_evidence:\n    cuda graph: "cuda graph: True"\n    fp8: "fp8 kernels"\n'
+
 THROUGHPUT = METRIC.format(key="throughput_qps", source="THROUGHPUT_MIN", path="speed.throughput_qps", worst="min",
                            label="Throughput (req/s)", scale=1, digits=3)
 LATENCY = METRIC.format(key="latency_mean_s", source="LATENCY_MEAN_MAX", path="speed.latency_mean_s", worst="max",
@@ -71,9 +73,12 @@ ACCURACY = METRIC.format(key="accuracy", source="ACC_MIN", path="summary.accurac
                          scale=100, digits=2)
 
 STAGES = (
-    STAGE.format(key="fast_speed", test="test_fast_ci.py", title="FAST Speed", group="speed") + THROUGHPUT + LATENCY
-    + STAGE.format(key="fast_accuracy", test="test_fast_ci.py", title="FAST Accuracy", group="accuracy") + ACCURACY
-    + STAGE.format(key="slow_speed", test="test_slow_ci.py", title="SLOW Speed", group="speed") + THROUGHPUT
+    STAGE.format(key="fast_speed", test="test_fast_ci.py", title="FAST Speed", group="speed", evidence=EVIDENCE)
+    + THROUGHPUT + LATENCY
+    + STAGE.format(key="fast_accuracy", test="test_fast_ci.py", title="FAST Accuracy", group="accuracy", evidence="")
+    + ACCURACY
+    + STAGE.format(key="slow_speed", test="test_slow_ci.py", title="SLOW Speed", group="speed", evidence="")
+    + THROUGHPUT
 )
 
 CONFIG = """name: tiny

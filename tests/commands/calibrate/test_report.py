@@ -20,6 +20,7 @@ from ledger.events.calibrations import UnitFlagged
 from ledger.events.thresholds import ThresholdApplied
 from projections.audit import readiness
 from tests.commands.calibrate.published import METRICS, reports, write_run_directory
+from tests.e2e.tiny_project import git
 from tests.projections.calibration_story import COMMIT, OTHER, Story, metric, share, stage
 
 TTS = next(r for r in reports() if r["report"] == "20260627T174156Z-tts-report")
@@ -263,3 +264,34 @@ def test_the_html_twin_is_whole_and_fetches_nothing(tmp_path: Path, cli: Any) ->
     assert len(plots) == sum(len(s["worst"]) for s in TTS["stages"])
     assert all(len(plot.findall("circle")) == 5 for plot in plots)
     assert len(tree.findall(".//table")) == 14 + 2
+
+
+def test_commits_and_sensitive_files_since_the_last_calibration_come_from_git(ledger: Any, tmp_path: Path) -> None:
+    root = tmp_path / "repo"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main")
+    for number, name in enumerate(("README.md", "kernel.cu", "docs.md")):
+        (root / name).write_text("x")
+        git(root, "add", "-A")
+        git(root, "commit", "-qm", f"change {number}")
+    first, last = git(root, "rev-parse", "HEAD~2"), git(root, "rev-parse", "HEAD")
+    found = {}
+    for name, sha, day in (("early", first, "01"), ("late", last, "02")):
+        folder = tmp_path / name
+        folder.mkdir()
+        story = Story(ledger, stage("s"), session=name, repeats=1, sha=sha, repo_root=str(root), run_dir=str(folder),
+                      gpu_summary="2× NVIDIA H20", started_at=f"2026-06-{day}T00:00:00Z").observe(1, sha=sha)
+        found[name] = write_report(ledger, story.session, shown_dir=name).read_text()
+    assert "Since the last comparable" not in found["early"]
+    section = found["late"].split("## Since the last comparable calibration\n")[1].strip().splitlines()
+    assert section == [
+        f"- Session: early of 2026-06-01T00:00:00Z, commit `{first}`",
+        "- Commits since: 2",
+        f"  - {last[:8]} change 2",
+        f"  - {git(root, 'rev-parse', 'HEAD~1')[:8]} change 1",
+        "- Performance-sensitive files changed: 1",
+        "  - `kernel.cu`",
+    ]
+    session = read_session(ledger, "late")
+    assert session is not None and session.reports[0].previous_session == "early"
+    assert session.reports[0].changed_files == ["kernel.cu"]
