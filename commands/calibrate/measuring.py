@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,9 +129,6 @@ class Measuring:
         self._project(unit, repeat)
         for line in milestones.outcome_lines(unit, self.session, repeat):
             self.say(line)
-        left = milestones.progress(self.session, units_of(self.session.plan), datetime.now(UTC))
-        if left:
-            self.say(left)
         if seen.halt:
             self._append(
                 CalibrationHalted(

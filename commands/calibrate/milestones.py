@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 
 from ledger.events.calibrations import PlannedMetric, PlannedStage
 from projections.audit import Readiness
 from projections.calibration_session import Observation, Session, Unit
-from projections.worst_of_n import is_complete
 
 MISSING_SHOWN = 20
 
@@ -82,35 +79,6 @@ def halt_lines(unit: Unit, repeat: int, cause: str, model: str, resume: str) -> 
         f"  Fix models/{model}/config.yaml metric_sources (or test JSON output),",
         f"  then: {resume}",
     ]
-
-
-def progress(session: Session, units: Iterable[Unit], now: datetime) -> str:
-    """`progress: 7/10 repeats measured, about 12 min left (until 17:05 UTC)`.
-
-    A repeat of a unit takes the median of those it had, of a unit without any the median of all.
-    Replacements that may still come are not foreseen. Empty when nothing is left.
-    """
-    left: list[tuple[str, int]] = []
-    spent: dict[str, list[float]] = {}
-    done = 0
-    for unit in units:
-        first = unit.stages[0]
-        clean = [r for r in session.rounds(first.key) if not session.set_aside(first.key, r)]
-        whole = sum(is_complete(first, session.observations[first.key, r]) for r in clean)
-        spent[unit.name] = [session.observations[first.key, r].duration_s or 0.0 for r in clean]
-        done += min(whole, session.required(first.key))
-        left.append((unit.name, max(0, session.required(first.key) - whole)))
-    everything = [seconds for durations in spent.values() for seconds in durations]
-    open_repeats = sum(count for _, count in left)
-    if not open_repeats or not everything:
-        return ""
-    seconds = sum(count * statistics.median(spent[name] or everything) for name, count in left)
-    until = now + timedelta(seconds=seconds)
-    minutes = max(1, round(seconds / 60))
-    return (
-        f"progress: {done}/{done + open_repeats} repeats measured, "
-        f"about {minutes} min left (until {until:%H:%M} UTC)"
-    )
 
 
 def completeness(audit: Readiness, when: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from commands.calibrate.compare import moves
 from commands.calibrate.measuring import early_end
-from commands.calibrate.milestones import progress
 from projections.calibration_session import units_of
 from tests.commands.calibrate.published import reports, write_run_directory
 from tests.e2e.tiny_project import git
@@ -219,17 +217,3 @@ def test_repeats_end_early_only_when_the_worst_can_hardly_move(ledger: Any, valu
 
         result = readiness(story.append(found).session)
         assert result.ready and result.stages[0].line() == "s: ✓✓✓ (3/3 strict, settled early of 5)"
-
-
-def test_the_end_of_a_run_is_estimated_from_its_own_repeats(ledger: Any) -> None:
-    story = Story(ledger, stage("a"), stage("b", test="tests/test_b_ci.py"), repeats=3)
-    at = datetime(2026, 6, 27, 12, 0, tzinfo=UTC)
-    units = units_of(story.session.plan)
-    assert progress(story.session, units, at) == ""
-    story.observe(1, share("a"), duration_s=600.0).observe(2, share("a", ok=3), duration_s=900.0)
-    # two more of `a` at the median 750 s of its repeats, three of `b`, which has none, at the median of all
-    assert progress(story.session, units, at) == (
-        "progress: 1/6 repeats measured, about 62 min left (until 13:02 UTC)")
-    for repeat in (1, 2, 3):
-        story.observe(repeat)
-    assert progress(story.session, units, at) == ""
