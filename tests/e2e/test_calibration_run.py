@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from commands.calibrate.status import gpu_memory
 from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e.tiny_project import git, make
 
@@ -253,3 +254,28 @@ def wait_for(condition: Any, timeout_s: float = 40) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(bool(gpu_memory()), reason="this machine has GPUs; what happens without is the point")
+def test_without_a_driver_a_gpu_stage_stops_at_the_precheck_or_resumably(project: Path, cli: Any) -> None:
+    stages = project / "models" / "tiny" / "stages.yaml"
+    stages.write_text(stages.read_text().replace("gpus: 0", "gpus: 1"))
+    git(project, "commit", "-qam", "a GPU, please")
+    run = ("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--stages", "slow_speed")
+    refused = cli(*run, cwd=project, code=1)
+    assert "precheck FAILED" in refused.err and not (project / "runs" / "a" / "plan.json").exists()
+    stopped = cli(*run, "--skip-precheck", cwd=project, code=4)
+    assert f"perfledger calibrate run --model tiny --output-dir {project}/runs/a --resume" in stopped.err
+    assert "completeness at the stop: 0/5 stage-runs complete" in (project / "runs" / "a" / "run.log").read_text()
+    # nothing was observed: the stage is missing, not failed
+    audit = cli("calibrate", "audit", "runs/a", "--json", cwd=project, code=1).json
+    assert audit["stages"][0]["cells"] == "—————"
+
+
+def test_a_run_needs_a_commit_to_plan_on(tmp_path: Path, cli: Any) -> None:
+    root = make(tmp_path / "bare")
+    cli("init", root, code=0)
+    (root / ".git").rename(tmp_path / "git-away")
+    refused = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", cwd=root, code=2)
+    assert "git rev-parse failed" in refused.err
+    assert not (root / "runs" / "a" / "plan.json").exists()
