@@ -8,7 +8,7 @@ from array import array
 import pytest
 
 from gpu_runner.health import HealthLimits, throttle_reasons, witness
-from gpu_runner.nvml import Gpu, Nvml
+from gpu_runner.nvml import Gpu, Nvml, Reading
 from gpu_runner.telemetry import ABSENT, COLUMNS, ROWS_IN_EVENT_MAX, Sampler, Track, recorded, summarize
 from ledger.events.observations import GpuTelemetry, Spread
 from tests.gpu_runner.machine import Machine
@@ -76,6 +76,20 @@ def test_the_sampler_keeps_its_beat_and_ends_at_once(machine: Machine) -> None:
         size = len(first.offset_ms)
         time.sleep(0.2)
         assert len(first.offset_ms) == size
+
+
+def test_a_driver_that_costs_too_much_is_asked_less_often(machine: Machine) -> None:
+    class Costly(Nvml):
+        def read(self, gpu: Gpu) -> Reading:
+            until = time.thread_time() + 0.004
+            while time.thread_time() < until:
+                pass
+            return super().read(gpu)
+
+    with Costly() as nvml, Sampler(nvml, nvml.gpus(), hz=10) as sampler:
+        time.sleep(3.0)
+    # two GPUs at 4 ms are 8 ms of CPU a sample: at 0.8 % of a core, one sample a second
+    assert 2 <= len(sampler.tracks[0].offset_ms) <= 5
 
 
 def test_no_telemetry_is_asked_for_at_0_hz(machine: Machine) -> None:
