@@ -10,9 +10,10 @@ import msgspec
 
 from commands.calibrate.active import ActiveRepeat, active_repeats
 from commands.calibrate.run_directory import RunDirectory
+from commands.calibrate.sessions import open_session, run_dir_options
 from commands.common import App, command
 from commands.output import to_json_line
-from ledger.errors import BadInput, Inconclusive
+from ledger.errors import Inconclusive
 
 CHUNK_BYTES = 1 << 20
 
@@ -54,18 +55,22 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 @command("watch")
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@run_dir_options
 @click.option("--interval", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Seconds between looks.")
 @click.option("--wait", type=click.FloatRange(0), default=30.0, show_default=True,
               help="Seconds to wait for a repeat to start before giving up.")  # fmt: skip
-def watch(app: App, run_dir: Path, interval: float, wait: float) -> None:
+def watch(
+    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, interval: float, wait: float
+) -> None:
     """Print the active repeat's log as it grows and switch by itself to the next one.
 
     The active repeat is asked of the running processes. Ends when none has run for --wait seconds;
     exit 5 when none ever did.
     """
     if not RunDirectory(run_dir).exists():
-        raise BadInput(f"no plan.json in {run_dir}", code="no_plan", hint="name a run directory")
+        # a session named by its id; a run directory itself is followed without any ledger
+        _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+        run_dir = Path(session.plan.run_dir)
     followed: dict[Seen, Follower] = {}
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < wait or wait == 0:

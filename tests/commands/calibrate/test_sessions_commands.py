@@ -217,3 +217,17 @@ def test_repeats_end_early_only_when_the_worst_can_hardly_move(ledger: Any, valu
 
         result = readiness(story.append(found).session)
         assert result.ready and result.stages[0].line() == "s: ✓✓✓ (3/3 strict, settled early of 5)"
+
+
+def test_a_session_can_be_named_by_its_id_wherever_a_run_directory_is_asked_for(run_dir: Path, cli: Any) -> None:
+    session = cli("calibrate", "audit", "tts", "--json", code=0).json["session"]
+    assert cli("calibrate", "audit", session, "--json", code=0).json["strict_ready"] == "14/14"
+    assert cli("calibrate", "status", session, code=0).json["ready"] is True
+    assert "no repeat of" in cli("calibrate", "watch", session, "--wait", "0", code=5).err
+    assert "no plan.json in nobody" in cli("calibrate", "audit", "nobody", code=2).err
+    assert "no plan.json in nobody" in cli("calibrate", "watch", "nobody", code=2).err
+
+
+def test_a_run_directory_is_watched_without_a_ledger(tmp_path: Path, cli: Any) -> None:
+    write_run_directory(TTS, tmp_path / "tts")
+    assert "no repeat of tts is running" in cli("calibrate", "watch", "tts", "--wait", "0", code=5).err
