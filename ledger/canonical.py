@@ -21,6 +21,7 @@ A test recomputes this page independently on random values.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from ledger.errors import BadInput
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
+_LONG_DIGITS = re.compile(rb"[0-9]{19}").search
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="string")
 
 
@@ -39,10 +41,20 @@ def encode(value: Any) -> bytes:
     is not valid Unicode.
     """
     check_storable(value)
+    return encode_unchecked(value)
+
+
+def encode_unchecked(value: Any) -> bytes:
+    """Encode a value that is checked by other means: NaN becomes null here without a word."""
     try:
         return _ENCODER.encode(value)
     except (UnicodeEncodeError, TypeError) as error:
         raise BadInput(f"not storable as JSON: {error}", code="not_json") from None
+
+
+def has_long_digits(data: bytes) -> bool:
+    """Whether canonical bytes hold 19 digits in a row, as only an integer near or outside 64 bits must have."""
+    return _LONG_DIGITS(data) is not None
 
 
 def decode(data: bytes | str) -> Any:

@@ -168,12 +168,22 @@ def encode_payload(payload: EventPayload) -> bytes:
     name = type(payload).__name__
     assert name in _REGISTRY, f"{name} is not registered with @event_type"
     try:
-        data = canonical.encode(payload)
-        msgspec.json.decode(data, type=type(payload))
+        return _encoded(payload)
     except msgspec.ValidationError as error:
         raise BadInput(f"{name}: {error}", code="bad_payload", type=name) from None
     except BadInput as error:
         raise BadInput(f"{name}: {error.message}", code=error.code, hint=error.hint, **error.details) from None
+
+
+def _encoded(payload: EventPayload) -> bytes:
+    data = canonical.encode_unchecked(payload)
+    try:
+        back = msgspec.json.decode(data, type=type(payload))
+    except msgspec.ValidationError:
+        canonical.check_storable(payload)  # NaN reads back as null: name it rather than the null
+        raise
+    if back != payload or canonical.has_long_digits(data):
+        canonical.check_storable(payload)  # rare: what reads back as itself needs no walk through its values
     return data
 
 

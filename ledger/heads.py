@@ -22,7 +22,8 @@ from ledger.identifiers import parse_time
 NAME = "heads.sqlite"
 MARK_NAME = "head"
 INDEX_VERSION = 2
-FLUSH_EVENTS = 64  # at most so many appended events are parsed again by the next process
+FLUSH_EVENTS = 256  # at most so many appended events are parsed again by the next process
+STREAMS_REMEMBERED_MAX = 10_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Mark:
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / MARK_NAME)
         self._fd: int | None = None
+        self._written: tuple[bytes, Indexed] | None = None
 
     def read(self) -> Indexed | None:
         """Return the acknowledged state, or None when there is no mark, or it cannot be read as one."""
@@ -85,6 +87,8 @@ class Mark:
                     os.close(fd)
         except OSError:
             return None
+        if self._written is not None and data == self._written[0]:
+            return self._written[1]
         text, _, check = data.rstrip(b"\n").rpartition(b" ")
         if sha256(text).hexdigest()[:16].encode() != check:
             return None
@@ -103,6 +107,7 @@ class Mark:
             if self._fd is None:
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.pwrite(self._fd, line, 0)
+            self._written = (line, state)
 
     def close(self) -> None:
         """Close the file."""
@@ -138,6 +143,7 @@ class Heads:
         self.known = Indexed()
         self._pending: list[Row] = []
         self._streams: dict[str, tuple[int, int]] = {}
+        self._dirty: set[str] = set()
         self._ids: dict[bytes, int] = {}
         self._keys: dict[str, Known] = {}
 
@@ -181,7 +187,7 @@ class Heads:
 
     def refresh(self) -> Indexed:
         """Forget what was not flushed and return what the file knows: another process may have written it."""
-        for memory in (self._pending, self._streams, self._ids, self._keys):
+        for memory in (self._pending, self._streams, self._dirty, self._ids, self._keys):
             memory.clear()
         row = self.db.execute(
             "SELECT position, hash, recorded_us, journal_inode, journal_size, journal_first FROM head").fetchone()
@@ -195,7 +201,8 @@ class Heads:
         found = self._streams.get(stream)
         if found is None:
             found = self.db.execute("SELECT version, position FROM streams WHERE stream=?", (stream,)).fetchone()
-        return found or (0, 0)
+            found = self._streams[stream] = found or (0, 0)
+        return found
 
     def by_key(self, key: str) -> Known | None:
         """Return the event appended with this idempotency key."""
@@ -220,6 +227,7 @@ class Heads:
         """Take in events that follow `known`, and the state of the log they lead to."""
         for row in rows:
             self._streams[row.stream] = (row.version, row.position)
+            self._dirty.add(row.stream)
             self._ids[row.event_id] = row.position
             if row.key is not None and row.key not in self._keys:
                 self._keys[row.key] = Known(row.position, _text_id(row.event_id), row.recorded_us)
@@ -236,7 +244,7 @@ class Heads:
     def flush(self) -> None:
         """Write what was taken in to the file."""
         rows, seen = self._pending, self.known
-        streams = [(stream, *last) for stream, last in self._streams.items()]
+        streams = [(stream, *self._streams[stream]) for stream in self._dirty]
         keys = [(r.key, r.position, r.event_id, r.recorded_us) for r in rows if r.key is not None]
         with self._transaction():
             self.db.executemany("INSERT OR IGNORE INTO ids VALUES (?,?)", [(r.event_id, r.position) for r in rows])
@@ -247,8 +255,10 @@ class Heads:
                 "UPDATE head SET position=?, hash=?, recorded_us=?, journal_inode=?, journal_size=?, journal_first=?",
                 (seen.head.position, seen.head.hash, seen.head.recorded_us, seen.journal_inode, seen.journal_size,
                  seen.journal_first))
-        for memory in (self._pending, self._streams, self._ids, self._keys):
+        for memory in (self._pending, self._dirty, self._ids, self._keys):
             memory.clear()
+        if len(self._streams) > STREAMS_REMEMBERED_MAX:
+            self._streams.clear()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
