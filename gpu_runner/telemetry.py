@@ -33,7 +33,7 @@ COLUMNS = (
 )
 ABSENT = -1  # in the columns; no reading of NVML is negative
 HZ_MAX = 10.0
-CORE_SHARE_MAX = 0.008  # of one core, for the calls to the driver; with the thread's own waking it stays below 1 %
+CORE_SHARE_MAX = 0.006  # of one core, for the calls to the driver; with the waking of the thread it stays below 1 %
 ROWS_IN_EVENT_MAX = 3600
 OWNERSHIP_CHECK_S = 1.0
 

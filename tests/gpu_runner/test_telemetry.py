@@ -88,7 +88,7 @@ def test_a_driver_that_costs_too_much_is_asked_less_often(machine: Machine) -> N
 
     with Costly() as nvml, Sampler(nvml, nvml.gpus(), hz=10) as sampler:
         time.sleep(3.0)
-    # two GPUs at 4 ms are 8 ms of CPU a sample: at 0.8 % of a core, one sample a second
+    # two GPUs at 4 ms are 8 ms of CPU a sample: at 0.6 % of a core, a sample every 1.3 s
     assert 2 <= len(sampler.tracks[0].offset_ms) <= 5
 
 
