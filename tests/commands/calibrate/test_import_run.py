@@ -207,3 +207,18 @@ def test_the_past_can_be_audited(run_dir: Path, cli: Any) -> None:
     cli("calibrate", "audit", "runs/tts", "--as-of", moment, code=0)
     too_early = cli("calibrate", "audit", "runs/tts", "--as-of", "2020-01-01", code=2)
     assert "was not known at 2020-01-01" in too_early.err
+
+
+def test_a_schema_that_changed_is_followed_and_one_that_vanished_is_remembered(
+    run_dir: Path, tmp_path: Path, ledger: Any
+) -> None:
+    level_with(ledger, RunDirectory(run_dir), Sources())
+    schema = tmp_path / "runs" / "tts.stages.yaml"
+    stricter = tmp_path / "stricter.yaml"
+    stricter.write_text(schema.read_text().replace("expected_samples: 1088", "expected_samples: 2000", 1))
+    session, _ = level_with(ledger, RunDirectory(run_dir), Sources(stages_yaml=stricter))
+    assert readiness(session).stages[0].line() == "qwen3_asr_wer: ✗✗✗✗✗ (0/5 strict, expected=2000)"
+    stricter.unlink()
+    schema.unlink()
+    session, added = level_with(ledger, RunDirectory(run_dir), Sources())
+    assert added == [] and readiness(session).strict_ready == 13
