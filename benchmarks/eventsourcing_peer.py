@@ -17,7 +17,7 @@ class Target(Aggregate):
         self.count = 0
 
     @event("Recorded")
-    def record(self, record: dict[str, Any], path: str) -> None:
+    def record(self, record: dict[str, Any], path: str) -> None:  # noqa: ARG002  (the event keeps both)
         """Take in one result."""
         self.count += 1
 

@@ -21,7 +21,6 @@ A test recomputes this page independently on random values.
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import msgspec
@@ -30,7 +29,8 @@ from ledger.errors import BadInput
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
-_LONG_DIGITS = re.compile(rb"[0-9]{19}").search
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="string")
 
 
@@ -54,7 +54,7 @@ def encode_unchecked(value: Any) -> bytes:
 
 def has_long_digits(data: bytes) -> bool:
     """Whether canonical bytes hold 19 digits in a row, as only an integer near or outside 64 bits must have."""
-    return _LONG_DIGITS(data) is not None
+    return _LONG in data.translate(_DIGITS_AS_ZERO)  # a regular expression takes twenty times as long
 
 
 def decode(data: bytes | str) -> Any:

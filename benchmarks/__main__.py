@@ -1,0 +1,82 @@
+"""Run every benchmark: `python -m benchmarks [NAME ...] [--quick] [--json FILE] [--write-docs]`.
+
+Each prints a ratio against a peer or a physical limit measured in the same run: milliseconds are a guide, ratios the
+result. `--quick` scales the long ones down. `--write-docs` makes docs/performance.md of this run's own output.
+Exit code 1 when a ratio is outside its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import importlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "performance.md"
+
+
+def names() -> list[str]:
+    """Return the benchmark modules: those that have a `main`."""
+    return sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith("_") and "\ndef main(" in p.read_text())
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = ["| what | measured | ratio | against | limit | |", "|---|---:|---:|---|---:|---|"]
+    for row in rows:
+        limit = "" if row.get("limit") is None else f"{row['limit']}"
+        verdict = "ok" if row["ok"] else "**missed**"
+        lines.append(f"| {row['name']} | {row['value']:,} {row['unit']} | {row['ratio']} | {row['against']} | {limit} "
+                     f"| {verdict} |")
+    return "\n".join(lines)
+
+
+def page(results: dict[str, list[dict[str, Any]]], about: dict[str, Any]) -> str:
+    """Return docs/performance.md."""
+    parts = ["# Performance", "",
+             "Made by `python -m benchmarks --write-docs` from that run's own output; do not edit it by hand.", "",
+             f"Run on {about['when']}: {about['cores']} cores, load average {about['load']} before and "
+             f"{about['load_after']} after, Python {about['python']}, {about['system']}"
+             f"{', scaled down with --quick' if about['quick'] else ''}. Each ratio has its peer in the same run, so "
+             "it holds on a busy machine better than the milliseconds do."]
+    for name, rows in results.items():
+        described = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip().split("\n\n")[0]
+        parts += ["", f"## {name}", "", " ".join(described.split()), "", table(rows)]
+    return "\n".join(parts) + "\n"
+
+
+def main() -> int:
+    """Run what is asked for. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
+    parser.add_argument("--quick", action="store_true", help="scale the long ones down")
+    parser.add_argument("--json", metavar="FILE", help="write all rows to FILE")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md")
+    given = parser.parse_args()
+    if given.quick:
+        os.environ["PERFLEDGER_BENCH_QUICK"] = "1"
+    load = os.getloadavg()[0]
+    results: dict[str, list[dict[str, Any]]] = {}
+    for name in given.names or names():
+        results[name] = [dict(row) for row in importlib.import_module(f"benchmarks.{name}").main()]
+        for row in results[name]:
+            print(f"{'ok  ' if row['ok'] else 'MISS'}  {name:10} {row['name']:48} {row['value']:>12,} {row['unit']:8} "
+                  f"{row['ratio']:>8}  against {row['against']} (limit {row.get('limit')})", flush=True)
+    about = {"when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load": f"{load:.1f}",
+             "load_after": f"{os.getloadavg()[0]:.1f}", "python": platform.python_version(),
+             "system": f"{platform.system()} {platform.machine()}", "quick": given.quick}
+    if given.json:
+        Path(given.json).write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+    if given.write_docs:
+        PAGE.write_text(page(results, about))
+    return 0 if all(row["ok"] for rows in results.values() for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
