@@ -9,6 +9,7 @@ not at all. The way of enumerating is that of ALICE (OSDI 2014), for what one wr
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -304,6 +305,7 @@ class Disk:
 
     def states(self) -> Iterator[State]:
         """Yield every state a power cut at this moment may leave."""
+        gc.collect()  # the killed process's index connections: closing one removes its -wal and -shm files
         derived = tuple((str(p.relative_to(self.root)), p.read_bytes()) for p in sorted(self.root.rglob("*.sqlite*")))
         seen = set()
         for names in self._namings(self.top):
