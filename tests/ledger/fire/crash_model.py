@@ -306,7 +306,8 @@ class Disk:
     def states(self) -> Iterator[State]:
         """Yield every state a power cut at this moment may leave."""
         gc.collect()  # the killed process's index connections: closing one removes its -wal and -shm files
-        derived = tuple((str(p.relative_to(self.root)), p.read_bytes()) for p in sorted(self.root.rglob("*.sqlite*")))
+        derived = tuple((str(path.relative_to(self.root)), data) for path in sorted(self.root.rglob("*.sqlite*"))
+                        if (data := _there(path)) is not None)
         seen = set()
         for names in self._namings(self.top):
             files, folders = _flat(names)
@@ -329,6 +330,14 @@ class Disk:
             folders = [(name, child) for name, child in names.items() if isinstance(child, Directory)]
             for inner in itertools.product(*(list(self._namings(child)) for _, child in folders)):
                 yield {**names, **dict(zip([n for n, _ in folders], inner, strict=True))}
+
+
+def _there(path: Path) -> bytes | None:
+    """Return a derived file's bytes, or None when SQLite removed it just now (it does, when a connection ends)."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _flat(names: dict[str, Any], prefix: str = "") -> tuple[list[tuple[str, File]], list[str]]:
