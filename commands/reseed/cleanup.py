@@ -66,19 +66,50 @@ def remove(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | No
     question = "\n".join(["these folders will be removed:", *(f"  {path}  ({kind})" for path, kind in found.items())])
     app.confirm(PHRASE, given=confirm, question=question)
     for path in found:
-        shutil.rmtree(path)  # never follows a link inside
+        _remove(Path(path))
     ledger.append([NewEvent(stream=state.stream, payload=ReseedCleanedUp(reseed=state.id, folders=list(found)))],
                   seen={state.stream: state.position})
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of ours, its mark last: interrupted anywhere, it can be run again."""
+    for entry in folder.iterdir():
+        if entry.name == CREATED_MARK:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)  # never follows a link inside
+        else:
+            entry.unlink()
+    (folder / CREATED_MARK).unlink()
+    folder.rmdir()
+
+
+def _refuse_landed(ledger: Ledger, state: decider.Reseed) -> None:
+    """Look at the dataset before an upload that was begun is given up. Raises `Refused` when seeds are there."""
+    from commands.reseed.history import sync
+
+    plan = state.needed()
+    there = {record.path for record in sync(ledger, plan.dataset).records}
+    landed = [path for path in plan.destination if path in there]
+    if landed:
+        raise Refused(f"{len(landed)} of {len(plan.destination)} seed records of reseed {state.id} are in "
+                      f"{plan.dataset} already; it cannot be aborted any more", code="reseed_landed",
+                      hint=decider.next_step(state), landed=landed)
 
 
 @command("abort")
 @click.argument("reseed_id", metavar="ID")
 @click.option("--reason", metavar="TEXT", default="", help="Why it is given up.")
 def abort(app: App, reseed_id: str, reason: str) -> None:
-    """Give a reseed up at any point before its upload. What it left on disk stays, and is named."""
+    """Give a reseed up at any point before its upload. What it left on disk stays, and is named.
+
+    When an upload was begun and interrupted, the dataset is looked at first.
+    """
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
-    decider.require(state, "aborted", ("new", "planned", "approved", "prepared"))
+    decider.require(state, "aborted", ("new", "planned", "approved", "prepared", "uploading"))
+    if state.step == "uploading":
+        _refuse_landed(ledger, state)
     left = list(folders(ledger, state))
     ledger.append([NewEvent(stream=state.stream, payload=ReseedAborted(reseed=state.id, reason=reason, left=left))],
                   seen={state.stream: state.position})

@@ -22,9 +22,14 @@ STEPS = ("planned", "approved", "prepared", "uploading", "uploaded", "cleaned up
 
 @dataclass(frozen=True)
 class Reseed:
-    """The state of one reseed. `position` is the last own event of its stream, for conflict detection."""
+    """The state of one reseed, as `origin` sees it.
+
+    `position` is the last event of its stream in that origin's own log, for conflict detection; events that other
+    machines recorded (a second approver's) have positions of their own.
+    """
 
     id: str
+    origin: str = ""
     step: str = "new"
     position: int = 0
     plan: reseeds.ReseedPlanned | None = None
@@ -59,7 +64,7 @@ def evolve(state: Reseed, event: Event, payload: EventPayload) -> Reseed:
     """Return the state after one event."""
     state = replace(
         state,
-        position=event.position,
+        position=event.position if event.origin == state.origin else state.position,
         created_at=state.created_at or event.recorded_at,
         actor=state.actor or event.actor,
         events=(*state.events, (event.recorded_at, event.type, event.actor, event.event_id)),
@@ -102,12 +107,12 @@ def load(ledger: Ledger, reseed_id: str) -> Reseed:
                 hint="perfledger reseed list",
             )
         reseed_id, found = near[0].removeprefix("reseed/"), ledger.read_stream(near[0])
-    return fold(reseed_id, found)
+    return fold(reseed_id, found, origin=ledger.origin)
 
 
-def fold(reseed_id: str, events: Iterable[Event]) -> Reseed:
-    """Return the state of a stream."""
-    state = Reseed(reseed_id)
+def fold(reseed_id: str, events: Iterable[Event], *, origin: str) -> Reseed:
+    """Return the state of a stream as `origin` sees it."""
+    state = Reseed(reseed_id, origin)
     for event in events:
         state = evolve(state, event, event.typed())
     return state

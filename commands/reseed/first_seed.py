@@ -29,7 +29,7 @@ def check_sources(sources: Sequence[Source]) -> None:
         record = source.record
         for field, wanted, words in REQUIRED:
             value = record.get(field)
-            if value != wanted or isinstance(value, bool) != isinstance(wanted, bool):
+            if type(value) is not type(wanted) or value != wanted:
                 raise _bad(source.path, field, f"is {value!r}, a first seed needs {words}")
         if record.get("pr_number") not in (None, ""):
             raise _bad(source.path, "pr_number", f"is {record['pr_number']!r}, a first seed comes from main")

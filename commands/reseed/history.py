@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -89,13 +90,24 @@ def back_up(
     stamp = now.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
     name = f"{stamp}_{history.revision[:12]}_{model}{'_v2_exact_identity' if identity else ''}"
     folder = own_folder(Path(os.environ.get(BACKUP_ROOT_VARIABLE) or DEFAULT_BACKUP_ROOT), name, reseed_id)
-    for record in records:
-        goal = folder / record.path
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(history.root / record.path, goal)
-    lines = [f"{key}: {value}" for key, value in provenance.items()]
-    disk.overwrite(folder / "PROVENANCE.txt", ("\n".join(lines) + "\n").encode())
+    with whole_or_gone(folder):
+        for record in records:
+            goal = folder / record.path
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(history.root / record.path, goal)
+        lines = [f"{key}: {' '.join(str(value).split())}" for key, value in provenance.items()]
+        disk.overwrite(folder / "PROVENANCE.txt", ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
     return folder
+
+
+@contextlib.contextmanager
+def whole_or_gone(folder: Path) -> Iterator[None]:
+    """Remove a folder this call created when filling it fails (a full disk, Ctrl-C): half a backup misleads."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def own_folder(root: Path, name: str, reseed_id: str) -> Path:

@@ -34,6 +34,18 @@ def default_tolerance() -> float:
     return value
 
 
+def one_line(option: str, text: str | None) -> str:
+    """Return a rationale without space around it. Raises `BadInput` when it is missing or not one printable line:
+    it goes into seed records, PROVENANCE.txt and the pull request."""
+    line = (text or "").strip()
+    if not line:
+        raise BadInput(f"{option} is missing; nothing was planned", code="usage", hint=f'{option} "why, in one line"')
+    if not line.isprintable():
+        raise BadInput(f"{option} is not one printable line; nothing was planned", code="bad_reason",
+                       hint="say it in one line; longer text belongs into the pull request")
+    return line
+
+
 def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `plan`, shared with `run`."""
     options = [
@@ -95,17 +107,20 @@ def make_plan(
     from commands.reseed import history, planning
     from commands.reseed import sources as source_files
 
-    for name, value in (("--model", model), ("--gpu", gpu), ("--reason", reason and reason.strip())):
+    for name, value in (("--model", model), ("--gpu", gpu)):
         if not value:
             raise BadInput(
                 f"{name} is missing; nothing was planned", code="usage", hint="perfledger reseed plan --help"
             )
+    why = one_line("--reason", reason)
     if not sources:
         raise BadInput(
             "no --source was given; nothing was planned", code="usage", hint="--source FILE, once per result"
         )
     if drop and not drop_reason.strip():
         raise BadInput("--drop needs --drop-reason", code="usage", hint="say why this result may be left out")
+    if drop:
+        one_line("--drop-reason", drop_reason)
     limit = default_tolerance() if tolerance is None else tolerance
     if not math.isfinite(limit) or limit < 0:
         raise BadInput(
@@ -119,10 +134,10 @@ def make_plan(
     request = planning.Request(
         model=str(model),
         gpu=str(gpu),
-        reason=str(reason).strip(),
+        reason=why,
         tolerance=limit,
         identity=identity,
-        drop=drop,
+        drop=tuple(source_files.shown(name) for name in drop),
         drop_reason=drop_reason.strip(),
     )
     return planning.make(ledger, request, found, history.sync(ledger, url))

@@ -15,7 +15,7 @@ from commands.reseed import sources as source_files
 from commands.reseed.decider import plan_digest
 from commands.reseed.history import History, back_up
 from commands.reseed.sources import Source
-from ledger.errors import Refused
+from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events import reseeds
 from projections import reseed_medians
@@ -38,6 +38,7 @@ class Request:
     drop: tuple[str, ...] = ()
     drop_reason: str = ""
     supersedes: str | None = None
+    as_they_were: bool = False  # the sources are the records the baseline rested on before, whatever their spread
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: H
         first_seed.check_history(kept, history.records)
     ordered, warnings = source_files.in_order(kept)
     spread = reseed_medians.spread_of([s.record for s in ordered])
-    if request.supersedes is None:  # a corrective batch is what the baseline rested on before, as it was
+    if not request.as_they_were:
         _refuse_inconsistent(ordered, spread, request.tolerance)
     for source in sources:
         ledger.evidence.put(source.data)
@@ -184,22 +185,31 @@ def _seed_source(index: int, source: Source) -> reseeds.SeedSource:
 def _drop(sources: Sequence[Source], names: Sequence[str]) -> tuple[list[Source], list[Source]]:
     unknown = [n for n in names if n not in {s.path for s in sources}]
     if unknown:
-        raise Refused(
+        raise BadInput(
             f"--drop {unknown[0]} is no source of this plan",
             code="no_such_source",
             hint="name it exactly as in --source",
         )
     kept = [s for s in sources if s.path not in names]
     if not kept:
-        raise Refused("every source is dropped; nothing is left to seed", code="nothing_left", hint="drop fewer")
+        raise BadInput("every source is dropped; nothing is left to seed", code="nothing_left", hint="drop fewer")
     return kept, [s for s in sources if s.path in names]
 
 
 def _refuse_inconsistent(sources: Sequence[Source], spread: Mapping[str, float | None], tolerance: float) -> None:
+    medians = reseed_medians.medians_of([s.record for s in sources])
+    for metric, middle in medians.items():
+        measured = [s for s in sources if s.record.get(metric) is not None]
+        if middle is not None and middle <= 0 and len(measured) > 1:
+            raise Refused(
+                f"the median of {metric} over the sources is {middle:g}, so that nothing can be compared with it; "
+                "nothing was planned",
+                code="batch_inconsistent", metric=metric,
+                hint=f"write null for {metric} where it was not measured, and measure again where it was",
+            )
     bad = {m: s for m, s in spread.items() if s is not None and s > tolerance}
     if not bad:
         return
-    medians = reseed_medians.medians_of([s.record for s in sources])
     details = [
         {"metric": m, "values": [s.record.get(m) for s in sources], "median": medians[m], "worst": bad[m]} for m in bad
     ]

@@ -12,7 +12,7 @@ import click
 from commands.common import App, command
 from commands.reseed import decider
 from commands.reseed.approve import require_approved
-from commands.reseed.history import DEFAULT_STAGING_ROOT, STAGING_ROOT_VARIABLE, own_folder
+from commands.reseed.history import DEFAULT_STAGING_ROOT, STAGING_ROOT_VARIABLE, own_folder, whole_or_gone
 from ledger import disk
 from ledger.errors import Conflict
 from ledger.event import NewEvent
@@ -42,10 +42,11 @@ def write(ledger: Ledger, state: decider.Reseed) -> decider.Reseed:
     plan = state.needed()
     root = Path(os.environ.get(STAGING_ROOT_VARIABLE) or DEFAULT_STAGING_ROOT)
     folder = own_folder(root, state.id, state.id)
-    for seed in plan.prepared:
-        goal = folder / seed.path
-        disk.make_directory(goal.parent)
-        disk.put_if_absent(goal, ledger.evidence.get(seed.sha256))
+    with whole_or_gone(folder):
+        for seed in plan.prepared:
+            goal = folder / seed.path
+            disk.make_directory(goal.parent)
+            disk.put_if_absent(goal, ledger.evidence.get(seed.sha256))
     ledger.append([NewEvent(stream=state.stream, causation_id=state.plan_event_id, payload=RecordsPrepared(
         reseed=state.id, digest=plan.digest, folder=str(folder), paths=[s.path for s in plan.prepared]))],
         seen={state.stream: state.position})

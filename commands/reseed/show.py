@@ -8,7 +8,9 @@ import click
 import msgspec
 
 from commands.common import App, command
+from commands.events import bound
 from commands.reseed import decider
+from ledger.errors import BadInput
 from projections.metric_policy import CATALOGUE
 
 if TYPE_CHECKING:
@@ -22,9 +24,11 @@ def show(app: App, reseed_id: str) -> None:
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
     if app.as_of or app.as_recorded:
-        with app.state(ledger) as session:
-            moment = min(session.as_of, session.as_recorded)
-        state = decider.fold(state.id, [e for e in ledger.read_stream(state.stream) if e.recorded_at <= moment])
+        known = bound(app, ledger, iter(ledger.read_stream(state.stream)))
+        state = decider.fold(state.id, known, origin=ledger.origin)
+        if not state.events:
+            raise BadInput(f"reseed {state.id} was not known then", code="not_known_then",
+                           hint="leave out --as-of and --as-recorded, or give a later moment")
     steps = [
         {"at": at, "event": kind, "actor": actor, "event_id": event_id} for at, kind, actor, event_id in state.events
     ]

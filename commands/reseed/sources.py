@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +14,7 @@ from commands.formats.measured import Unreadable, parse_object
 from ledger import canonical
 from ledger.errors import BadInput, Unavailable
 from projections.identity import IDENTITY_FIELDS, gpu_of, model_of, target_of, uses_identity
-from projections.record_shape import METRICS, parse_instant, safe_float
+from projections.record_shape import METRICS, parse_instant, safe_float, storable
 
 URL_BYTES_MAX = 2 * 2**20
 URL_TIMEOUT_S = 30.0
@@ -43,16 +44,26 @@ def read(names: Sequence[str]) -> list[Source]:
     for name in names:
         place = name if _is_url(name) else str(Path(name).resolve())
         if place in places:
-            raise _bad(name, "", "is given twice", code="duplicate_source")
+            raise _bad(shown(name), "", "is given twice", code="duplicate_source")
         places[place] = name
         data = _fetch(name) if _is_url(name) else _read_file(name)
-        source = Source(name, data, _record(name, data))
-        same = canonical.encode(_comparable(source.record)).decode()
+        source = Source(shown(name), data, _record(shown(name), data))
+        same = canonical.encode(source.record).decode()
         if same in contents:
-            raise _bad(name, "", f"has the same content as {contents[same]}", code="duplicate_source")
-        contents[same] = name
+            raise _bad(source.path, "", f"has the same content as {contents[same]}", code="duplicate_source")
+        contents[same] = source.path
         found.append(source)
     return found
+
+
+def shown(name: str) -> str:
+    """Return a source's name as it may be kept and published: a URL without user, password and query, which may
+    hold a token."""
+    if not _is_url(name):
+        return name
+    scheme, _, rest = name.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0].partition('#')[0]}"
 
 
 def _is_url(name: str) -> bool:
@@ -79,44 +90,49 @@ def _record(name: str, data: bytes) -> dict[str, Any]:
         )
     if "model_id" not in record or "gpu_type" not in record:
         raise _bad(name, "model_id", "or gpu_type is missing, so this is no normalized record", code="not_normalized")
+    for field, why in storable(record)[1].items():
+        raise _bad(name, ascii(field)[1:-1], f"is {why}, which no record may hold", code="bad_measurement")
     return record
-
-
-def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: (str(v) if isinstance(v, float) and not math.isfinite(v) else v) for k, v in record.items()}
 
 
 def _fetch(url: str) -> bytes:
     """Download an artifact with a size and time limit. Raises `BadInput` when it needs a login."""
     import httpx2
 
+    name, ends = shown(url), time.monotonic() + URL_TIMEOUT_S
     try:
         with httpx2.stream("GET", url, timeout=URL_TIMEOUT_S, follow_redirects=True) as response:
             if response.status_code in (401, 403) or "text/html" in response.headers.get("content-type", ""):
                 raise BadInput(
-                    f"{url}: needs a login (HTTP {response.status_code})",
+                    f"{name}: needs a login (HTTP {response.status_code})",
                     code="login_needed",
                     hint="download the artifact in your browser and give --source FILE",
                 )
             if response.status_code != 200:
                 raise Unavailable(
-                    f"{url}: HTTP {response.status_code}",
+                    f"{name}: HTTP {response.status_code}",
                     code="download_failed",
                     hint="run it again, or download it by hand and give --source FILE",
                 )
             data = b""
             for chunk in response.iter_bytes():
                 data += chunk
+                if time.monotonic() > ends:
+                    raise Unavailable(f"{name}: not there whole after {URL_TIMEOUT_S:g} s", code="download_failed",
+                                      hint="run it again, or download it by hand and give --source FILE")
                 if len(data) > URL_BYTES_MAX:
                     raise BadInput(
-                        f"{url}: more than {URL_BYTES_MAX // 2**20} MiB, which no result record has",
+                        f"{name}: more than {URL_BYTES_MAX // 2**20} MiB, which no result record has",
                         code="too_large",
                         hint="give the normalized JSON itself, not the archive it is in",
                     )
             return data
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError) as error:
+        raise BadInput(f"{name} is no URL that can be fetched: {error}", code="bad_url",
+                       hint="give --source https://... or a file") from None
     except httpx2.HTTPError as error:
         raise Unavailable(
-            f"{url}: {type(error).__name__}",
+            f"{name}: {type(error).__name__}",
             code="download_failed",
             hint="run it again, or download it by hand and give --source FILE",
         ) from None

@@ -8,7 +8,7 @@ from commands.common import App, command
 from commands.formats.measured import parse_object
 from commands.reseed import decider, history, planning
 from commands.reseed import sources as source_files
-from commands.reseed.plan import default_tolerance
+from commands.reseed.plan import default_tolerance, one_line
 from commands.reseed.sources import Source
 from ledger.errors import Refused
 
@@ -36,7 +36,8 @@ def supersede(app: App, reseed_id: str, reason: str, sources: tuple[str, ...]) -
     if not found:
         raise Refused(f"reseed {state.id} was a first seed: there is no baseline to go back to",
                       code="nothing_to_go_back_to", hint="give good results with --source")
-    request = planning.Request(model=bad.model_id, gpu=bad.gpu_type, reason=reason, tolerance=default_tolerance(),
-                               supersedes=state.id)
+    why = one_line("--reason", reason)
+    request = planning.Request(model=bad.model_id, gpu=bad.gpu_type, reason=why, tolerance=default_tolerance(),
+                               supersedes=state.id, as_they_were=not sources)
     plan = planning.make(ledger, request, found, history.sync(ledger, bad.dataset))
     app.emit(plan_json(plan), lambda: plan_text(plan))
