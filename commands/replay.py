@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from ledger.errors import Damaged
 
 if TYPE_CHECKING:
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 def replay(app: App, check: bool, into: str | None) -> int:
     """Rebuild all projections from the log. Readers see the old ones until the new ones are whole."""
     ledger = app.ledger()
-    if into:
-        from projections.read_model import fill
+    if into is not None:
+        from projections.read_model import file_of, fill
 
+        file = file_of(into)
+        if file is not None:
+            outside_ledger(file, ledger)
         counts = fill(ledger, into)
         app.emit({"into": _without_password(into), "rows": counts},
                  f"{sum(counts.values())} rows in {len(counts)} tables written to {_without_password(into)}")

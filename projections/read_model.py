@@ -28,7 +28,7 @@ def fill(ledger: Ledger, url: str) -> dict[str, int]:
 
     try:
         engine = sa.create_engine(url)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise BadInput(f"cannot use {url.split('@')[-1]!r} as a database: {error}", code="bad_database_url",
                        hint="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/DB "
                             "with perfledger[postgres]") from None
@@ -47,6 +47,18 @@ def fill(ledger: Ledger, url: str) -> dict[str, int]:
     finally:
         engine.dispose()
     return counts
+
+
+def file_of(url: str) -> str | None:
+    """Return the file an SQLite URL names; None for one in memory, another database, or what is no URL."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return None  # `fill` says what is wrong with it
+    return parsed.database if parsed.get_backend_name() == "sqlite" and parsed.database != ":memory:" else None
 
 
 def _wide(table: sa.Table, metadata: sa.MetaData) -> sa.Table:

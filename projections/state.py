@@ -6,7 +6,7 @@ import re
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ledger.errors import BadInput
+from ledger.errors import BadInput, Unavailable
 from ledger.identifiers import format_time, parse_time
 from projections import arrivals, catalogue, engine, store
 
@@ -70,7 +70,7 @@ class State:
         batch = arrivals.after(self.ledger, known, tail=True)
         if base is None or batch.files:
             waiting = base is None or sum(p.stat().st_size for p in batch.paths) > WAIT_BYTES
-            if self._writable() and store.advance(self.ledger, base, recent, wait=waiting):
+            if self._writable() and self._advance(base, recent, wait=waiting):
                 for name, meta in (("base", base), ("recent", recent)):
                     if meta is not None:
                         self.connection.execute(f"DETACH {name}")
@@ -82,6 +82,19 @@ class State:
         self._batch = batch
         if batch.files or batch.tail:
             self._load_newest(batch)
+
+    def _advance(self, base: store.Meta | None, recent: store.Meta | None, *, wait: bool) -> bool:
+        """Bring the files up to date. A full disk is no reason not to answer: then this session reads the log."""
+        import duckdb
+
+        try:
+            return store.advance(self.ledger, base, recent, wait=wait)
+        except (OSError, Unavailable):
+            return False
+        except duckdb.Error as error:
+            if not store.is_outside(error):
+                raise
+            return False
 
     def _writable(self) -> bool:
         import os

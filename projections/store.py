@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ledger.errors import Damaged
+from ledger.errors import Damaged, Unavailable
 from projections import arrivals, catalogue, engine
 
 if TYPE_CHECKING:
@@ -116,7 +116,12 @@ def rebuild(ledger: Ledger) -> Meta:
 
 
 def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = None) -> Meta:
-    """Project the sealed log after `start.checkpoint` into a new file at `target`."""
+    """Project the sealed log after `start.checkpoint` into a new file at `target`.
+
+    Raises `Unavailable` when there is no room for it, and `Damaged` when the log cannot be projected.
+    """
+    import duckdb
+
     temporary = _temporary(target)
     try:
         connection = engine.connect(temporary, memory_limit=BUILD_MEMORY, preserve_insertion_order=False,
@@ -128,8 +133,23 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
             connection.close()
         os.replace(temporary, target)  # noqa: PTH105
         return meta
+    except duckdb.Error as error:
+        if not is_outside(error):
+            raise
+        raise Unavailable(f"cannot write {target}: {str(error).splitlines()[0]}", code="state_not_written",
+                          hint="free some space and run it again; nothing recorded is affected") from error
     finally:
         _remove(temporary)
+
+
+def is_outside(error: duckdb.Error) -> bool:
+    """Whether the disk or the memory failed, not what was read."""
+    import duckdb
+
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return True
+    return isinstance(error, duckdb.IOException) and any(
+        sign in str(error) for sign in ("Could not write", "No space left", "File too large", "Disk quota", "truncate"))
 
 
 def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta, *, pulls: Path | None) -> Meta:
@@ -144,6 +164,8 @@ def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta,
         arrivals.insert_facts(connection, "main")
         ends = connection.execute("SELECT origin, max(position), count(*) FROM arrivals GROUP BY origin").fetchall()
     except duckdb.Error as error:
+        if is_outside(error):
+            raise
         raise Damaged(f"the log could not be projected: {str(error).splitlines()[0]}", code="projection_failed",
                       hint="perfledger verify") from error
     connection.execute("DROP VIEW arrivals")
