@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from ledger.event import GENESIS_HASH, Event
 from ledger.identifiers import parse_time
@@ -54,8 +55,7 @@ class Known:
     recorded_us: int
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What the index keeps of an event. `event_id` is the UUID's 16 bytes."""
 
     position: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ledger.errors import BadInput
 from ledger.event import NewEvent, encode_payload, type_of
@@ -23,8 +24,7 @@ class Receipt:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A new event with its payload as canonical bytes."""
 
     new: NewEvent

@@ -33,7 +33,7 @@ from ledger.identifiers import format_time, new_event_id, next_time, parse_time
 from ledger.incoming import TWIN, Prepared, Receipt, prepare, resolve_twins
 from ledger.reading import LogReader
 
-SEGMENT_BATCH_EVENTS = 4_000  # from here one Parquet file is written faster than journal lines are encoded and re-read
+SEGMENT_BATCH_EVENTS = 1_000  # from here one Parquet file costs less than journal lines and sealing them later
 JOURNAL_BYTES_MAX = 4 * 2**20  # an append seals past this, so that readers never parse more
 
 
@@ -186,7 +186,9 @@ class OriginLog(LogReader):
         if len(events) >= SEGMENT_BATCH_EVENTS:
             tail = journal.read(self.journal_path, check=False).events
             self._link_segment([*tail, *events])
-            self._index(events, self._cut_journal([], head=head_after(events)), replaced=True)
+            head = head_after(events)
+            empty = Indexed(head, indexed.journal_inode)  # nothing to cut, two syncs less
+            self._index(events, self._cut_journal([], head=head) if indexed.journal_size else empty, replaced=True)
         else:
             line = chain.join_batch(lines) + b"\n"
             inode = self._write_line(line, indexed.journal_size)
