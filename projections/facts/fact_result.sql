@@ -53,3 +53,5 @@ FROM (SELECT *, p.record AS r
               "recipe_fingerprint":"VARCHAR","hardware_profile_id":"VARCHAR",
               "software_profile_id":"VARCHAR"}}') AS p
             FROM arrivals WHERE type = 'ResultRecorded'))
+-- together by target, so that one target's rows are in one place of the state file
+ORDER BY p.target, p.instant, origin, position
