@@ -79,6 +79,7 @@ def building(folder: Path, *, wait: bool) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
+        _remove_leftovers(folder)
         yield True
     finally:
         os.close(fd)
@@ -202,6 +203,16 @@ def _fold(ledger: Ledger, base: Meta) -> None:
         recent.unlink(missing_ok=True)
     finally:
         _remove(temporary)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what builders that were killed left: whoever holds the lock is the only one, so all of it is theirs."""
+    for name in (BASE_NAME, RECENT_NAME):
+        for path in folder.glob(f".{name}.*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _temporary(target: Path) -> Path:
