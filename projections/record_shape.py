@@ -86,19 +86,25 @@ def _storable(value: Any, path: str, lost: dict[str, str]) -> Any:
     if isinstance(value, str):
         if value.isascii():
             return value
-        clean = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        clean = _clean(value)
         if clean != value:
             lost[path or "value"] = "text that is not Unicode"
         return clean
     if isinstance(value, dict):
-        return {
-            _storable(str(key), f"{path}.{key}" if path else str(key), lost):
-                _storable(item, f"{path}.{key}" if path else str(key), lost)
-            for key, item in value.items()
-        }
+        found = {}
+        for key, item in value.items():
+            name = str(key)
+            if not name.isascii():  # the place is said by the clean name, which has to be storable itself
+                name = _storable(name, _clean(f"{path}.{name}" if path else name), lost)
+            found[name] = _storable(item, f"{path}.{name}" if path else name, lost)
+        return found
     if isinstance(value, list):
         return [_storable(item, f"{path}[{index}]", lost) for index, item in enumerate(value)]
     return value
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def storable_record(record: Mapping[str, Any]) -> tuple[Record, dict[str, str]]:

@@ -21,12 +21,16 @@ def find_files(arguments: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for argument in arguments:
+        if not argument:
+            raise BadInput("a FILE is empty; nothing was recorded", code="usage",
+                           hint="an empty variable of the shell may be behind it")
         path = Path(argument)
         if path.is_dir():
             names = sorted(path.glob("perf_*.json")) or sorted(path.glob("*.json"))
             found += [str(name) for name in names]
         elif not path.exists() and any(sign in argument for sign in "*?["):
-            found += sorted(str(name) for name in Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+            matching = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))
+            found += sorted(str(name) for name in matching if name.is_file())
         else:
             found.append(argument)
     return list(dict.fromkeys(found))
@@ -37,6 +41,9 @@ def read_file(path: str, *, format_name: str = "auto", env: Mapping[str, str]) -
 
     Whether NaN and infinities are refused is the caller's policy: see `measured.refuse_unusable`.
     """
+    if not path.isascii() and "\ufffd" in path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"):
+        raise BadInput(f"{ascii(path)[1:-1]}: the file's name is not UTF-8; nothing was recorded", code="bad_file_name",
+                       hint="rename the file", file=ascii(path)[1:-1])
     data = Path(path).read_bytes()
     try:
         value = parse_object(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,32 @@ def test_a_threshold_history_saved_by_a_spreadsheet_is_read(cli: Cli, ledger: An
     (tmp_path / "h.csv").write_text("\ufeff" + (HEADER + EDIT.format(pr="7", old="1")).replace("\n", "\r\n"),
                                     encoding="utf-8", newline="")
     assert cli("import", "threshold-history", "h.csv", "--json", code=0).json["recorded"] == 1
+
+
+RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}
+
+
+@pytest.mark.parametrize("command", ["record", "check"])
+def test_an_empty_file_name_is_not_the_folder_here(command: str, cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    (tmp_path / "perf_x.json").write_text(json.dumps(RESULT))
+    assert cli(command, "", "--json", code=2).json["error"]["code"] == "usage"
+    assert ledger.head().position == 1
+
+
+def test_a_pattern_stands_for_files_only(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps(RESULT))
+    (tmp_path / "folder.json").mkdir()
+    assert cli("record", "*.json", "--json", code=0).json["recorded"] == 1
+
+
+def test_a_file_name_that_is_not_unicode_is_named(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    name = b"r\xff.json"
+    (Path(os.fsdecode(bytes(tmp_path) + b"/" + name))).write_text(json.dumps(RESULT))
+    error = cli("record", os.fsdecode(name), "--json", code=2).json["error"]
+    assert error["code"] == "bad_file_name" and "r\\udcff.json" in error["message"]
+
+
+def test_a_field_name_that_is_not_unicode_loses_no_result(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps(RESULT).rstrip("}") + ', "\\udc00k": 1}')
+    error = cli("record", "r.json", "--json", code=0)
+    assert error.json["recorded"] == 1
