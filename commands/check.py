@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands import check_summary
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from commands.formats.detect import FORMATS, find_files, read_file
 from commands.formats.measured import Measured, refuse_unusable
 from commands.judging import Judged, judge_all
@@ -63,6 +63,8 @@ def check(
     policy = read_policy_file(policy_file) if policy_file else None
     _refuse_bad_outputs(markdown_file, normalized_dir)
     ledger = app.ledger()
+    for output in filter(None, (markdown_file, normalized_dir)):
+        outside_ledger(output, ledger)
     if tracking_root:
         _import_first(app, ledger, tracking_root)
     results = [read_file(path, format_name=format_name, env=env) for path in find_files(files)]

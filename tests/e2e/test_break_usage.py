@@ -123,3 +123,12 @@ def test_a_field_name_that_is_not_unicode_loses_no_result(cli: Cli, ledger: Any,
     (tmp_path / "r.json").write_text(json.dumps(RESULT).rstrip("}") + ', "\\udc00k": 1}')
     error = cli("record", "r.json", "--json", code=0)
     assert error.json["recorded"] == 1
+
+
+@pytest.mark.parametrize("option", [["--markdown", ".perfledger/ledger.toml"], ["--normalized-dir", ".perfledger/log"]])
+def test_a_check_writes_nothing_into_the_ledger_by_name(option: list[str], cli: Cli, ledger: Any, tmp_path: Path,
+                                                        ) -> None:
+    (tmp_path / "r.json").write_text(json.dumps(RESULT))
+    assert cli("check", "r.json", *option, "--json", code=2).json["error"]["code"] == "output_in_ledger"
+    assert ledger.head().position == 1
+    cli("verify", code=0)
