@@ -21,8 +21,14 @@ HEAVY = ("sqlmodel", "sqlalchemy", "pyarrow", "huggingface_hub", "fastapi", "lib
 def imported(folder: Path, *args: str) -> set[str]:
     """Return the top-level packages a whole run of the command imports."""
     code = "import sys; from commands.main import main; sys.argv = ['perfledger', *sys.argv[1:]]; main()"
-    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code, *args], cwd=folder, env=clean_env(),
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code, *args],
+        cwd=folder,
+        env=clean_env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return {m.split(".")[0] for m in re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE)}
 
@@ -56,21 +62,44 @@ def test_every_sub_command_of_the_help_exists() -> None:
     from commands.main import root
 
     names = [" ".join(path) for path, command in _walk(root, ("perfledger",)) if isinstance(command, click.Command)]
-    for line in ("check", "record", "sql", "replay", "verify", "explain", "doctor", "backtest", "serve", "reseed run",
-                 "calibrate apply", "calibrate merge", "ci gate", "sync push", "gpu wait", "import hf-tracking"):
+    for line in (
+        "check",
+        "record",
+        "sql",
+        "replay",
+        "verify",
+        "explain",
+        "doctor",
+        "backtest",
+        "serve",
+        "reseed run",
+        "calibrate apply",
+        "calibrate merge",
+        "ci gate",
+        "sync push",
+        "gpu wait",
+        "import hf-tracking",
+    ):
         assert f"perfledger {line}" in names
 
 
 def test_the_wheel_holds_the_four_rooms_with_their_sql_and_policies_and_nothing_else(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path,
-                    ROOT], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
     wheel = next(tmp_path.glob("perfledger-*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names if ".dist-info" not in n}
     assert tops == {"ledger", "commands", "projections", "gpu_runner"}
     assert "projections/facts/schema.sql" in names
-    for pattern in ("projections/facts/*.sql", "projections/views/*.sql", "projections/audits/*.sql",
-                    "commands/ci/policies/*.yaml"):
+    for pattern in (
+        "projections/facts/*.sql",
+        "projections/views/*.sql",
+        "projections/audits/*.sql",
+        "commands/ci/policies/*.yaml",
+    ):
         wanted = {str(p.relative_to(ROOT)) for p in ROOT.glob(pattern)}
         assert wanted
         assert wanted <= set(names), pattern

@@ -10,8 +10,8 @@ import pytest
 from ledger import evidence
 from ledger.errors import BadInput, Damaged
 from ledger.evidence import EvidenceStore
-from ledger.pieces import Problem
 from ledger.ledger import Ledger
+from ledger.pieces import Problem
 
 BINARY = bytes(range(256))
 

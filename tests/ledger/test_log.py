@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_every_event_holds_the_hash_of_the_one_before(ledger: Ledger) -> None:
     ledger.append([result(n) for n in range(5)])
     events = list(ledger.read())
     assert events[0].prev_hash == "0" * 64
-    for before, event in zip(events, events[1:], strict=False):
+    for before, event in itertools.pairwise(events):
         assert event.prev_hash == before.hash == chain.hash_of(before)
 
 

@@ -33,9 +33,25 @@ def run(ledger: Ledger, name: str, **given: str) -> list[dict[str, Any]]:
 
 def edit(literal: str, old: float, new: float, direction: str) -> NewEvent:
     payload = ThresholdEdited(
-        file="tests/perf.py", symbol=literal, subkey=None, literal=literal, change="changed", old=old, new=new,
-        old_text=str(old), new_text=str(new), worst_op="max", direction=direction, percent=new / old - 1, group=None,
-        commit="c0ffee", committed_at="2026-03-01T00:00:00.000000Z", source="history.csv", pr=7, author_hash="a1")
+        file="tests/perf.py",
+        symbol=literal,
+        subkey=None,
+        literal=literal,
+        change="changed",
+        old=old,
+        new=new,
+        old_text=str(old),
+        new_text=str(new),
+        worst_op="max",
+        direction=direction,
+        percent=new / old - 1,
+        group=None,
+        commit="c0ffee",
+        committed_at="2026-03-01T00:00:00.000000Z",
+        source="history.csv",
+        pr=7,
+        author_hash="a1",
+    )
     return NewEvent(stream="thresholds/x", payload=payload)
 
 
@@ -43,29 +59,61 @@ def edit(literal: str, old: float, new: float, direction: str) -> NewEvent:
 def story(ledger: Ledger) -> Ledger:
     """One decision of every kind."""
     plan = ReseedPlanned(
-        reseed="r1", digest=DIGEST, kind="reseed", target="model-a@GPU", model_id="model-a", gpu_type="GPU",
-        identity=None, reason="new driver", tolerance=0.05, dataset="o/d", revision="1", sources=[],
-        old={"latency": 28.0}, batch={"latency": 30.0}, candidate={"latency": 30.0}, spread={"latency": 0.01},
-        old_count=5, window=[], will_move_median={}, destination=[], prepared=[], backup="", approvals_needed=1)
-    uploaded = ReseedUploaded(reseed="r1", dataset="o/d", revision="2", parent="1", written=["a.json"], already=[],
-                              medians={"latency": 30.0})
-    pinned = BaselinePinned(target="model-b@GPU", name="v1", medians={"latency": 9.5}, result_event_ids=[],
-                            reason="release")
-    policy = MetricPolicyAdopted(name="strict", policy={"window": 5}, digest=DIGEST, sha256=DIGEST, reason="tighter gates")
-    reviews = [ReviewObserved(repository="o/r", number=3, reviewer="rev", state=state, review_id=n, sha="c",
-                              submitted_at=None) for n, state in enumerate(["commented", "approved"])]
-    ledger.append([
-        result(1, commit_sha="abc"), result(2),
-        NewEvent(stream="reseed/r1", payload=plan),
-        NewEvent(stream="reseed/r1", payload=ReseedApproved(reseed="r1", digest=DIGEST, approver="alice")),
-        NewEvent(stream="reseed/r1", payload=ReseedApproved(reseed="r1", digest=DIGEST, approver="bob", signature="s")),
-        NewEvent(stream="reseed/r1", payload=uploaded),
-        NewEvent(stream="target/model-b@GPU", payload=pinned),
-        NewEvent(stream="policy/metrics", payload=policy),
-        *(NewEvent(stream="pr/o/r/3", payload=review) for review in reviews),
-        edit("LATENCY_MAX", 10, 12, "loosens"), edit("LATENCY_MAX", 12, 11, "tightens"),
-        edit("MEMORY_MAX", 10, 10.5, "loosens"),
-    ])
+        reseed="r1",
+        digest=DIGEST,
+        kind="reseed",
+        target="model-a@GPU",
+        model_id="model-a",
+        gpu_type="GPU",
+        identity=None,
+        reason="new driver",
+        tolerance=0.05,
+        dataset="o/d",
+        revision="1",
+        sources=[],
+        old={"latency": 28.0},
+        batch={"latency": 30.0},
+        candidate={"latency": 30.0},
+        spread={"latency": 0.01},
+        old_count=5,
+        window=[],
+        will_move_median={},
+        destination=[],
+        prepared=[],
+        backup="",
+        approvals_needed=1,
+    )
+    uploaded = ReseedUploaded(
+        reseed="r1", dataset="o/d", revision="2", parent="1", written=["a.json"], already=[], medians={"latency": 30.0}
+    )
+    pinned = BaselinePinned(
+        target="model-b@GPU", name="v1", medians={"latency": 9.5}, result_event_ids=[], reason="release"
+    )
+    policy = MetricPolicyAdopted(
+        name="strict", policy={"window": 5}, digest=DIGEST, sha256=DIGEST, reason="tighter gates"
+    )
+    reviews = [
+        ReviewObserved(repository="o/r", number=3, reviewer="rev", state=state, review_id=n, sha="c", submitted_at=None)
+        for n, state in enumerate(["commented", "approved"])
+    ]
+    ledger.append(
+        [
+            result(1, commit_sha="abc"),
+            result(2),
+            NewEvent(stream="reseed/r1", payload=plan),
+            NewEvent(stream="reseed/r1", payload=ReseedApproved(reseed="r1", digest=DIGEST, approver="alice")),
+            NewEvent(
+                stream="reseed/r1", payload=ReseedApproved(reseed="r1", digest=DIGEST, approver="bob", signature="s")
+            ),
+            NewEvent(stream="reseed/r1", payload=uploaded),
+            NewEvent(stream="target/model-b@GPU", payload=pinned),
+            NewEvent(stream="policy/metrics", payload=policy),
+            *(NewEvent(stream="pr/o/r/3", payload=review) for review in reviews),
+            edit("LATENCY_MAX", 10, 12, "loosens"),
+            edit("LATENCY_MAX", 12, 11, "tightens"),
+            edit("MEMORY_MAX", 10, 10.5, "loosens"),
+        ]
+    )
     return ledger
 
 
@@ -85,7 +133,9 @@ def test_who_approved_what(story: Ledger) -> None:
 def test_what_loosened(story: Ledger) -> None:
     found = run(story, "what-loosened")
     assert [(row["literal"], row["old"], row["new"], row["pr"]) for row in found] == [
-        ("LATENCY_MAX", 10.0, 12.0, 7), ("MEMORY_MAX", 10.0, 10.5, 7)]
+        ("LATENCY_MAX", 10.0, 12.0, 7),
+        ("MEMORY_MAX", 10.0, 10.5, 7),
+    ]
     assert [row["literal"] for row in run(story, "what-loosened", least="0.1")] == ["LATENCY_MAX"]
 
 
@@ -122,7 +172,9 @@ def test_parameters_are_read_from_the_comment_and_checked() -> None:
     query = parse("x", text)
     assert query.about == "What?"
     assert [(p.name, p.default, p.about) for p in query.parameters] == [
-        ("since", "-infinity", "from when"), ("file", None, "which file")]
+        ("since", "-infinity", "from when"),
+        ("file", None, "which file"),
+    ]
     assert query.bind({"file": "a"}) == {"since": "-infinity", "file": "a"}
     for given, code in (({}, "sql_parameter_missing"), ({"file": "a", "x": "1"}, "sql_parameter_unused")):
         with pytest.raises(BadInput) as caught:
