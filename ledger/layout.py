@@ -4,11 +4,12 @@
       ledger.toml                        format version, origin, created
       log/<origin>/journal.jsonl         the tail: chained canonical JSON, one line per append
       log/<origin>/<first position>.parquet   sealed segments, never changed
+      log/<origin>/head                  what was acknowledged last; found at once when the log is cut
       log/<origin>/heads.sqlite          derived index; may be deleted
       log/<origin>/torn/                 bytes of writes that were never acknowledged, kept for a person to see
       evidence/<origin>/                 small evidence: a tail and sealed packs
       evidence/sha256/ab/<digest>        large evidence
-      state.duckdb                       projections; may be deleted
+      state.duckdb, state-recent.duckdb  projections; may be deleted
 """
 
 from __future__ import annotations

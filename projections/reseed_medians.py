@@ -90,5 +90,10 @@ def spread_of(sources: Sequence[Mapping[str, Any]]) -> Medians:
 def moves(
     window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int = WINDOW
 ) -> dict[str, Medians]:
-    """Return, for each number of seeds from 1 up, the medians they would give: computed, not a rule of thumb."""
-    return {str(n): after_seeds(window, seeds[:n], size) for n in range(1, min(len(seeds), size) + 1)}
+    """Return, for 1 to `size` seeds, the medians they would give: computed, not a rule of thumb.
+
+    Where more seeds are asked about than there are, the rest are taken at the batch medians.
+    """
+    typical = medians_of(seeds)
+    enough = [*seeds, *([typical] * max(0, size - len(seeds)))]
+    return {str(n): after_seeds(window, enough[:n], size) for n in range(1, size + 1)}

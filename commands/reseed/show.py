@@ -95,17 +95,17 @@ def plan_text(plan: ReseedPlanned) -> str:
     from commands.output import table
 
     metrics = [m for m in CATALOGUE if any(v.get(m) is not None for v in (plan.old, plan.batch))]
+    seeds = list(plan.will_move_median)[: len(plan.sources)]
     rows = [
         (
             CATALOGUE[m].label,
             *(_value(m, v.get(m)) for v in (plan.old, plan.batch, plan.candidate)),
             _move(plan.old.get(m), plan.candidate.get(m)),
             _percent(plan.spread.get(m)),
-            *(_value(m, plan.will_move_median[n].get(m)) for n in plan.will_move_median),
+            *(_value(m, plan.will_move_median[n].get(m)) for n in seeds),
         )
         for m in metrics
     ]
-    seeds = list(plan.will_move_median)
     lines = [
         f"reseed {plan.reseed}: {plan.kind.replace('_', ' ')} of {plan.target}",
         f"  reason   {plan.reason}",

@@ -92,9 +92,10 @@ class ReseedPlanned(EventPayload):
 
     digest: SHA-256 over the canonical JSON of this payload without `digest`. kind: `reseed`, `first_seed` or
     `corrective`. old, batch, candidate: medians per metric before, of the sources alone, and of the window after.
-    spread: per metric the worst regression of a source against the batch median, a fraction. will_move_median: the
-    medians after 1..N seeds. window: paths and digests of the records the old medians rest on. violations: fixed
-    limits the batch medians still breach.
+    spread: per metric the worst regression of a source against the batch median, a fraction.
+    will_move_median: the medians after 1 to 5 seeds, those beyond the sources taken at the batch medians.
+    window: paths and digests of the records the old medians rest on. violations: fixed limits the batch
+    medians still breach.
     """
 
     reseed: str

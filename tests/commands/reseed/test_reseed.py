@@ -47,6 +47,8 @@ def test_a_plan_says_what_would_move_and_changes_nothing_outside(world: World) -
     assert plan["will_move_median"]["1"]["latency"] == pytest.approx(28.6)
     assert plan["will_move_median"]["2"]["latency"] == pytest.approx(28.7)
     assert plan["will_move_median"]["3"]["latency"] == pytest.approx(33.2)
+    assert plan["will_move_median"]["4"]["latency"] == pytest.approx(33.21), "a fourth like these"
+    assert list(plan["will_move_median"]) == ["1", "2", "3", "4", "5"]
     assert plan["old_count"] == 7
     assert [s["verdict"] for s in plan["sources"]] == ["REGRESSION"] * 3
     assert len(plan["digest"]) == 64
