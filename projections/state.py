@@ -33,6 +33,7 @@ class State:
         self.as_recorded = as_recorded
         self.checkpoint: dict[str, int] = {}
         self._arms: list[str] = []
+        self._present: set[str] = set()  # event types among the newest events
         self._made: set[str] = set()
         self._batch = arrivals.Batch(ledger.origin, {})
 
@@ -102,16 +103,16 @@ class State:
         return os.access(self.ledger.path, os.W_OK)
 
     def _load_newest(self, batch: arrivals.Batch) -> None:
-        """Project what no file has yet into tables of this session."""
+        """Hold what no file has yet in this session; each fact table of it is made when a query needs it."""
         self.connection.execute("CREATE SCHEMA newest")
         arrivals.load(self.connection, batch, [f"{arm}.fact_pull" for arm in self._arms])
-        present = arrivals.types_present(self.connection)
-        for table in catalogue.facts().values():
-            self.connection.execute(
-                table.ddl.replace(f"CREATE TABLE {table.name}", f"CREATE TABLE newest.{table.name}"))
-            if table.types & present:
-                self.connection.execute(f"INSERT INTO newest.{table.name} BY NAME {table.select}")
+        self._present = arrivals.types_present(self.connection)
         self._arms.append("newest")
+
+    def _project_newest(self, table: catalogue.FactTable) -> None:
+        self.connection.execute(table.ddl.replace(f"CREATE TABLE {table.name}", f"CREATE TABLE newest.{table.name}"))
+        if table.types & self._present:
+            self.connection.execute(f"INSERT INTO newest.{table.name} BY NAME {table.select}")
 
     def _moment(self, when: str) -> str:
         """Return the time at which this ledger knew what `when` names."""
@@ -153,6 +154,8 @@ class State:
         self.prepare(" ".join(["events", *catalogue.facts(), *catalogue.views()]))
 
     def _make_fact(self, name: str) -> None:
+        if "newest" in self._arms:
+            self._project_newest(catalogue.facts()[name])
         arms = [f"SELECT * FROM {arm}.{name}" for arm in self._arms]
         if arms:
             self.connection.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(arms)}")

@@ -37,6 +37,7 @@ def test_every_fact_sql_has_a_table_with_the_same_columns(ledger: Ledger) -> Non
     named = {path.stem for path in catalogue.FACTS.glob("fact_*.sql")}
     assert named == set(catalogue.facts())
     with State.from_log(ledger) as state:
+        state.prepare(" ".join(catalogue.facts()))
         for name, table in catalogue.facts().items():
             made = [d[0] for d in state.connection.execute(f"SELECT * FROM ({table.select}) LIMIT 0").description]
             declared = [d[0] for d in state.connection.execute(f"SELECT * FROM newest.{name} LIMIT 0").description]
