@@ -54,10 +54,15 @@ def new_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def policy_of(ledger: Ledger) -> Policy:
-    """Return the policy adopted last, or the default: one approver, unsigned."""
+def policy_of(ledger: Ledger, *, known: set[str] | None = None) -> Policy:
+    """Return the policy adopted last, or the default: one approver, unsigned.
+
+    `known` limits it to these event ids: what was known at an earlier moment.
+    """
     found = Policy()
     for event in ledger.read(types=["ReseedPolicyAdopted"]):
+        if known is not None and event.event_id not in known:
+            continue
         body = event.body()
         found = Policy(int(body["approvals"]), str(body["allowed_signers"]))
     return found

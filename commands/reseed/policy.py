@@ -15,7 +15,7 @@ from ledger.events.reseeds import ReseedPolicyAdopted
 APPROVALS_MAX = 10
 
 
-@command("policy")
+@command("policy", reads=True)
 @click.option("--approvals", type=click.IntRange(1, APPROVALS_MAX), help="How many distinct people must approve.")
 @click.option(
     "--allowed-signers",
@@ -27,7 +27,15 @@ APPROVALS_MAX = 10
 def policy(app: App, approvals: int | None, allowed_signers: str | None, reason: str) -> None:
     """Show the reseed policy, or adopt another for the plans made from now on."""
     ledger = app.ledger()
-    now = policy_of(ledger)
+    if app.as_of or app.as_recorded:
+        if approvals is not None or allowed_signers is not None:
+            raise BadInput("--as-of shows the policy of then; it cannot be adopted in the past", code="usage",
+                           hint="leave --as-of out to adopt a policy from now on")
+        with app.state(ledger) as state:
+            rows = state.rows("SELECT event_id FROM events WHERE type = 'ReseedPolicyAdopted'")
+        now = policy_of(ledger, known={row["event_id"] for row in rows})
+    else:
+        now = policy_of(ledger)
     if approvals is not None or allowed_signers is not None:
         digest = now.allowed_signers
         if allowed_signers is not None:

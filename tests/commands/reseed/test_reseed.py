@@ -266,6 +266,9 @@ def test_prepared_files_that_were_touched_are_not_uploaded(world: World) -> None
 
 def test_two_distinct_approvers_when_the_policy_says_so(world: World) -> None:
     world.run("reseed", "policy", "--approvals", "2", "--reason", "four eyes", code=0)
+    assert world.run("reseed", "policy", "--json", code=0).json["approvals"] == 2
+    assert world.run("reseed", "policy", "--as-of", "1@ops", "--json", code=0).json["approvals"] == 1
+    world.run("reseed", "policy", "--approvals", "1", "--as-of", "1@ops", code=2)
     plan = planned(world)
     assert world.approve(plan["id"], actor="ann@x.org", code=0).json["step"] == "planned"
     assert world.approve(plan["id"], actor="ann@x.org", code=1).json["error"]["code"] == "approved_already"
