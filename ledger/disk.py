@@ -53,6 +53,13 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view):]
 
 
+def write_all_at(fd: int, data: bytes, offset: int) -> None:
+    """Write every byte at `offset` and after; the kernel may take fewer at a time."""
+    done = os.pwrite(fd, data, offset)
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
+
+
 def write_aside(directory: Path, data: bytes) -> Path:
     """Write a temporary file in `directory` and fsync it; the caller gives it its name."""
     temporary = directory / f".tmp-{os.getpid()}-{secrets.token_hex(6)}"

@@ -27,8 +27,7 @@ FLUSH_EVENTS = 256  # at most so many appended events are parsed again by the ne
 STREAMS_REMEMBERED_MAX = 10_000
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """Where an origin's log ends. `recorded_us` is microseconds UTC; all zero before the first event."""
 
     position: int = 0
@@ -36,8 +35,7 @@ class Head:
     recorded_us: int = 0
 
 
-@dataclass(frozen=True)
-class Indexed:
+class Indexed(NamedTuple):
     """A state of the log: its head, and how much of which journal file leads there."""
 
     head: Head = Head()
@@ -67,7 +65,10 @@ class Row(NamedTuple):
 
 
 class Mark:
-    """The `head` file: the last acknowledged state, one short line written in place."""
+    """The `head` file: the last acknowledged state, one short line written in place.
+
+    Keeps the file open; a user closes it when the folder changed, as anybody may delete it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / MARK_NAME)
@@ -102,8 +103,6 @@ class Mark:
                                                      state.journal_inode, state.journal_size, state.journal_first)
         line = b"%b %b\n" % (text, sha256(text).hexdigest()[:16].encode())
         with contextlib.suppress(OSError):
-            if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
-                self.close()  # somebody deleted it, as they may
             if self._fd is None:
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.pwrite(self._fd, line, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ledger.errors import BadInput
@@ -14,8 +13,7 @@ APPEND_BYTES_MAX = 64 * 2**20
 EVENT_BYTES_MAX = 2**20
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What an append says of each event: where it is, and whether it was there already."""
 
     position: int
@@ -59,8 +57,8 @@ def prepare(new: Sequence[NewEvent]) -> list[Prepared]:
 
 def resolve_twins(receipts: Sequence[Receipt], prepared: Sequence[Prepared]) -> list[Receipt]:
     """Give events whose key came twice in one append the receipt of the first of them."""
-    if TWIN not in receipts:
+    if not any(r is TWIN for r in receipts):
         return list(receipts)
     first = {item.new.key: r for item, r in zip(prepared, receipts, strict=True) if r is not TWIN}
-    return [replace(first[item.new.key], duplicate=True) if r is TWIN else r
+    return [first[item.new.key]._replace(duplicate=True) if r is TWIN else r
             for item, r in zip(prepared, receipts, strict=True)]

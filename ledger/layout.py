@@ -2,7 +2,7 @@
 
     .perfledger/
       ledger.toml                        format version, origin, created
-      log/<origin>/journal.jsonl         the tail: chained canonical JSON, one line per append
+      log/<origin>/journal.jsonl         the tail: chained canonical JSON, one line per append, then empty lines
       log/<origin>/<first position>.parquet   sealed segments, never changed
       log/<origin>/head                  what was acknowledged last; found at once when the log is cut
       log/<origin>/heads.sqlite          derived index; may be deleted

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ledger.folder_watch import FolderWatch
+
 WAIT_NOTICE_S = 2.0
 
 
@@ -23,19 +25,82 @@ def exclusive(path: Path, *, notice: Callable[[str], None] = _say) -> Iterator[N
 
     Safe between processes and between threads; not on NFS, which we do not promise.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = _open(path)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"perfledger: waiting for another process to write ({path})"
-            timer = threading.Timer(WAIT_NOTICE_S, notice, [message])
-            timer.daemon = True
-            timer.start()
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            finally:
-                timer.cancel()
+        _acquire(fd, path, notice)
         yield
     finally:
         os.close(fd)
+
+
+class KeptLock:
+    """The lock of one folder for a writer that takes it again and again: as `exclusive`, with the file kept open.
+
+    `changed` says, while it is held, whether names in the folder may have changed since it was held here before.
+    """
+
+    def __init__(self, path: Path, *, notice: Callable[[str], None] = _say) -> None:
+        self.changed = True
+        self._path = path
+        self._notice = notice
+        self._watch = FolderWatch(path.parent)
+        self._threads = threading.Lock()  # the kernel's lock belongs to the open file, which threads share
+        self._fd = -1
+        self._process = 0
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            while True:
+                if self._fd < 0 or self._process != os.getpid():
+                    # a forked child shares the parent's open file, and with it the lock
+                    self._close()
+                    self._fd, self._process = _open(self._path), os.getpid()
+                _acquire(self._fd, self._path, self._notice)
+                self.changed = self._watch.changed()
+                if not self.changed or self._is_named():
+                    return
+                self._close()  # somebody deleted the file: others queue at the new one
+        except BaseException:
+            self._close()
+            self._threads.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            self._watch.forget()  # what had changed may not have been taken in
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()
+
+    def __del__(self) -> None:
+        self._close()
+
+    def _is_named(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _acquire(fd: int, path: Path, notice: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        timer = threading.Timer(WAIT_NOTICE_S, notice, [f"perfledger: waiting for another process to write ({path})"])
+        timer.daemon = True
+        timer.start()
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        finally:
+            timer.cancel()

@@ -2,7 +2,7 @@
 
 Writers queue on the origin's lock; readers (`ledger.reading`) take none. The order of steps is the promise:
 
-* append: write one journal line, fdatasync, then the derived index and its mark, then the caller is told;
+* append: write one journal line over padding, fdatasync, then the derived index and its mark, then the caller is told;
 * a large batch: a Parquet segment of the journal's events and the batch, fsync, link, fsync(directory),
   then the journal is replaced by an empty one;
 * seal: the same without a batch.
@@ -15,7 +15,6 @@ vouches for before it builds on it, so nothing durable ever stands on something 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -24,13 +23,15 @@ from pathlib import Path
 
 import msgspec
 
-from ledger import chain, disk, indexing, journal, lock, segment
-from ledger.errors import Conflict, Damaged, OutcomeUnknown, Unavailable
+from ledger import chain, disk, indexing, journal, segment
+from ledger.errors import Conflict, Damaged, Unavailable
 from ledger.event import Event, NewEvent
 from ledger.heads import NAME as HEADS_NAME
 from ledger.heads import Head, Heads, Indexed, Known, Mark, head_after, rows_of
 from ledger.identifiers import format_time, new_event_id, next_time, parse_time
 from ledger.incoming import TWIN, Prepared, Receipt, prepare, resolve_twins
+from ledger.journal_writer import JournalWriter
+from ledger.lock import KeptLock
 from ledger.reading import LogReader
 
 SEGMENT_BATCH_EVENTS = 1_000  # from here one Parquet file costs less than journal lines and sealing them later
@@ -53,6 +54,9 @@ class OriginLog(LogReader):
         self.lock_path = folder / "lock"
         self._prefix = f"{folder}/"
         self._heads: Heads | None = None
+        self._lock = KeptLock(self.lock_path)
+        self._journal = JournalWriter(folder)
+        self._looked_through = False  # whether what a power cut may have left behind the lines was looked for
         self._mark = Mark(folder)
         self._state = Indexed()
 
@@ -66,11 +70,11 @@ class OriginLog(LogReader):
         does not fit, `Unavailable` when nothing was written, `OutcomeUnknown` when that is not certain.
         """
         prepared = prepare(new)
-        with lock.exclusive(self.lock_path):
+        with self._lock:
             indexed, receipts, fresh = self._decide(prepared, seen or {})
             if fresh:
-                events, lines = self._chain(fresh, indexed.head, author, correlation_id)
-                indexed = self._write(events, lines, indexed)
+                events, lines, head = self._chain(fresh, indexed.head, author, correlation_id)
+                indexed = self._write(events, lines, indexed, head)
                 for (index, _), event in zip(fresh, events, strict=True):
                     receipts[index] = Receipt(event.position, event.event_id, event.recorded_at)
             if indexed.journal_size > JOURNAL_BYTES_MAX:
@@ -83,7 +87,7 @@ class OriginLog(LogReader):
 
     def seal(self) -> segment.SegmentInfo | None:
         """Move the journal's events into a segment; None when there were none."""
-        with lock.exclusive(self.lock_path):
+        with self._lock:
             return self._seal(self._synchronise())
 
     def _decide(self, prepared: Sequence[Prepared], seen: Mapping[str, int],
@@ -153,8 +157,8 @@ class OriginLog(LogReader):
         return Known(position, event.event_id, parse_time(event.recorded_at))
 
     def _chain(self, fresh: Sequence[tuple[int, Prepared]], head: Head, author: Author,
-               correlation_id: str | None) -> tuple[list[Event], list[bytes]]:
-        """Give positions, versions, times and hashes to new events."""
+               correlation_id: str | None) -> tuple[list[Event], list[bytes], Head]:
+        """Give positions, versions, times and hashes to new events. Returns them, their lines and the head after."""
         assert self._heads is not None
         position, previous, now = head.position, head.hash, head.recorded_us
         versions: dict[str, int] = {}
@@ -178,57 +182,24 @@ class OriginLog(LogReader):
             lines.append(chain.link(event))
             events.append(event)
             previous = event.hash
-        return events, lines
+        return events, lines, Head(position, previous, now)
 
-    def _write(self, events: list[Event], lines: list[bytes], indexed: Indexed) -> Indexed:
+    def _write(self, events: list[Event], lines: list[bytes], indexed: Indexed, head: Head) -> Indexed:
         """Make chained events durable: as a journal line, or as a segment when there are many."""
         assert events[0].position == indexed.head.position + 1, (events[0].position, indexed.head)
         if len(events) >= SEGMENT_BATCH_EVENTS:
             tail = journal.read(self.journal_path, check=False).events
             self._link_segment([*tail, *events])
-            head = head_after(events)
             empty = Indexed(head, indexed.journal_inode)  # nothing to cut, two syncs less
             self._index(events, self._cut_journal([], head=head) if indexed.journal_size else empty, replaced=True)
         else:
             line = chain.join_batch(lines) + b"\n"
-            inode = self._write_line(line, indexed.journal_size)
+            inode = self._journal.write(line, indexed.journal_size)
             self._index(events, Indexed(
-                head=head_after(events), journal_inode=inode, journal_size=indexed.journal_size + len(line),
+                head=head, journal_inode=inode, journal_size=indexed.journal_size + len(line),
                 journal_first=indexed.journal_first or events[0].position,
             ))
         return self._state
-
-    def _write_line(self, line: bytes, size: int) -> int:
-        """Append one line at byte `size` and sync it. Return the journal's inode."""
-        fd = os.open(self.journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            if size == 0:
-                # whoever created the file may have died before its name was durable
-                disk.fsync_directory(self.folder)
-            try:
-                disk.write_all(fd, line)
-                os.fdatasync(fd)
-            except OSError as error:
-                self._take_back(fd, size, error)
-            return os.fstat(fd).st_ino
-        finally:
-            os.close(fd)
-
-    def _take_back(self, fd: int, size: int, error: OSError) -> None:
-        """After a failed write: cut the journal back, so that the event is certainly not recorded."""
-        try:
-            os.ftruncate(fd, size)
-            os.fdatasync(fd)
-        except OSError:
-            raise OutcomeUnknown(
-                f"{self.journal_path}: {os.strerror(error.errno or errno.EIO)}; the event may or may not be recorded",
-                code="append_unknown",
-                hint="perfledger verify, then run the same command again: a recorded event is never doubled",
-            ) from error
-        raise Unavailable(
-            f"{self.journal_path}: {os.strerror(error.errno or errno.EIO)}; nothing was recorded",
-            code="append_failed", hint="free some space or mend the disk, then run it again", errno=error.errno,
-        ) from error
 
     def _index(self, events: Sequence[Event], state: Indexed, *, replaced: bool = False) -> None:
         """Tell the derived index of durable events. One that cannot be written is dropped, which is not an error."""
@@ -274,22 +245,23 @@ class OriginLog(LogReader):
     def _cut_journal(self, later: Sequence[Event], *, head: Head) -> Indexed:
         """Replace the journal by one that holds only `later` events: segments hold the rest, durably."""
         data = b"".join(chain.to_json(e) + b"\n" for e in later)
-        disk.overwrite(self.journal_path, data)
-        inode = self.journal_path.stat().st_ino
-        return Indexed(head, inode, len(data), later[0].position if later else 0)
+        return Indexed(head, self._journal.replace(data), len(data), later[0].position if later else 0)
 
     # ---------------------------------------------------------------- opening
 
     def _synchronise(self) -> Indexed:
         """Bring the index up to the log, under the lock: take in what other writers appended, finish a seal a
         crash left half done, set torn bytes aside. Raises `Damaged` when the log lost acknowledged events."""
+        if self._lock.changed:
+            self._mark.close()  # somebody may have deleted it, as they may
         mark = self._mark.read()
+        place = self._journal.look(replaced=self._lock.changed)
         if self._heads is None:
             self._heads = Heads.open(self.folder)
         found = None
         if self._heads is not None:
             try:
-                found = self._follow(self._heads, mark)
+                found = self._follow(self._heads, place, mark)
             except sqlite3.Error:
                 self._drop_heads()
         if found is None:
@@ -303,22 +275,21 @@ class OriginLog(LogReader):
         self._state = found
         return found
 
-    def _follow(self, heads: Heads, mark: Indexed | None) -> Indexed | None:
+    def _follow(self, heads: Heads, place: tuple[int, int], mark: Indexed | None) -> Indexed | None:
         """Bring an index up to the journal. None when it was made for another journal or another folder."""
-        try:
-            found = os.stat(self.journal_path)  # noqa: PTH116  (every append does this)
-            inode, size = found.st_ino, found.st_size
-        except FileNotFoundError:
-            inode, size = 0, 0
+        inode, size = place
         known = heads.known
-        if inode != known.journal_inode or size < known.journal_size or self._half_sealed(known):
+        other = inode != known.journal_inode or size < known.journal_size
+        if other or (self._lock.changed and self._half_sealed(known)):
             if not heads.is_current():
                 self._drop_heads()
                 return None
             known = heads.refresh()  # another writer may have sealed
             if inode != known.journal_inode or size < known.journal_size or self._half_sealed(known):
                 return None
-        return known if size == known.journal_size else self._take_in(heads, known, mark)
+        if self._looked_through and self._journal.ends_at(known.journal_size):
+            return known
+        return self._take_in(heads, known, mark)
 
     def _half_sealed(self, indexed: Indexed) -> bool:
         """Whether a segment exists that the index does not know: of the journal's events, or of a batch after them."""
@@ -328,7 +299,8 @@ class OriginLog(LogReader):
     def _take_in(self, heads: Heads, known: Indexed, mark: Indexed | None) -> Indexed:
         """Index the lines another writer appended after the ones the index knows."""
         more = journal.read(self.journal_path, start=known.journal_size)
-        self._set_aside(more)
+        self._journal.set_aside(more)
+        self._looked_through = True
         if not more.events:
             return known
         wrong = chain.first_break(more.events, position=known.head.position, prev_hash=known.head.hash)
@@ -345,7 +317,8 @@ class OriginLog(LogReader):
     def _reindex(self, mark: Indexed | None) -> Indexed:
         """Make the index again from the whole log; finish a half-done seal and sync what a dead writer left."""
         tail = journal.read(self.journal_path)
-        self._set_aside(tail)
+        self._journal.set_aside(tail)
+        self._looked_through = True
         disk.fsync_file(self.journal_path)
         disk.fsync_directory(self.folder)
         paths = self.segment_paths()
@@ -371,18 +344,3 @@ class OriginLog(LogReader):
         self._heads = heads
         self._mark.write(state)
         return state
-
-    def _set_aside(self, found: journal.Journal) -> None:
-        """Keep torn bytes for a person to see and cut them off the journal. They were never acknowledged."""
-        if not found.torn:
-            return
-        folder = self.folder / "torn"
-        disk.make_directory(folder)
-        disk.put_if_absent(folder / f"{found.inode}-{found.size}", found.torn)
-        fd = os.open(self.journal_path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(fd, found.size)
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
-        lock._say(f"perfledger: {len(found.torn)} bytes of an unfinished write were set aside in {folder}")

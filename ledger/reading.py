@@ -6,10 +6,8 @@ none. A listing alone is not trusted: positions must follow without a gap.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,8 +17,6 @@ from ledger.event import Event
 from ledger.heads import Head, Heads, Mark, head_after
 
 READ_RETRY_COUNT_MAX = 50
-TORN_RETRY_COUNT_MAX = 3
-TORN_RETRY_S = 0.01
 
 
 class LogReader:
@@ -56,10 +52,6 @@ class LogReader:
 
     def tail(self) -> list[Event]:
         """Return the events the journal holds."""
-        for _ in range(TORN_RETRY_COUNT_MAX):
-            with contextlib.suppress(Damaged):
-                return journal.read(self.journal_path, check=False).events
-            time.sleep(TORN_RETRY_S)  # a writer may have been cutting torn bytes off while we read
         return journal.read(self.journal_path, check=False).events
 
     def read(self, *, after: int = 0, stream: str | None = None, types: Iterable[str] | None = None) -> Iterator[Event]:

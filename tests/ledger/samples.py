@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ledger import journal
 from ledger.event import NewEvent
 from ledger.events.results import ResultRecorded
 
@@ -13,3 +16,13 @@ def result(n: int, *, target: str = "model-a@GPU", stream: str | None = None, ke
             "timestamp": f"2026-06-01T00:00:{n % 60:02d}+00:00", "success": True, **record}
     payload = ResultRecorded(target=target, record=body, path=f"run-{n}.json", format="normalized", sha256="")
     return NewEvent(stream=stream or f"target/{target}", payload=payload, key=key, event_id=event_id)
+
+
+def lines_of(path: Path) -> bytes:
+    """The lines of a journal, without the padding behind them."""
+    return path.read_bytes().rstrip(journal.PADDING) + b"\n"
+
+
+def add_line(path: Path, line: bytes) -> None:
+    """Write a line behind a journal's lines, as a writer does, with a newline."""
+    path.write_bytes(lines_of(path) + line + b"\n")

@@ -22,7 +22,7 @@ from ledger.events.reseeds import ReseedPolicyAdopted
 from ledger.ledger import Ledger
 from ledger.verify import RULES, verify
 from tests.conftest import Result
-from tests.ledger.samples import result
+from tests.ledger.samples import lines_of, result
 
 SEALED = 9
 LARGE = b"a log of a run\n" * 10_000
@@ -190,7 +190,7 @@ def _(bench: Bench) -> tuple[str, int]:
 
 @spoils("journal-line")
 def _(bench: Bench) -> tuple[str, int]:
-    lines = bench.journal.read_bytes().splitlines(keepends=True)
+    lines = lines_of(bench.journal).splitlines(keepends=True)
     lines[2] = lines[2].replace(b"tester@example.org", b"tester@example.net")
     bench.journal.write_bytes(b"".join(lines))
     return JOURNAL, 12
@@ -205,7 +205,7 @@ def _(bench: Bench) -> tuple[str, int]:
 
 @spoils("log-cut")
 def _(bench: Bench) -> tuple[str, int]:
-    lines = bench.journal.read_bytes().splitlines(keepends=True)
+    lines = lines_of(bench.journal).splitlines(keepends=True)
     bench.journal.write_bytes(b"".join(lines[:-2]))
     return "log/testbed", 13
 

@@ -40,22 +40,25 @@ class File:
     durable: bytes = b""
     pending: list[Callable[[bytes], bytes]] = field(default_factory=list)
     halves: list[Callable[[bytes], bytes]] = field(default_factory=list)
+    ends: list[Callable[[bytes], bytes]] = field(default_factory=list)
 
     def variants(self) -> list[bytes]:
-        """Unsynced data: nothing of it, half of the last write, all of it."""
+        """Unsynced data: nothing of it, half of the last write, all of it. Of a write over bytes that are there
+        already also the second half alone, as pages reach the disk in any order."""
         if not self.pending:
             return [self.durable]
         most = self.durable
         for change in self.pending[:-1]:
             most = change(most)
         found = [self.durable, self.halves[-1](most), self.pending[-1](most)]
+        found += [end(self.durable) for end in self.ends]
         return list(dict.fromkeys(found))
 
     def sync(self) -> None:
         for change in self.pending:
             self.durable = change(self.durable)
-        self.pending.clear()
-        self.halves.clear()
+        for changes in (self.pending, self.halves, self.ends):
+            changes.clear()
 
 
 @dataclass(eq=False)
@@ -208,12 +211,15 @@ class Disk:
         self._before("pwrite")
         content = bytes(data)
 
-        def put(old: bytes, piece: bytes = content) -> bytes:
-            return old[:offset].ljust(offset, b"\0") + piece + old[offset + len(piece):]
+        def put(old: bytes, piece: bytes = content, at: int = offset) -> bytes:
+            return old[:at].ljust(at, b"\0") + piece + old[at + len(piece):]
+
+        half = len(content) // 2
 
         self.real["pwrite"](fd, content, offset)
         file.pending.append(put)
-        file.halves.append(lambda old: put(old, content[:len(content) // 2]))
+        file.halves.append(lambda old: put(old, content[:half]))
+        file.ends.append(lambda old: put(old, content[half:], offset + half))
         self.on_step("pwrite")
         return len(content)
 

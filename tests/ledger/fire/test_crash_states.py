@@ -293,9 +293,9 @@ def mark_before_sync(patch: pytest.MonkeyPatch) -> None:
     """Note a position as acknowledged before it is durable."""
     real = log.OriginLog._write
 
-    def write(self: log.OriginLog, events: list, lines: list, indexed: log.Indexed) -> log.Indexed:
+    def write(self: log.OriginLog, events: list, lines: list, indexed: log.Indexed, head: log.Head) -> log.Indexed:
         Mark(self.folder).write(log.Indexed(head_after(events), 0, 0, 0))
-        return real(self, events, lines, indexed)
+        return real(self, events, lines, indexed, head)
 
     patch.setattr(log.OriginLog, "_write", write)
 

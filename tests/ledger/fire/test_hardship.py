@@ -20,7 +20,7 @@ from ledger.heads import Head
 from ledger.ledger import Ledger
 from ledger.verify import verify
 from tests.conftest import PERFLEDGER, Result, clean_env
-from tests.ledger.samples import result
+from tests.ledger.samples import add_line, lines_of, result
 
 RECORD = {"model_id": "model-a", "gpu_type": "GPU", "latency": 28.5, "timestamp": "2026-06-01T00:00:00+00:00"}
 
@@ -56,7 +56,7 @@ class TestFullDisk:
 
     def fill(self, folder: Path, room: int) -> Callable[[], None]:
         """Return what lets no file grow beyond the journal's size plus `room`."""
-        size = max((p.stat().st_size for p in folder.rglob("journal.jsonl")), default=0) + room
+        size = max((len(lines_of(p)) for p in folder.rglob("journal.jsonl")), default=0) + room
 
         def limit() -> None:
             import signal
@@ -201,8 +201,7 @@ def with_an_event_of_a_later_version(ledger: Ledger) -> Event:
                   recorded_at="2999-01-01T00:00:00.000000Z", schema_version=7, stream="later/1",
                   type="QuantumResultRecorded", version=1)
     line = chain.link(event)
-    with (ledger.path / "log" / "testbed" / journal.NAME).open("ab") as file:
-        file.write(line + b"\n")
+    add_line(ledger.path / "log" / "testbed" / journal.NAME, line)
     return event
 
 

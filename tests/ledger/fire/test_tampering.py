@@ -14,7 +14,7 @@ from ledger.heads import Head
 from ledger.ledger import Ledger
 from ledger.verify import Report, verify
 from tests.conftest import Result
-from tests.ledger.samples import result
+from tests.ledger.samples import lines_of, result
 
 ORIGIN = "testbed"
 BINARY = bytes(range(256))
@@ -85,14 +85,23 @@ def missed_flips(ledger: Ledger, path: Path, flip: int, step: int, *, named: boo
 
 @pytest.mark.parametrize(("flip", "step"), [(0x01, 1), (0x80, 5), (0x20, 3)])
 def test_every_changed_byte_of_a_journal_and_an_evidence_tail_is_found(tmp_path: Path, flip: int, step: int) -> None:
-    """The last newline too: the mark remembers that the line before it was acknowledged."""
+    """The last newline too: the mark remembers that the line before it was acknowledged. What is changed in the
+    padding behind the lines changes no event, and is told as bytes of an unfinished write."""
     ledger = Ledger.create(tmp_path / ".perfledger", origin=ORIGIN, actor="tester")
     cites(ledger, 1, b'{"latency": 28.5}')
     cites(ledger, 2, BINARY)
     ledger.evidence.put(b"cited by nothing yet")
     ledger.append([result(3), result(4)])
     folder = ledger.path / "log" / ORIGIN
-    assert not missed_flips(ledger, folder / journal.NAME, flip, step, named=True)
+    path = folder / journal.NAME
+    padded, lines = path.read_bytes(), lines_of(path)
+    assert len(padded) > len(lines)
+    path.write_bytes(padded[:len(lines) + 2])
+    assert min(missed_flips(ledger, path, flip, step, named=True), default=len(lines)) >= len(lines)
+    for offset in range(len(lines), len(padded), 4_999):
+        path.write_bytes(padded[:offset] + bytes([padded[offset] ^ flip]) + padded[offset + 1:])
+        assert "1 bytes of an unfinished write" in verify(ledger).notes[0], offset
+    path.write_bytes(padded)
     assert not missed_flips(ledger, ledger.path / "evidence" / ORIGIN / evidence.TAIL_NAME, flip, step, named=False)
 
 
@@ -127,7 +136,7 @@ def test_a_changed_byte_of_a_large_piece_is_found_by_the_event_that_cites_it(cop
 
 def test_a_changed_byte_in_the_journal_names_the_first_bad_event(copy: Path) -> None:
     path = files(copy)["journal"]
-    lines = path.read_bytes().split(b"\n")
+    lines = lines_of(path).split(b"\n")
     first = next(e.position for e in Ledger.open(copy).read(after=3))
     for number, line in enumerate(lines[:-1]):
         bad = [*lines]
@@ -141,7 +150,7 @@ def test_a_changed_byte_in_the_journal_names_the_first_bad_event(copy: Path) -> 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_a_deleted_event_is_found_wherever_it_stood(copy: Path, number: int) -> None:
     path = files(copy)["journal"]
-    lines = path.read_bytes().split(b"\n")
+    lines = lines_of(path).split(b"\n")
     del lines[number]
     path.write_bytes(b"\n".join(lines))
     assert damage(copy).findings[0].position == 4 + number
@@ -149,7 +158,7 @@ def test_a_deleted_event_is_found_wherever_it_stood(copy: Path, number: int) -> 
 
 def test_reordered_events_are_found(copy: Path) -> None:
     path = files(copy)["journal"]
-    lines = path.read_bytes().split(b"\n")
+    lines = lines_of(path).split(b"\n")
     lines[0], lines[1] = lines[1], lines[0]
     path.write_bytes(b"\n".join(lines))
     finding = damage(copy).findings[0]
@@ -182,7 +191,7 @@ class TestCutOff:
     def cut(self, path: Path, *, derived: bool) -> None:
         """Take the newest line off the journal, and with `derived` what remembers it in the folder."""
         target = files(path)["journal"]
-        target.write_bytes(b"\n".join(target.read_bytes().split(b"\n")[:-2]) + b"\n")
+        target.write_bytes(b"\n".join(lines_of(target).split(b"\n")[:-2]) + b"\n")
         if derived:
             for found in [*path.rglob("heads.sqlite*"), path / "log" / ORIGIN / "head"]:
                 found.unlink()
