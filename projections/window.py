@@ -69,9 +69,10 @@ def window_for(
     measured = "measured" if rules.nothing_measured == "inconclusive" else "TRUE"
     rows = state.rows(
         f"""
-        SELECT event_id, full_path, source, {_METRIC_COLUMNS} FROM results
-        WHERE {scope} AND superseded IS NULL AND {measured}
-          AND measurement NOT IN (SELECT measurement FROM fact_result WHERE target = $target AND event_id = $event_id)
+        WITH alike AS MATERIALIZED (SELECT * FROM results WHERE {scope})
+        SELECT event_id, full_path, source, {_METRIC_COLUMNS} FROM alike
+        WHERE superseded IS NULL AND {measured}
+          AND measurement NOT IN (SELECT measurement FROM alike WHERE target = $target AND event_id = $event_id)
           AND (list_contains(CAST($counting AS VARCHAR[]), event_id)
                OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id) AND {success} AND {_eligible(subject, policy)}))
         ORDER BY {_ORDER[rules.order]} LIMIT $window""",

@@ -4,32 +4,31 @@ SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        COALESCE(r.model_id, 'unknown') AS model_id, COALESCE(r.gpu_type, 'unknown') AS gpu_type,
        r.workload_id, r.variant_id, r.benchmark_version,
        r.recipe_fingerprint, r.hardware_profile_id, r.software_profile_id,
-       (r.result_schema_version = '2'
-        OR list_has_any(json_keys(payload, '$.record'),
-                        ['workload_id', 'variant_id', 'benchmark_version', 'recipe_fingerprint',
-                         'hardware_profile_id', 'software_profile_id'])) IS TRUE AS claims_identity,
-       CAST(p.instant AS TIMESTAMPTZ) AS instant, r.commit_sha,
-       p.path, p.source, split_part(p.path, '/', 1) AS folder, p.format, p.sha256,
-       md5(concat_ws(chr(31), COALESCE(r.model_id, ''), COALESCE(r.gpu_type, ''), COALESCE(NULLIF(r.timestamp, ''), event_id),
-                     COALESCE(r.commit_sha, ''), COALESCE(CAST(r.latency AS VARCHAR), ''),
-                     COALESCE(CAST(r.throughput AS VARCHAR), ''), COALESCE(CAST(r.memory AS VARCHAR), ''),
-                     COALESCE(CAST(r.text_encoder_time_s AS VARCHAR), ''),
-                     COALESCE(CAST(r.dit_time_s AS VARCHAR), ''),
-                     COALESCE(CAST(r.vae_decode_time_s AS VARCHAR), ''))) AS measurement,
+       CASE WHEN r.result_schema_version = '2' THEN TRUE
+            WHEN COALESCE(r.workload_id, r.variant_id, r.benchmark_version, r.recipe_fingerprint,
+                          r.hardware_profile_id, r.software_profile_id) IS NOT NULL THEN TRUE
+            -- a key that is there with null: canonical JSON has no spaces, so text shows the few rows to look at
+            WHEN contains(payload, '_id":null') OR contains(payload, 'benchmark_version":null')
+                 OR contains(payload, 'recipe_fingerprint":null')
+            THEN list_has_any(json_keys(payload, '$.record'),
+                              ['workload_id', 'variant_id', 'benchmark_version', 'recipe_fingerprint',
+                               'hardware_profile_id', 'software_profile_id'])
+            ELSE FALSE END AS claims_identity,
+       make_timestamptz(epoch_us(CAST(p.instant AS TIMESTAMP))) AS instant, r.commit_sha,
+       p.path, p.source, p.format, p.sha256,
+       CASE WHEN p.instant IS NULL THEN NULLIF(r.timestamp, '') END AS odd_timestamp,
        r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s,
-       COALESCE(r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s)
-           IS NOT NULL AS measured,
        CASE WHEN CAST(r.success AS VARCHAR) = 'true' THEN TRUE
-            ELSE NOT list_contains(json_keys(payload, '$.record'), 'success')
-           OR COALESCE(CAST(r.success AS VARCHAR), 'null')
-              NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}') END AS success_as_truth,
+            WHEN r.success IS NULL THEN NOT list_contains(json_keys(payload, '$.record'), 'success')
+            ELSE NOT list_contains(['null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}'], CAST(r.success AS VARCHAR))
+       END AS success_as_truth,
        CASE WHEN CAST(r.success AS VARCHAR) = 'true' THEN TRUE
-            ELSE NOT list_contains(json_keys(payload, '$.record'), 'success')
-           OR (COALESCE(CAST(r.success AS VARCHAR), 'null')
-               NOT IN ('null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}')
-               AND NOT (json_type(r.success) = 'VARCHAR'
-                        AND lower(trim(json_extract_string(r.success, '$'), chr(32) || chr(9) || chr(10) || chr(13)))
-                            IN ('', 'false', '0', 'no', 'off'))) END AS success,
+            WHEN r.success IS NULL THEN NOT list_contains(json_keys(payload, '$.record'), 'success')
+            WHEN list_contains(['null', 'false', '0', '0.0', '-0.0', '""', '[]', '{}'], CAST(r.success AS VARCHAR)) THEN FALSE
+            WHEN json_type(r.success) = 'VARCHAR'
+            THEN NOT list_contains(['', 'false', '0', 'no', 'off'], lower(trim(json_extract_string(r.success, '$'),
+                                                                               chr(32) || chr(9) || chr(10) || chr(13))))
+            ELSE TRUE END AS success,
        (CAST(r.baseline_eligible AS VARCHAR) = 'true') IS TRUE AS marked_eligible,
        COALESCE(p.run_source_claimed, TRUE) AS run_source_claimed,
        r.run_source, r.branch, r.pr_number, r.test_scope, r.build_url, r.comparison_status,
@@ -53,5 +52,3 @@ FROM (SELECT *, p.record AS r
               "recipe_fingerprint":"VARCHAR","hardware_profile_id":"VARCHAR",
               "software_profile_id":"VARCHAR"}}') AS p
             FROM arrivals WHERE type = 'ResultRecorded'))
--- together by target, so that one target's rows are in one place of the state file
-ORDER BY p.target, p.instant, origin, position

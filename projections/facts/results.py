@@ -11,8 +11,8 @@ class FactResult(Fact, table=True):
     """One recorded result. Metrics are in their own units (s, fps, MB).
 
     success is what the record's field means (missing: yes; the text "false": no), success_as_truth the older
-    reading in which every text but the empty one is a yes. measurement: a digest by which a result and its own
-    copy in a history are known as one; without a timestamp every result is one of its own.
+    reading in which every text but the empty one is a yes. odd_timestamp: the record's timestamp where it is no
+    time that parses.
     regression_thresholds, static_limits, unusable: JSON as recorded.
     """
 
@@ -32,17 +32,15 @@ class FactResult(Fact, table=True):
     commit_sha: str | None
     path: str
     source: str | None
-    folder: str
     format: str
     sha256: str
-    measurement: str
+    odd_timestamp: str | None
     latency: float | None
     throughput: float | None
     memory: float | None
     text_encoder_time_s: float | None
     dit_time_s: float | None
     vae_decode_time_s: float | None
-    measured: bool
     success_as_truth: bool
     success: bool
     marked_eligible: bool

@@ -15,17 +15,22 @@ SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.worklo
            AND c.new_sha256 IS NULL AND r.copy = 1 AND NOT (r.source IS NULL AND r.imported_too)
            AND s.path IS NULL AS counted,
        COALESCE(j.run_source, r.run_source) AS run_source, r.run_source_claimed, r.marked_eligible, r.branch, r.pr_number, r.test_scope,
-       r.build_url, r.seeded, r.regression_thresholds, r.static_limits, r.unusable, r.path, r.source, r.folder, r.format, r.sha256, r.measurement,
+       r.build_url, r.seeded, r.regression_thresholds, r.static_limits, r.unusable, r.path, r.source, split_part(r.path, '/', 1) AS folder,
+       r.format, r.sha256, format('{:016x}', r.measurement) AS measurement,
        CASE WHEN r.source IS NULL THEN r.path ELSE r.source || '/' || r.path END AS full_path,
        j.event_id AS judgement_event_id, j.policy_digest, j.failing_metrics, j.pinned_exceeded,
        r.recorded_at, r.learned_at, r.origin, r.position
-FROM (SELECT *,
+FROM (SELECT *, COALESCE(latency, throughput, memory, text_encoder_time_s, dit_time_s, vae_decode_time_s)
+                    IS NOT NULL AS measured,
              CASE WHEN identity_digest IS NULL AND claims_identity THEN FALSE
                   WHEN marked_eligible OR NOT run_source_claimed THEN TRUE
                   ELSE identity_digest IS NULL AND run_source IS NOT DISTINCT FROM 'scheduled_main' END AS eligible_as_recorded,
              ROW_NUMBER() OVER (PARTITION BY target, path, sha256 ORDER BY recorded_at, origin, position) AS copy,
              BOOL_OR(source IS NOT NULL) OVER (PARTITION BY target, measurement) AS imported_too
-      FROM fact_result
+      FROM (SELECT *, hash(model_id, gpu_type, instant, odd_timestamp,
+                           CASE WHEN instant IS NULL AND odd_timestamp IS NULL THEN event_id END, COALESCE(commit_sha, ''),
+                           latency, throughput, memory, text_encoder_time_s, dit_time_s, vae_decode_time_s) AS measurement
+            FROM fact_result)
       WHERE learned_at <= as_of AND recorded_at <= as_recorded) AS r
 LEFT JOIN (SELECT *, ROW_NUMBER() OVER (PARTITION BY target, result_event_id
                                         ORDER BY recorded_at DESC, origin DESC, position DESC) AS nth

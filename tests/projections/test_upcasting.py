@@ -15,6 +15,7 @@ from ledger.identifiers import format_time, next_time
 from ledger.ledger import Ledger
 from ledger.verify import verify
 from projections import arrivals, engine
+from tests.ledger.samples import add_line
 
 OLD = b'{"seconds":1.5,"who":"a"}'
 
@@ -45,8 +46,7 @@ def old_event(ledger: Ledger, schema_version: int, payload: bytes) -> Event:
                  origin=ledger.origin, payload=msgspec.Raw(payload), position=head.position + 1, prev_hash=head.hash,
                  recorded_at=format_time(next_time(head.recorded_us)), schema_version=schema_version, stream="timing",
                  type="TimingMeasured", version=len(list(ledger.read(stream="timing"))) + 1)
-    with ledger.log.journal_path.open("ab") as file:
-        file.write(chain.link(made) + b"\n")
+    add_line(ledger.log.journal_path, chain.link(made))
     return made
 
 
