@@ -57,6 +57,26 @@ def pick(ledger: Ledger, *, stream: str | None, types: tuple[str, ...], since: s
         yield event
 
 
+def check_types(ledger: Ledger, types: tuple[str, ...]) -> None:
+    """Raise `BadInput` for a type that neither the catalogue nor an event of this ledger has.
+
+    A newer version's events may carry types this one does not know; those are asked for like any other.
+    """
+    import difflib
+
+    from ledger.event import load_catalogue
+
+    known = load_catalogue()
+    for name in types:
+        if name in known or any(True for _ in ledger.read(types=[name])):
+            continue
+        plain = {each.lower(): each for each in known}
+        near = [plain[each] for each in difflib.get_close_matches(name.lower(), plain, n=3)]
+        raise BadInput(f"no event here has the type {name!r}, and this version knows none of that name",
+                       code="no_such_type", nearest=near,
+                       hint=f"nearest: {', '.join(near)}" if near else "perfledger events types")
+
+
 def bound(app: App, ledger: Ledger, found: Iterator[Event]) -> Iterator[Event]:
     """Keep what the ledger knew at --as-of and what had happened by --as-recorded.
 
@@ -103,6 +123,7 @@ def list_(app: App, limit: int | None, **options: Any) -> None:
     from commands.output import to_json_line
 
     ledger = app.ledger()
+    check_types(ledger, options["types"])
     found: Any = bound(app, ledger, pick(ledger, **options))
     if limit is not None:
         found = collections.deque(found, maxlen=limit)
@@ -136,6 +157,7 @@ def tail(app: App, lines: int, follow: bool, **options: Any) -> None:
         sys.stdout.flush()
 
     ledger = app.ledger()
+    check_types(ledger, options["types"])
     origin = options["origin"] or ledger.origin
     options["origin"] = origin
     position = ledger.head(origin).position
@@ -171,6 +193,7 @@ def export(app: App, output: str | None, **options: Any) -> None:
     from ledger import chain, disk
 
     ledger = app.ledger()
+    check_types(ledger, options["types"])
     target = None if output is None else outside_ledger(output, ledger)
     found = bound(app, ledger, pick(ledger, **options))
     if target is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ledger import chain
+from ledger.event import EventPayload, NewEvent, event_type
 from ledger.ledger import Ledger
 from tests.conftest import PERFLEDGER, Result, clean_env
 from tests.ledger.samples import result
@@ -59,6 +60,30 @@ def test_events_are_listed_filtered_and_shown(cli: Cli, ledger: Ledger) -> None:
     shown = cli("events", "show", "4@testbed", code=0).json
     assert shown == rows[3]
     assert cli("events", "show", shown["event_id"]).json == shown
+
+
+@event_type()
+class FromANewerVersion(EventPayload):
+    """An event of a type that the installed command's catalogue does not have."""
+
+    value: int
+
+
+def test_a_type_that_nothing_has_is_refused_with_the_nearest_ones(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
+    for asked in (["list"], ["export", "-o", "out.jsonl"], ["tail", "--no-follow"]):
+        done = cli("events", *asked, "--type", "ResultRecorded", "--type", "resultjugded", code=2)
+        assert done.out == ""
+        assert "resultjugded" in done.err
+        assert "nearest: ResultJudged" in done.err
+    assert not (tmp_path / "out.jsonl").exists()
+    assert "perfledger events types" in cli("events", "list", "--type", "", code=2).err
+    assert cli("events", "list", "--type", "ResultJudged", code=0).out == ""  # known, and none happened yet
+
+    for sealed in (False, True):
+        ledger.append([NewEvent(stream="s", payload=FromANewerVersion(value=7))])
+        if sealed:
+            ledger.seal()
+        assert '"value":7' in cli("events", "list", "--type", "FromANewerVersion", code=0).out
 
 
 def test_exported_lines_are_the_canonical_bytes(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
