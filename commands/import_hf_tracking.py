@@ -63,8 +63,15 @@ class Known:
 @click.argument("history", metavar="DIR|hf://...")
 def hf_tracking(app: App, history: str) -> int:
     """Import a history of normalized records: DIR/<model>/<time>_<commit>.json, as performance dashboards
-    keep them, or the dataset hf://datasets/OWNER/NAME[@REVISION]."""
-    report = import_history(app, app.ledger(), history)
+    keep them, or the dataset hf://datasets/OWNER/NAME[@REVISION].
+
+    A folder without one is refused, unless records of it were imported before: then they are told as gone.
+    """
+    ledger = app.ledger()
+    report = import_history(app, ledger, history)
+    if not report.files and not history.startswith("hf://") and not _known_files(ledger, report.source):
+        raise BadInput(f"{history} holds no records: there is no *.json in it or in a folder below; nothing was "
+                       "recorded", code="nothing_to_import", hint="give the folder that holds MODEL/TIME_COMMIT.json")
     app.emit(report.as_dict(), lambda: report_text(report))
     return 0
 

@@ -38,7 +38,12 @@ def github_action_benchmark(app: App, file: str) -> int:
                        file=file) from None
     ledger = app.ledger()
     report = Report(source=action_format.source_of(value, os.path.realpath(file)), files=1)
-    _bring_in(app, ledger, action_format.points(value), report)
+    points = list(action_format.points(value))
+    if not any(isinstance(found, Measured) for _, found in points):
+        why = f"the first of {len(points)} benches: {points[0][1]}" if points else "no suite has a run with benches"
+        raise BadInput(f"{file} holds no result to import under `entries`: {why}; nothing was recorded",
+                       code="nothing_to_import", hint="give the data.js of a gh-pages branch", file=file)
+    _bring_in(app, ledger, points, report)
     app.emit(report.as_dict(), lambda: report_text(report))
     return 0
 
@@ -53,15 +58,23 @@ def asv(app: App, folder: str) -> int:
     root = Path(folder)
     files = asv_format.files(root)
     if not files:
-        raise BadInput(f"{folder} holds no asv result files", code="unreadable_history",
-                       hint="give the `results` folder of the asv project", file=folder)
+        raise _no_asv(folder, "there is no MACHINE/COMMIT-ENVIRONMENT.json in it")
     known = asv_format.benchmarks(root)
     ledger = app.ledger()
     report = Report(source=f"asv:{os.path.realpath(folder)}", files=len(files))
     found = (one for path in files for one in asv_format.points(path, path.relative_to(root).as_posix(), known))
     _bring_in(app, ledger, found, report)
+    unread = {row["path"]: row["reason"] for row in report.skipped}
+    first, *_ = (path.relative_to(root).as_posix() for path in files)
+    if all(path.relative_to(root).as_posix() in unread for path in files):
+        raise _no_asv(folder, f"{len(files)} JSON files looked at, the first, {first}, is {unread[first]}")
     app.emit(report.as_dict(), lambda: report_text(report))
     return 0
+
+
+def _no_asv(folder: str, why: str) -> BadInput:
+    return BadInput(f"{folder} holds no asv result files: {why}; nothing was recorded", code="nothing_to_import",
+                    hint="give the `results` folder of the asv project", file=folder)
 
 
 def _bring_in(app: App, ledger: Ledger, points: Iterable[tuple[str, Measured | str]], report: Report) -> None:

@@ -113,6 +113,25 @@ def test_a_vanished_file_is_an_event_once_and_its_result_stays(cli: Cli, tmp_pat
     assert cli("baseline", "show", TARGET, "--json", code=0).json["n"] == 3
 
 
+def test_a_folder_without_a_record_is_refused_unless_its_records_went(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "below").mkdir(parents=True)
+    write(tmp_path / "empty" / "below" / "notes.txt", "no record")
+    for folder in (tmp_path / "empty", Path("/dev")):
+        error = cli("import", "hf-tracking", folder, "--json", code=2).json["error"]
+        assert error["code"] == "nothing_to_import"
+        assert str(folder) in error["message"] and "*.json" in error["message"]
+    # for `check` it is a history that has nothing yet, as it is for the existing tool
+    result = write(tmp_path / "new.json", legacy(1))
+    done = cli("check", result, "--tracking-root", tmp_path / "empty", "--json", code=0)
+    assert (done.json["records"][0]["baseline_n"], done.err) == (0, "")
+
+    root = history(tmp_path / "h", [legacy(1)])
+    cli("import", "hf-tracking", root, code=0)
+    (root / "records" / "000.json").unlink()
+    for vanished in (["records/000.json"], []):
+        assert cli("import", "hf-tracking", root, "--json", code=0).json["vanished"] == vanished
+
+
 def test_the_same_history_from_another_folder_counts_once(cli: Cli, tmp_path: Path) -> None:
     records = [legacy(day) for day in range(1, 4)]
     for name in ("one", "two"):

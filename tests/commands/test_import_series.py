@@ -104,6 +104,35 @@ def test_a_file_that_is_no_data_js_is_refused(cli: Cli, tmp_path: Path, content:
     assert "data.js" in cli("import", "github-action-benchmark", file, code=2).err
 
 
+@pytest.mark.parametrize(
+    ("runs", "why"),
+    [([], "no suite has a run"), ([{"benches": []}], "no suite has a run"), (["junk"], "a run that is no object"),
+     ([{"benches": [{"name": "a", "value": 1, "unit": "points"}]}], "the unit 'points'")],
+)  # fmt: skip
+def test_a_data_js_without_one_result_says_what_was_looked_for(cli: Cli, tmp_path: Path, runs: Any, why: str) -> None:
+    file = tmp_path / "data.js"
+    file.write_text(json.dumps({"entries": {"S": runs}}))
+    error = cli("import", "github-action-benchmark", file, "--json", code=2).json["error"]
+    assert error["code"] == "nothing_to_import"
+    assert str(file) in error["message"] and "`entries`" in error["message"] and why in error["message"]
+
+
+def test_a_folder_without_one_asv_result_says_what_was_looked_for(cli: Cli, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "sub").mkdir(parents=True)
+    assert "MACHINE/COMMIT-ENVIRONMENT.json" in cli("import", "asv", root, code=2).err
+    assert "MACHINE/COMMIT-ENVIRONMENT.json" in cli("import", "asv", "/dev", code=2).err
+    (root / "sub" / "package.json").write_text("{}")
+    error = cli("import", "asv", root, "--json", code=2).json["error"]
+    assert error["code"] == "nothing_to_import"
+    assert "1 JSON files looked at, the first, sub/package.json, is not a result file of version 2" in error["message"]
+    # a commit where every benchmark failed is a result file, with nothing to record
+    failed = {"version": 2, "result_columns": ["result"], "results": {"suite.failed": [None]}}
+    (root / "sub" / "c-py.json").write_text(json.dumps(failed))
+    found = cli("import", "asv", root, "--json", code=0).json
+    assert (found["recorded"], [row["path"] for row in found["skipped"]]) == (0, ["sub/package.json"])
+
+
 def test_an_asv_results_folder_becomes_one_target_per_benchmark_parameters_machine_and_environment(
     cli: Cli, tmp_path: Path
 ) -> None:
