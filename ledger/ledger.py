@@ -19,6 +19,7 @@ from ledger.heads import Head
 from ledger.identifiers import format_time, next_time, parse_time
 from ledger.incoming import Receipt
 from ledger.log import Author, OriginLog
+from ledger.reading import holds_log
 from ledger.segment import SegmentInfo, info
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ class Ledger:
     # ---------------------------------------------------------------- reading
 
     def origins(self) -> list[str]:
-        """Return all origins this ledger has, its own first."""
-        found = {p.name for p in (self.path / "log").iterdir() if p.is_dir()}
+        """Return all origins this ledger has, its own first; a folder that holds no log is none."""
+        found = {p.name for p in (self.path / "log").iterdir() if p.is_dir() and holds_log(p)}
         return [self.origin, *sorted(found - {self.origin})]
 
     def log_of(self, origin: str) -> OriginLog:

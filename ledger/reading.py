@@ -19,6 +19,12 @@ from ledger.heads import Head, Heads, Mark, head_after
 READ_RETRY_COUNT_MAX = 50
 
 
+def holds_log(folder: Path) -> bool:
+    """Return whether a folder in `log/` holds a segment or a journal."""
+    with os.scandir(folder) as entries:  # stops at the first: a log may have thousands of segments
+        return any(entry.name == journal.NAME or segment.first_of(entry.name) is not None for entry in entries)
+
+
 class LogReader:
     """The log folder of one origin, `log/<origin>/`, as readers see it."""
 

@@ -270,7 +270,7 @@ def _verify_vouched(walk: Walk | None, origin: str, heads: list[tuple[str, Head]
     """Compare a log with heads that something outside it vouches for. One finding: the first that does not hold."""
     file = f"log/{origin}"
     if origin not in report.heads:
-        if not any(f.origin == origin for f in report.findings):
+        if any(head.position for _, head in heads) and not any(f.origin == origin for f in report.findings):
             report.findings.append(Finding(heads[0][0], origin, file, 1, f"the log of {origin} is gone"))
         return
     assert walk is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger import chain, evidence, journal, segment
+from ledger.adoption import adopt
 from ledger.errors import Damaged
 from ledger.heads import Head
 from ledger.ledger import Ledger
@@ -239,6 +241,35 @@ class TestCutOff:
         shutil.rmtree(copy / "log" / ORIGIN)
         (copy / "log" / ORIGIN).mkdir()
         assert damage(copy).findings[0].rule == "log-cut"
+
+
+    def test_a_pulled_log_that_is_wholly_gone_is_found(self, copy: Path) -> None:
+        other = Ledger.create(copy.parent / "other", origin="elsewhere", actor="b")
+        other.append([result(1)])
+        other.seal()
+        adopt(Ledger.open(copy), "elsewhere", other.log.segment_paths(), remote="test")
+        report = verify(Ledger.open(copy))
+        assert (report.ok, set(report.heads)) == (True, {ORIGIN, "elsewhere"})
+        for path in other.log.segment_paths():
+            (copy / "log" / "elsewhere" / path.name).unlink()
+        finding = damage(copy).findings[0]
+        assert (finding.rule, finding.origin, finding.position) == ("pull-mismatch", "elsewhere", 1)
+
+
+def test_an_empty_folder_of_another_origin_is_no_origin(copy: Path, cli: Callable[..., Result]) -> None:
+    """A pull that was cut off before its first segment leaves one, and so does a file manager."""
+    before = cli("verify", "--json", code=0).json
+    (copy / "log" / "elsewhere").mkdir()
+    (copy / "log" / "notes").mkdir()
+    (copy / "log" / "notes" / "README.txt").write_text("no log")
+    after = cli("verify", "--write-checkpoint", "heads.json", "--json", code=0).json
+    assert after == before
+    assert set(after["origins"]) == {ORIGIN}
+    assert "no origin elsewhere" in cli("events", "list", "--origin", "elsewhere", code=2).err
+    # a checkpoint that an earlier version wrote with it vouches for nothing
+    kept = {"origins": {**after["origins"], "elsewhere": {"position": 0, "hash": "0" * 64}}}
+    (copy.parent / "old.json").write_text(json.dumps(kept))
+    cli("verify", "--checkpoint", "old.json", code=0)
 
 
 def test_the_command_says_the_first_bad_event_and_exits_7(copy: Path, cli: Callable[..., Result]) -> None:
