@@ -51,11 +51,11 @@ def push(app: App, remote: str | None, create: bool, dry_run: bool) -> int:
     from ledger.sync import outbox
 
     ledger = app.ledger()
+    url = _remote_of(ledger, remote)
     if dry_run:
-        return _show_waiting(app, ledger, remote)
+        return _show_waiting(app, ledger, url)
     uploads = _send_uploads(app, ledger)
     failed = next((sent.error for sent in uploads if sent.error is not None), None)
-    url = remote or outbox.default_remote(ledger)
     report = None
     if url or not uploads:
         from ledger.remotes.remote import open_remote
@@ -84,7 +84,7 @@ def pull(app: App, remote: str | None) -> int:
     from ledger.sync import outbox
 
     ledger = app.ledger()
-    url = remote or outbox.default_remote(ledger)
+    url = _remote_of(ledger, remote)
     datasets = known_datasets(app, ledger)
     report = None
     if url or not datasets:
@@ -103,9 +103,19 @@ def pull(app: App, remote: str | None) -> int:
 @REMOTE
 def status(app: App, remote: str | None) -> int:
     """Show what waits to be sent. It is all in this ledger: nothing is asked, so it works without a network."""
-    document = _status(app.ledger(), remote)
+    ledger = app.ledger()
+    document = _status(ledger, _remote_of(ledger, remote))
     app.emit(document, lambda: _status_text(document))
     return 0
+
+
+def _remote_of(ledger: Ledger, named: str | None) -> str | None:
+    """Return the remote to use, if any is known. Raises `BadInput` for a malformed URL, before anything else."""
+    from ledger.remotes.remote import check_url
+    from ledger.sync import outbox
+
+    url = named or outbox.default_remote(ledger)
+    return check_url(url) if url else None
 
 
 def remote_heads(ledger: Ledger) -> dict[str, Head]:
@@ -141,10 +151,9 @@ def _import_again(app: App, ledger: Ledger, dataset: str) -> dict[str, Any]:
     return import_folder(app, ledger, folder, source=dataset).as_dict()
 
 
-def _status(ledger: Ledger, named: str | None) -> dict[str, Any]:
+def _status(ledger: Ledger, remote: str | None) -> dict[str, Any]:
     from ledger.sync import outbox
 
-    remote = named or outbox.default_remote(ledger)
     last = outbox.last_push(ledger, remote) if remote else None
     through = int(last.body()["through"]) if last else 0
     waits = outbox.waiting(ledger, after=through)

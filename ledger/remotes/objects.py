@@ -47,14 +47,8 @@ class ObjectRemote(Remote):
     def __init__(self, url: str, *, create: bool, policy: RetryPolicy) -> None:
         self.url = url.rstrip("/")
         self.policy = policy
-        parts = urlsplit(self.url)
-        self.scheme = "s3" if parts.scheme == "s3a" else parts.scheme
-        self._folder: Path | None = None
-        if self.scheme == "file":
-            self._folder = _folder_of(url, create=create)
-        elif not parts.netloc or parts.username or parts.password:
-            raise BadInput(f"{parts.scheme}:// needs a bucket and no credentials in the URL", code="bad_remote_url",
-                           hint=f"{parts.scheme}://BUCKET/PREFIX; {_HINTS[self.scheme]}")
+        self.scheme, path = take_apart(url)
+        self._folder = _folder_of(url, path, create=create) if self.scheme == "file" else None
         self._store = self._open()
 
     def snapshot(self) -> Snapshot:
@@ -201,13 +195,34 @@ class ObjectRemote(Remote):
                         code="remote_missing", hint="create the bucket first, or correct --remote", remote=self.url)
 
 
-def _folder_of(url: str, *, create: bool) -> Path:
+def take_apart(url: str) -> tuple[str, str]:
+    """Return (scheme, path) of an object URL, the scheme being `s3`, `gs`, `az` or `file`.
+
+    Raises `BadInput` when the URL is malformed; a message never repeats credentials.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # an unclosed bracket
+        raise BadInput(f"{url!r} is not an address: {error}", code="bad_remote_url",
+                       hint="s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER") from None
+    scheme = "s3" if parts.scheme == "s3a" else parts.scheme
+    path = unquote(parts.path)
+    if scheme == "file":
+        if parts.netloc not in ("", "localhost") or not path.startswith("/"):
+            raise BadInput(f"{url!r} is not file:///FOLDER", code="bad_remote_url",
+                           hint="three slashes, then an absolute path: file:///mnt/share/perf")
+    elif not parts.netloc or parts.username or parts.password:
+        raise BadInput(f"{parts.scheme}:// needs a bucket and no credentials in the URL", code="bad_remote_url",
+                       hint=f"{parts.scheme}://BUCKET/PREFIX; {_HINTS[scheme]}")
+    if parts.query or parts.fragment:
+        raise BadInput(f"a {scheme}:// remote has no ? and no # part, which would be no part of its path",
+                       code="bad_remote_url", hint="write ? as %3F and # as %23 where they belong to the path")
+    return scheme, path
+
+
+def _folder_of(url: str, path: str, *, create: bool) -> Path:
     """Return the folder of a `file://` URL. It must exist: writing below an unmounted share would look like success."""
-    parts = urlsplit(url)
-    folder = Path(unquote(parts.path))
-    if parts.netloc not in ("", "localhost") or not folder.is_absolute():
-        raise BadInput(f"{url!r} is not file:///FOLDER", code="bad_remote_url",
-                       hint="three slashes, then an absolute path: file:///mnt/share/perf")
+    folder = Path(path)
     if create:
         disk.make_directory(folder)
     if not folder.is_dir():

@@ -134,19 +134,35 @@ def timeout_s() -> float:
     return seconds
 
 
+def check_url(url: str) -> str:
+    """Return a remote's URL in the form it is remembered by. Raises `BadInput` when it is malformed.
+
+    Only its form is looked at: nothing is contacted, and what it names need not exist.
+    """
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme == "hf":
+        from ledger.remotes.hub import DatasetUrl
+
+        return str(DatasetUrl.parse(url))
+    if scheme in ("s3", "s3a", "gs", "az", "file"):
+        from ledger.remotes.objects import take_apart
+
+        take_apart(url)
+        return url.rstrip("/")
+    raise BadInput(f"{url!r} is not a remote this version knows", code="bad_remote_url",
+                   hint="hf://datasets/OWNER/NAME[/PREFIX], s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER")
+
+
 def open_remote(url: str, *, create: bool = False, policy: RetryPolicy | None = None) -> Remote:
     """Return the remote a URL names; `create` makes it when it does not exist.
 
     Raises `BadInput` for a URL of no known kind. Nothing is contacted yet, unless `create` is given.
     """
-    scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme == "hf":
+    check_url(url)
+    if url.startswith("hf://"):
         from ledger.remotes.hub import HubRemote
 
         return HubRemote(url, create=create, policy=policy or default_policy())
-    if scheme in ("s3", "s3a", "gs", "az", "file"):
-        from ledger.remotes.objects import ObjectRemote
+    from ledger.remotes.objects import ObjectRemote
 
-        return ObjectRemote(url, create=create, policy=policy or default_policy())
-    raise BadInput(f"{url!r} is not a remote this version knows", code="bad_remote_url",
-                   hint="hf://datasets/OWNER/NAME[/PREFIX], s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER")
+    return ObjectRemote(url, create=create, policy=policy or default_policy())

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.commands.sync.conftest import URL
 from tests.commands.sync.records import write_raw
 from tests.conftest import Result
@@ -45,6 +47,25 @@ def test_status_needs_no_network_and_tells_what_waits(at: At, hub: HubServer, tm
 def test_dry_run_sends_nothing(at: At, hub: HubServer) -> None:
     done = at("alpha", "sync", "push", "--remote", URL, "--dry-run", "--json", code=0).json
     assert done["would_send"]["events"] == 1 and hub.requests == []
+
+
+@pytest.mark.parametrize("url", ["hf://datasets/x", "hf://models/org/perf", "s3://", "s3://key:secret@bucket/x", "s3://[",
+                                 "file://host/x", "file:relative", "file:///mnt/a#b", "ftp://host/x", "perf-ledger"])
+def test_a_malformed_remote_is_refused_at_once_by_every_command(at: At, hub: HubServer, url: str) -> None:
+    before = at("alpha", "events", "list", code=0).out
+    for asked in (("push",), ("push", "--dry-run"), ("push", "--create"), ("pull",), ("status",)):
+        error = at("alpha", "sync", *asked, "--remote", url, "--json", code=2).json["error"]
+        assert error["code"] == "bad_remote_url" and "secret" not in error["message"]
+    error = at("alpha", "sync", "status", "--json", env={"PERFLEDGER_REMOTE": url}, code=2).json["error"]
+    assert error["code"] == "bad_remote_url"
+    assert at("alpha", "events", "list", code=0).out == before
+    assert hub.requests == []
+
+
+def test_status_knows_a_remote_however_its_url_is_written(at: At) -> None:
+    at("alpha", "sync", "push", "--remote", URL, code=0)
+    status = at("alpha", "sync", "status", "--remote", URL + "/", "--json", code=0).json
+    assert (status["remote"], status["waiting"]["events"]) == (URL, 0)
 
 
 def test_exit_codes_are_those_of_the_contract(at: At, hub: HubServer, tmp_path: Path) -> None:
