@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App, LazyGroup, command, global_options
+from commands.common import App, LazyGroup, command, global_options, outside_ledger
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def sample(app: App, seconds: float, hz: float, output: Path | None, record: boo
     from gpu_runner.nvml import Nvml
     from gpu_runner.telemetry import Sampler, summarize
 
+    if output is not None:
+        outside_ledger(output)
     if output is not None and output.exists():
         raise BadInput(f"{output} exists already; nothing was sampled", code="file_exists",
                        hint="name another file, or remove it", file=str(output))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from ledger.errors import BadInput
 
 
@@ -21,7 +23,10 @@ def init(app: App, directory: str | None, origin: str | None) -> None:
     if directory == "" or origin == "":
         raise BadInput(f"{'DIR' if directory == '' else '--origin'} is empty; nothing was created", code="usage",
                        hint="leave it out for the default: an empty variable of the shell may be behind it")
-    ledger = Ledger.create(directory or app.ledger_dir or ".", origin=origin, actor=app.actor)
+    place = Path(directory or app.ledger_dir or ".")
+    if not (place / "ledger.toml").exists():  # one that is a ledger itself has its own sentence
+        outside_ledger(place)
+    ledger = Ledger.create(place, origin=origin, actor=app.actor)
     app.emit(
         {"path": str(ledger.path), "origin": ledger.origin},
         f"created {ledger.path} (origin {ledger.origin})\n"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App, LazyGroup, command, global_options
+from commands.common import App, LazyGroup, command, global_options, outside_ledger
 
 if TYPE_CHECKING:
     from ledger.heads import Head
@@ -110,12 +110,22 @@ def status(app: App, remote: str | None) -> int:
 
 
 def _remote_of(ledger: Ledger, named: str | None) -> str | None:
-    """Return the remote to use, if any is known. Raises `BadInput` for a malformed URL, before anything else."""
+    """Return the remote to use, if any is known.
+
+    Raises `BadInput` for a malformed URL, and for a folder inside a ledger, before anything else.
+    """
     from ledger.remotes.remote import check_url
     from ledger.sync import outbox
 
     url = named or outbox.default_remote(ledger)
-    return check_url(url) if url else None
+    if not url:
+        return None
+    url = check_url(url)
+    if url.startswith("file:"):
+        from ledger.remotes.objects import take_apart
+
+        outside_ledger(take_apart(url)[1], ledger)
+    return url
 
 
 def remote_heads(ledger: Ledger) -> dict[str, Head]:

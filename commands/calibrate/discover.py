@@ -15,7 +15,7 @@ from commands.calibrate.config.options import (
     model_option,
     repo_root_option,
 )
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def discover(
     config = workspace.model(model)
     root = workspace.repo_root(given=repo_root, host=workspace.host(host))
     path = Path(output) if output else config.stages_path
+    if not check:
+        outside_ledger(path)
     found = discover_model(config, root, stamp=_now())
     found = found if only is None else _only(found, only)
     renewed = found.stages

@@ -12,7 +12,7 @@ import msgspec
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, run_file_document, to_file_json
 from commands.calibrate.sessions import open_session, read_session
 from commands.calibrate.stamps import utc_stamp
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from ledger import canonical
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
@@ -40,6 +40,7 @@ def merge(
     """Merge strict-ready run directories with disjoint stages, equal commit, schema and environment."""
     if len(run_dirs) < 2:
         raise BadInput("merging takes two run directories or more", code="too_few", hint="name another")
+    outside_ledger(output_dir)
     opened = [open_session(app, d, stages_yaml=stages_yaml, repo_root=repo_root) for d in run_dirs]
     ledger, sessions = opened[0][0], [session for _, session in opened]
     check_mergeable(sessions)

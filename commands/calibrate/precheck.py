@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from commands.calibrate.config.options import config_dir_option, host_option, model_option, repo_root_option
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 
 
 @command("precheck")
@@ -35,6 +35,8 @@ def precheck(
     from commands.calibrate.prechecking.check import precheck as check
     from commands.calibrate.run_planning import choose_interpreter
 
+    if output_dir is not None:
+        outside_ledger(output_dir)
     space = find_workspace(config_dir)
     config = space.model(model)
     profile = space.host(host)

@@ -27,7 +27,7 @@ from commands.calibrate.run_planning import (
 )
 from commands.calibrate.run_settings import settings_of
 from commands.calibrate.sessions import follow, known_session
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from gpu_runner import interrupts
 from ledger.errors import BadInput, Refused, Unavailable
 from ledger.event import NewEvent
@@ -99,6 +99,7 @@ def _place(app: App, asked: Asked) -> tuple[Place, Session | None]:
     if host is not None:
         app.note(f"host: {host.name} (repo={host.repo_root})")
     directory = RunDirectory(asked.output_dir or default_output_dir(model.name))
+    outside_ledger(directory.path, ledger)
     known = None
     if directory.exists():
         if not asked.resume:

@@ -4,30 +4,62 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
+
 HEADER = "commit,committed_at,pr,file,symbol,change,old,new\n"
 EDIT = "abc1234,2026-01-01T00:00:00Z,{pr},f.py,X_MIN,changed,{old},2\n"
 
+SAMPLE = Path(__file__).parents[2] / "examples/calibration_sample"
 Cli = Callable[..., Any]
 
 
 @pytest.mark.parametrize("command", [
     ["events", "export", "-o"], ["verify", "--write-checkpoint"], ["sql", "FROM events", "-o"],
+    ["gpu", "sample", "-o"], ["gpu", "sample", "--record", "-o"],
+    ["calibrate", "merge", "a", "b", "--output-dir"], ["calibrate", "precheck", "--output-dir"],
 ])
 def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: Any, tmp_path: Path) -> None:
     before = (ledger.path / "ledger.toml").read_bytes()
     for name in (".perfledger/ledger.toml", ".perfledger/../.perfledger/new", str(ledger.path / "log" / "x")):
         refused = cli(*command, name, "--json", code=2)
         assert refused.json["error"]["code"] == "output_in_ledger"
+    assert cli("init", ledger.path / "log", "--json", code=2).json["error"]["code"] == "output_in_ledger"
     (tmp_path / "door").symlink_to(ledger.path)
     cli(*command, "door/ledger.toml", code=2)
     assert (ledger.path / "ledger.toml").read_bytes() == before
     cli("verify", code=0)
+
+
+@pytest.mark.parametrize("command", [["discover", "--output"], ["discover", "--dry-run", "--output"],
+                                     ["run", "--output-dir"], ["run", "--resume", "--output-dir"]])
+def test_no_output_of_a_calibration_goes_into_any_ledger(command: list[str], cli: Cli, ledger: Any, tmp_path: Path,
+                                                         ) -> None:
+    """`discover` opens no ledger at all; what it must not write into is still one."""
+    project = Path(shutil.copytree(SAMPLE, tmp_path / "project"))
+    cli("init", project, code=0)
+    for folder in (ledger.path, project / ".perfledger"):
+        held = sorted(p.name for p in folder.rglob("*"))
+        for name in ("log/new", "stages.yaml"):
+            error = cli("calibrate", *command, folder / name, "--json", cwd=project, code=2).json["error"]
+            assert error["code"] == "output_in_ledger"
+        assert sorted(p.name for p in folder.rglob("*")) == held
+
+
+def test_a_folder_inside_a_ledger_is_no_remote(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "other", origin="other", actor="b")
+    for folder in (ledger.path, ledger.path / "log" / "new", tmp_path / "other" / ".perfledger"):
+        for asked in (["push", "--create"], ["push", "--dry-run"], ["pull"], ["status"]):
+            error = cli("sync", *asked, "--remote", folder.as_uri(), "--json", code=2).json["error"]
+            assert error["code"] == "output_in_ledger"
+    assert not (ledger.path / "log" / "new").exists()
+    cli("sync", "push", "--create", "--remote", (tmp_path / "share").as_uri(), code=0)
 
 
 def test_the_events_group_takes_the_global_options(cli: Cli, ledger: Any, tmp_path: Path) -> None:
