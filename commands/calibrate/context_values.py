@@ -6,6 +6,8 @@ import ast
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands.literals.syntax import named_values
+
 CONTEXT_KEYWORDS = ("max_samples", "max_tokens", "max_new_tokens", "max_concurrency")
 Literal = int | float | str | None
 
@@ -40,19 +42,11 @@ def context_values(test_file: Path, names: Sequence[str]) -> dict[str, Literal]:
 
 def _top_literals(tree: ast.Module) -> dict[str, Literal]:
     found: dict[str, Literal] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            targets, value = node.targets, node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets, value = [node.target], node.value
-        else:
-            continue
+    for name, value in (pair for statement in tree.body for pair in named_values(statement)):
         try:
             literal = ast.literal_eval(value)
         except (ValueError, TypeError, SyntaxError, MemoryError):
             continue
         if isinstance(literal, (int, float, str)) and not isinstance(literal, bool):
-            for target in targets:
-                if isinstance(target, ast.Name):
-                    found[target.id] = literal
+            found[name] = literal
     return found

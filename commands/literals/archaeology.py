@@ -15,7 +15,7 @@ import msgspec
 from commands.literals.finder import CONSTANT_NAME
 from commands.literals.git_history import BlobReader, Commit, FileChange, mainline
 from commands.literals.source import read_source
-from commands.literals.syntax import parse_python
+from commands.literals.syntax import named_values, parse_python
 from ledger.errors import BadInput
 
 DEFAULT_PATHS = ["*.py"]
@@ -125,7 +125,9 @@ def threshold_values(data: bytes, path: Path) -> dict[Place, str] | None:
     values: dict[Place, str] = {}
     integers: dict[str, int] = {}
     for statement in tree.body:
-        for name, value in _assignments(statement):
+        for name, value in named_values(statement):
+            if not CONSTANT_NAME.match(name):
+                continue
             number = _number(value)
             for place in [place for place in values if place[0] == name]:
                 del values[place]
@@ -137,18 +139,6 @@ def threshold_values(data: bytes, path: Path) -> dict[Place, str] | None:
             elif isinstance(value, ast.Dict):
                 values.update(_table(name, (), value, integers))
     return values
-
-
-def _assignments(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    if isinstance(statement, ast.Assign):
-        targets, value = statement.targets, statement.value
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        targets, value = [statement.target], statement.value
-    else:
-        return
-    for target in targets:
-        if isinstance(target, ast.Name) and CONSTANT_NAME.match(target.id):
-            yield target.id, value
 
 
 def _table(

@@ -14,6 +14,7 @@ from commands.calibrate.config.host import HostProfile
 from commands.calibrate.config.metrics import bad_config
 from commands.calibrate.config.model import ModelConfig
 from commands.calibrate.prechecking.findings import Findings, Measured
+from commands.literals.syntax import named_values
 
 WEIGHTS = (".safetensors", ".bin")
 RULES = Path(__file__).with_name("assets.yaml")
@@ -203,12 +204,8 @@ def _datasets_of(test: Path, declared: Path) -> list[str]:
         and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
     }
     known: dict[str, str] = {}
-    for node in _parsed(declared).body:
-        if not isinstance(node, ast.Assign | ast.AnnAssign):
-            continue
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        value = node.value
-        if any(isinstance(t, ast.Name) and t.id == "DATASETS" for t in targets) and isinstance(value, ast.Dict):
+    for name, value in (pair for statement in _parsed(declared).body for pair in named_values(statement)):
+        if name == "DATASETS" and isinstance(value, ast.Dict):
             known = {
                 key.value: item.value
                 for key, item in zip(value.keys, value.values, strict=True)
