@@ -20,7 +20,7 @@ from commands.judging import Judged, judge_all
 from commands.recording import record_results
 from ledger.errors import BadInput
 from projections.metric_policy import MetricPolicy, read_policy_file
-from projections.record_shape import artifact_name, safe_float
+from projections.record_shape import artifact_name, safe_float, unused
 from projections.run_source import UPLOAD_POLICIES, upload_policy
 from projections.verdict import exit_code, worst
 
@@ -175,11 +175,7 @@ def _write_artifacts(app: App, judged: Sequence[Judged], folder: str | None, env
         taken: set[str] = set()
         for one in judged:
             record = one.normalized()
-            name = artifact_name(record)
-            number = 1
-            while name in taken:
-                number += 1
-                name = artifact_name(record).removesuffix(".json") + f"_{number}.json"
+            name = unused(artifact_name(record), taken)
             taken.add(name)
             (target / name).write_text(to_json(record) + "\n", encoding="utf-8")
 

@@ -53,16 +53,12 @@ def record_files(chosen: Sequence[Judged]) -> list[RecordFile]:
     """
     from commands.output import to_json
     from ledger.sync.uploads import RecordFile
-    from projections.record_shape import tracking_path
+    from projections.record_shape import tracking_path, unused
 
     files: dict[str, RecordFile] = {}
     for one in chosen:
         record = one.normalized()
-        path = tracking_path(record)
-        number = 1
-        while path in files:
-            number += 1
-            path = f"{tracking_path(record).removesuffix('.json')}_{number}.json"
+        path = unused(tracking_path(record), files)
         data = (to_json(record) + "\n").encode()
         files[path] = RecordFile(path, data, one.recorded.target, one.recorded.event_id)
     return list(files.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -172,6 +172,15 @@ def tracking_path(record: Mapping[str, Any]) -> str:
 def artifact_name(record: Mapping[str, Any]) -> str:
     """Return the file name of this record as a CI artifact: `normalized_perf_<model>_<timestamp>_<commit>.json`."""
     return "normalized_perf_{}_{}_{}.json".format(*_parts(record))
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """Return a `.json` name that is not taken yet: itself, else with `_2`, `_3`, ... before the ending."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name.removesuffix('.json')}_{number}.json"
+    return found
 
 
 def succeeded(value: Any, *, text_as_truth: bool = False) -> bool:

@@ -22,6 +22,7 @@ from projections.record_shape import (
     storable_record,
     succeeded,
     tracking_path,
+    unused,
 )
 
 
@@ -106,6 +107,12 @@ def test_file_names_of_a_record() -> None:
     assert tracking_path(record) == "wan-t2v-1.3b-2gpu/2026-08-21T22_10_05.123456_00_00_2f3d.json"
     assert artifact_name(record) == "normalized_perf_wan-t2v-1.3b-2gpu_2026-08-21T22_10_05.123456_00_00_2f3d.json"
     assert tracking_path({"model_id": "m", "timestamp": "t", "commit_sha": ""}) == "m/t_unknown.json"
+
+
+def test_a_taken_file_name_gets_the_first_free_number() -> None:
+    assert unused("m/t.json", set()) == "m/t.json"
+    assert unused("m/t.json", {"m/t.json"}) == "m/t_2.json"
+    assert unused("m/t.json", {"m/t.json": 1, "m/t_2.json": 1, "m/t_4.json": 1}) == "m/t_3.json"
 
 
 @pytest.mark.parametrize(
