@@ -33,8 +33,17 @@ class _Commit(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
+    """What any event may say, looked at before its own fields are."""
+
     action: str | None = None
     repository: _Repository | None = None
+
+
+class _Acted(msgspec.Struct):
+    """What every event about something that was done says."""
+
+    action: str
+    repository: _Repository
 
 
 class _Status(msgspec.Struct):
@@ -60,10 +69,8 @@ class _CheckRun(msgspec.Struct):
     details_url: str | None = None
 
 
-class _CheckRunEvent(msgspec.Struct):
-    action: str
+class _CheckRunEvent(_Acted):
     check_run: _CheckRun
-    repository: _Repository
 
 
 class _Pull(msgspec.Struct):
@@ -81,10 +88,8 @@ class _Pull(msgspec.Struct):
     updated_at: str | None = None
 
 
-class _PullEvent(msgspec.Struct):
-    action: str
+class _PullEvent(_Acted):
     pull_request: _Pull
-    repository: _Repository
 
 
 class _Review(msgspec.Struct):
@@ -99,11 +104,9 @@ class _Numbered(msgspec.Struct):
     number: int
 
 
-class _ReviewEvent(msgspec.Struct):
-    action: str
+class _ReviewEvent(_Acted):
     review: _Review
     pull_request: _Numbered
-    repository: _Repository
 
 
 class _Comment(msgspec.Struct):
@@ -119,11 +122,9 @@ class _Issue(msgspec.Struct):
     pull_request: dict[str, object] | None = None
 
 
-class _CommentEvent(msgspec.Struct):
-    action: str
+class _CommentEvent(_Acted):
     issue: _Issue
     comment: _Comment
-    repository: _Repository
 
 
 class _PushCommit(msgspec.Struct):
@@ -188,7 +189,7 @@ def _pull_request(body: bytes) -> list[Fact]:
         repository=seen.repository.full_name, number=pull.number, title=short(pull.title, 1000), state=pull.state,
         head_sha=sha(pull.head.sha), draft=pull.draft, merged=pull.merged, mergeable=pull.mergeable,
         mergeable_state=pull.mergeable_state, head_ref=pull.head.ref, base_ref=pull.base.ref,
-        labels=[label.name for label in pull.labels], author=pull.user.login if pull.user else "",
+        labels=[label.name for label in pull.labels], author=_login(pull.user),
         action=seen.action, updated_at=time_text(pull.updated_at),
     )
     return [Fact(pull_stream(payload.repository, payload.number), payload)]
@@ -199,7 +200,7 @@ def _review(body: bytes) -> list[Fact]:
     state = "dismissed" if seen.action == "dismissed" else seen.review.state.lower()
     payload = ReviewObserved(
         repository=seen.repository.full_name, number=seen.pull_request.number,
-        reviewer=seen.review.user.login if seen.review.user else "", state=state, review_id=_number(seen.review.id),
+        reviewer=_login(seen.review.user), state=state, review_id=_number(seen.review.id),
         sha=sha(seen.review.commit_id) if seen.review.commit_id else None,
         submitted_at=time_text(seen.review.submitted_at),
     )
@@ -212,7 +213,7 @@ def _comment(body: bytes) -> list[Fact]:
         return []  # an edited comment is not a new command, and an issue has nothing to test
     payload = CommentReceived(
         repository=seen.repository.full_name, number=seen.issue.number, comment_id=_number(seen.comment.id),
-        author=seen.comment.user.login if seen.comment.user else "", body=short(seen.comment.body, COMMENT_MAX),
+        author=_login(seen.comment.user), body=short(seen.comment.body, COMMENT_MAX),
         association=seen.comment.author_association, created_at=time_text(seen.comment.created_at),
     )
     return [Fact(pull_stream(payload.repository, payload.number), payload)]
@@ -226,6 +227,11 @@ def _push(body: bytes) -> list[Fact]:
         files=files[:FILES_MAX], more_files=max(0, len(files) - FILES_MAX), commit_count=len(seen.commits),
     )
     return [Fact(f"push/{payload.repository}", payload)]
+
+
+def _login(user: _User | None) -> str:
+    """Return the name of an account, empty for one that is gone."""
+    return user.login if user else ""
 
 
 def _number(value: int) -> int:
