@@ -71,7 +71,7 @@ class ThresholdApplyPlanned(EventPayload):
 
 
 @event_type()
-class ThresholdApplied(EventPayload):
+class ThresholdApplied(ThresholdChange, kw_only=True):
     """A literal in a test file was rewritten; the file has the new bytes on disk.
 
     The fields are those of the planned change, with the calibration and commit it came from.
@@ -81,22 +81,6 @@ class ThresholdApplied(EventPayload):
     apply: str
     calibration: str
     commit: str
-    file: str
-    symbol: str
-    subkey: str | None
-    literal: str
-    old: Number | None
-    new: Number | None
-    old_text: str
-    new_text: str
-    worst_op: str | None
-    direction: str
-    percent: float | None
-    group: str
-    stage: str
-    metric: str
-    worst_raw: float | None = None
-    evidence_event_ids: list[str] = []
     undone: bool = False
 
 
