@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from commands.formats import json_text
 from ledger.errors import BadInput
 from ledger.events.calibrations import RepeatImported
 from projections.calibration_session import Observation, Session, unit_of
@@ -228,7 +229,7 @@ def read_run_file(session: str, stage: str, repeat: int, data: bytes) -> RepeatI
     """
     digest = hashlib.sha256(data).hexdigest()
     try:
-        document = json.loads(data)
+        document = json_text.loads(data)
     except (ValueError, UnicodeDecodeError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -289,7 +290,7 @@ def _bytes_of(path: str) -> bytes:
 
 def _json_object(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data)
+        document = json_text.loads(data)
     except (ValueError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not JSON: {error}", code="bad_json", hint=f"restore {path}") from None
     if not isinstance(document, dict):

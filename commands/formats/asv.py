@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from commands.formats import json_text
 from commands.formats.measured import Measured, Unreadable, parse_object
 from commands.formats.series import point
 
@@ -35,7 +35,10 @@ def points(path: Path, relative: str, known: Mapping[str, Any]) -> Iterator[tupl
     """
     try:
         # a file holds every benchmark of a commit, so it may be larger than one record
-        value = json.loads(path.read_bytes().decode("utf-8"))
+        value = json_text.loads(path.read_bytes().decode("utf-8"))
+    except json_text.TwiceGiven as error:
+        yield relative, str(error)
+        return
     except (ValueError, RecursionError) as error:
         yield relative, f"not JSON: {error}"
         return

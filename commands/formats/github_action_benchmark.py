@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from commands.formats import json_text
 from commands.formats.measured import Measured, Unreadable
 from commands.formats.series import point
 
@@ -14,15 +15,15 @@ _BIGGER = {"customBiggerIsBetter": True, "customSmallerIsBetter": False}
 
 def parse(data: bytes) -> dict[str, Any]:
     """Return the object of a data.js (or of the JSON in it). Raises `Unreadable` with the reason."""
-    import json
-
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     start = text.find("{")
     try:
-        value = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
+        value = json_text.DECODER.raw_decode(text, start)[0] if start >= 0 else None
+    except json_text.TwiceGiven as error:
+        raise Unreadable(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not JSON after the assignment: {error}") from None
     if not isinstance(value, dict) or not isinstance(value.get("entries"), dict):

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from commands.formats import json_text
 from ledger.errors import BadInput
 from projections.record_shape import Record
 
@@ -29,21 +30,26 @@ class Unreadable(Exception):
     """These bytes are no JSON object; the text says why, without naming the file."""
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes, *, settled: bool = False) -> dict[str, Any]:
     """Return the JSON object in `data`, accepting what Python's own reader does (the bare tokens NaN and
-    Infinity). Raises `Unreadable` with the reason."""
+    Infinity). Raises `Unreadable` with the reason.
+
+    A key given twice is one. `settled` are bytes the ledger took before: there the last one won.
+    """
     if len(data) > RECORD_BYTES_MAX:
         raise Unreadable(f"{len(data)} bytes are too many for one record (at most {RECORD_BYTES_MAX})")
     try:
-        value = msgspec.json.decode(data)
+        value = msgspec.json.decode(data) if settled else json_text.decode(data)
+    except json_text.TwiceGiven as error:
+        raise Unreadable(str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        value = _parse_slowly(data)
+        value = _parse_slowly(data, settled=settled)
     if not isinstance(value, dict):
         raise Unreadable(f"a JSON {_kind(value)}, not an object")
     return value
 
 
-def _parse_slowly(data: bytes) -> Any:
+def _parse_slowly(data: bytes, *, settled: bool) -> Any:
     import json
 
     if not data.strip():
@@ -51,11 +57,14 @@ def _parse_slowly(data: bytes) -> Any:
     if data.startswith(b"\xef\xbb\xbf"):
         raise Unreadable("the file starts with a byte order mark")
     try:
-        return json.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        return json.loads(text) if settled else json_text.loads(text)
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise Unreadable("nested too deeply") from None
+    except json_text.TwiceGiven as error:
+        raise Unreadable(str(error)) from None
     except ValueError as error:
         raise Unreadable(f"not JSON: {error}") from None
 

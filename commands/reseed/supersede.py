@@ -31,7 +31,7 @@ def supersede(app: App, reseed_id: str, reason: str, sources: tuple[str, ...]) -
     if sources:
         found = source_files.read(sources)
     else:
-        found = [Source(w.path, data, parse_object(data))
+        found = [Source(w.path, data, parse_object(data, settled=True))
                  for w, data in ((w, ledger.evidence.get(w.sha256)) for w in bad.window)]
     if not found:
         raise Refused(f"reseed {state.id} was a first seed: there is no baseline to go back to",

@@ -37,12 +37,13 @@ def test_a_history_with_all_its_oddities_comes_in_whole(cli: Cli, tmp_path: Path
         "empty": b"",
         "bom": b"\xef\xbb\xbf{}",
         "latin": b'{"a":"\xff"}',
+        "twice": b'{"model_id": "m", "latency": 1, "latency": 2}',
     }.items():
         (root / f"{name}.json").write_bytes(data)
     write(root / "nan.json", legacy(7, memory=float("nan")))
     found = cli("import", "hf-tracking", root, "--json", code=0).json
     assert {k: found[k] for k in ("files", "recorded", "unchanged", "rewritten", "vanished", "targets")} == {
-        "files": 10,
+        "files": 11,
         "recorded": 5,
         "unchanged": 0,
         "rewritten": [],
@@ -55,6 +56,7 @@ def test_a_history_with_all_its_oddities_comes_in_whole(cli: Cli, tmp_path: Path
         "empty.json": "the file is empty",
         "bom.json": "the file starts with a byte order mark",
         "latin.json": "not UTF-8 at byte 6",
+        "twice.json": 'the key "latency" is given twice in one object',
     }
     assert found["unusable"] == [{"path": "nan.json", "field": "memory", "reason": "NaN"}]
     rows = cli(
@@ -157,7 +159,7 @@ def test_the_original_bytes_are_kept_as_evidence(cli: Cli, tmp_path: Path) -> No
     from ledger.ledger import Ledger
 
     root = tmp_path / "h"
-    text = '{"model_id": "m",   "latency": NaN, "latency": 2}\n'
+    text = '{"model_id": "m",   "memory": NaN, "latency": 2}\n'
     write(root / "x.json", {}).write_text(text)
     cli("import", "hf-tracking", root, code=0)
     event = next(iter(Ledger.open(tmp_path).read(types=["ResultRecorded"]))).body()
