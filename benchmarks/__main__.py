@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.start import print_rows
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 
@@ -30,9 +32,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a Markdown table."""
     lines = ["| what | measured | ratio | against | limit | |", "|---|---:|---:|---|---:|---|"]
     for row in rows:
-        limit = "" if row.get("limit") is None else f"{row['limit']}"
+        limit, ratio = ("" if row[key] is None else f"{row[key]}" for key in ("limit", "ratio"))
         verdict = "ok" if row["ok"] else "**missed**"
-        lines.append(f"| {row['name']} | {row['value']:,} {row['unit']} | {row['ratio']} | {row['against']} | {limit} "
+        lines.append(f"| {row['name']} | {row['value']:,} {row['unit']} | {ratio} | {row['against']} | {limit} "
                      f"| {verdict} |")
     return "\n".join(lines)
 
@@ -65,9 +67,8 @@ def main() -> int:
     results: dict[str, list[dict[str, Any]]] = {}
     for name in given.names or names():
         results[name] = [dict(row) for row in importlib.import_module(f"benchmarks.{name}").main()]
-        for row in results[name]:
-            print(f"{'ok  ' if row['ok'] else 'MISS'}  {name:10} {row['name']:48} {row['value']:>12,} {row['unit']:8} "
-                  f"{row['ratio']:>8}  against {row['against']} (limit {row.get('limit')})", flush=True)
+        print(name)
+        print_rows(results[name])
     about = {"when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load": f"{load:.1f}",
              "load_after": f"{os.getloadavg()[0]:.1f}", "python": platform.python_version(),
              "system": f"{platform.system()} {platform.machine()}", "quick": given.quick}

@@ -10,9 +10,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.start import print_rows
+from benchmarks.timing import best
 
 STAGES, ROUNDS, METRICS = 68, 15, 192
 RATIO_LIMIT = 2.0
@@ -26,16 +28,6 @@ def main() -> list[dict[str, Any]]:
     """Measure and return the rows."""
     return [*_run_directory(METRICS // STAGES + 1, f"{METRICS} metrics"),
             *_run_directory(METRICS, f"{METRICS} metrics per stage"), *_million()]
-
-
-def best(work: Callable[[], object], repeats: int = 7) -> float:
-    """Seconds of the fastest of several calls: whatever else the machine does can only add."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def _run_directory(per_stage: int, shape: str) -> list[dict[str, Any]]:
@@ -169,6 +161,4 @@ def _session(number: int) -> list[Any]:
 
 
 if __name__ == "__main__":
-    for row in main():
-        print(f"{row['name']:75} {row['value']:>9} {row['unit']}  {row['ratio']:>6} of {row['against']}"
-              f"{'' if row['ok'] else '   MISSED'}")
+    print_rows(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -49,65 +50,47 @@ def record_of(number: int) -> dict[str, Any]:
 
 def main() -> list[dict[str, Any]]:
     """Measure and return the rows."""
-    import sys
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        history = folder / "history"
-        for number in range(RECORDS):
-            record = record_of(number)
-            path = history / record["model_id"] / f"{number:07d}.json"
-            if number < MODELS:
-                path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(record))
+        history = _write_history(folder / "history")
         result = folder / "perf_a.json"
         result.write_text(json.dumps(raw_result(3_000, "model-007")))
-        subprocess.run([PERFLEDGER, "init"], cwd=folder, env=environment(), check=True, capture_output=True)
-        began = time.perf_counter()
-        subprocess.run(
-            [PERFLEDGER, "import", "hf-tracking", str(history)],
-            cwd=folder,
-            env=environment(),
-            check=True,
-            capture_output=True,
-        )
-        imported = time.perf_counter() - began
+        imported = _import(folder, history)
         check, loop = [PERFLEDGER, "check", str(result)], [sys.executable, "-c", LOOP, str(history)]
         seconds = bare = float("inf")
         for _ in range(5):  # interleaved, so that a busy spell hits both
             bare = min(bare, fastest(loop, cwd=folder, repeats=1))
             seconds = min(seconds, fastest(check, cwd=folder, repeats=5, codes=(0, 1)))
-        against = f"a bare json.load loop over {RECORDS:,} files, {bare:.2f} s"
-        rows = [
-            row(
-                f"import hf-tracking of {RECORDS:,} files",
-                imported,
-                peer=bare,
-                against=against,
-                limit=IMPORT_RATIO_LIMIT,
-            ),
-            row(
-                f"check of one result, {RECORDS:,} records",
-                seconds,
-                peer=bare,
-                against=against,
-                limit=RATIO_LIMIT,
-                fewer=False,
-            ),
-        ]
         _append_more(folder)
-        seconds = fastest(check, cwd=folder, repeats=7, codes=(0, 1))
-        rows.append(
-            row(
-                f"check of one result, {MORE:,} records",
-                seconds,
-                peer=bare * MORE / RECORDS,
-                against=f"the same loop, times {MORE // RECORDS}",
-                limit=RATIO_LIMIT_MORE,
-                fewer=False,
-            )
-        )
-    return rows
+        more = fastest(check, cwd=folder, repeats=7, codes=(0, 1))
+    against = f"a bare json.load loop over {RECORDS:,} files, {bare:.2f} s"
+    return [
+        row(f"import hf-tracking of {RECORDS:,} files", imported, peer=bare, against=against, limit=IMPORT_RATIO_LIMIT),
+        row(f"check of one result, {RECORDS:,} records", seconds, peer=bare, against=against, limit=RATIO_LIMIT,
+            fewer=False),
+        row(f"check of one result, {MORE:,} records", more, peer=bare * MORE / RECORDS,
+            against=f"the same loop, times {MORE // RECORDS}", limit=RATIO_LIMIT_MORE, fewer=False),
+    ]
+
+
+def _write_history(history: Path) -> Path:
+    """Write RECORDS records, one file each, a folder per model; return the folder of all."""
+    for number in range(RECORDS):
+        record = record_of(number)
+        path = history / record["model_id"] / f"{number:07d}.json"
+        if number < MODELS:
+            path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(record))
+    return history
+
+
+def _import(folder: Path, history: Path) -> float:
+    """Make a ledger and import the history into it; return the seconds of the import."""
+    subprocess.run([PERFLEDGER, "init"], cwd=folder, env=environment(), check=True, capture_output=True)
+    began = time.perf_counter()
+    subprocess.run([PERFLEDGER, "import", "hf-tracking", str(history)], cwd=folder, env=environment(), check=True,
+                   capture_output=True)
+    return time.perf_counter() - began
 
 
 def _append_more(folder: Path) -> None:

@@ -10,10 +10,11 @@ import ast
 import os
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.start import print_rows
+from benchmarks.timing import best
 
 FUNCTIONS, CONSTANTS = 60, 40
 COMMITS, FILES = 120, 12
@@ -24,16 +25,6 @@ WALK_LIMIT = 2.5
 def main() -> list[dict[str, Any]]:
     """Measure and return the rows."""
     return [*_files(), *_history()]
-
-
-def best(work: Callable[[], object], repeats: int = 5) -> float:
-    """Seconds of the fastest of several calls: whatever else the machine does can only add."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def _source() -> str:
@@ -132,6 +123,4 @@ def _git(repo: Path, *args: str, stdin: bytes = b"") -> bytes:
 
 
 if __name__ == "__main__":
-    for row in main():
-        print(f"{row['name']:<58} {row['value']:>9} {row['unit']}  {row['ratio']:>6} of {row['against']}"
-              f"{'' if row['ok'] else '   MISSED'}")
+    print_rows(main())

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.start import print_rows
+
 REPEATS = 9
 OVERHEAD_LIMIT_S = 0.5
 SAMPLING_LIMIT = 0.01
@@ -116,11 +118,5 @@ def _share(nvml: Any, sampler_class: Any, gpus: int, hz: float) -> dict[str, Any
     }
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        print(f"{'ok  ' if row['ok'] else 'MISS'} {row['name']}: {row['value']} {row['unit']} "
-              f"(limit {row['limit']}), {row['ratio']}x of {row['against']}")
-
-
 if __name__ == "__main__":
-    _print(main())
+    print_rows(main())

@@ -12,13 +12,13 @@ import io
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.start import print_rows
+from benchmarks.timing import best
+
 RESULTS = 50_000
-ROUNDS = 7
 
 SHORT = "SELECT target, count(*) AS n, median(latency) AS latency FROM results GROUP BY target ORDER BY target"
 LONG = "SELECT count(*) AS n FROM results a, range(3000) r WHERE (a.position * r.range) % 7 = 3"
@@ -59,16 +59,6 @@ def build(folder: Path) -> Path:
     return ledger.path
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Seconds of the quickest of ROUNDS runs: what is added by a busy machine is not the subject."""
-    found = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        action()
-        found.append(time.perf_counter() - started)
-    return min(found)
-
-
 def plain(ledger: Path, query: str) -> None:
     """Run a query the plain way, as a process."""
     subprocess.run([sys.executable, "-c", PLAIN, str(ledger), query], stdout=subprocess.DEVNULL, check=True)
@@ -90,14 +80,14 @@ def main() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         ledger = build(Path(folder))
         command = [str(Path(sys.executable).with_name("perfledger")), "sql", SHORT, "--json", "--ledger", str(ledger)]
-        short_peer, long_peer = timed(lambda: plain(ledger, SHORT)), timed(lambda: plain(ledger, LONG))
-        short = timed(lambda: sandboxed(SHORT))
+        short_peer, long_peer = best(lambda: plain(ledger, SHORT)), best(lambda: plain(ledger, LONG))
+        short = best(lambda: sandboxed(SHORT))
         add("sql: a short query, sandboxed", short, short_peer, "plain duckdb process", 3.0)
-        whole = timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))
+        whole = best(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))
         add("sql: a short query, `perfledger sql`", whole, short_peer, "plain duckdb process", 4.0)
-        add("sql: a long query, sandboxed", timed(lambda: sandboxed(LONG)), long_peer, "plain duckdb process", 1.5)
-        wide_peer = timed(lambda: plain(ledger, WIDE))
-        add(f"sql: {RESULTS:,} whole rows as JSON, sandboxed", timed(lambda: sandboxed(WIDE)), wide_peer,
+        add("sql: a long query, sandboxed", best(lambda: sandboxed(LONG)), long_peer, "plain duckdb process", 1.5)
+        wide_peer = best(lambda: plain(ledger, WIDE))
+        add(f"sql: {RESULTS:,} whole rows as JSON, sandboxed", best(lambda: sandboxed(WIDE)), wide_peer,
             "plain duckdb process", 4.0)
         rows.append({"name": "sql: what the sandbox adds to a query", "value": round((short - short_peer) * 1000, 1),
                      "unit": "ms", "ratio": None, "against": "", "limit": None, "ok": True})
@@ -105,6 +95,4 @@ def main() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    for row in main():
-        ratio = f"{row['ratio']:>6.2f}x of {row['against']}, at most {row['limit']}x" if row["ratio"] else ""
-        print(f"{row['name']:<50} {row['value']:>9.1f} {row['unit']}  {ratio}  {'ok' if row['ok'] else 'TOO SLOW'}")
+    print_rows(main())

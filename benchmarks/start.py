@@ -82,12 +82,13 @@ def main() -> list[dict[str, Any]]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Print the rows as a table."""
+    """Print the rows as a table. A row without a ratio or a limit says only what was measured."""
+    width = max((len(found["name"]) for found in rows), default=0)
     for found in rows:
-        print(
-            f"{'ok  ' if found['ok'] else 'MISS'}  {found['name']:<52}{found['value']:>10} {found['unit']:<4}"
-            f"{found['ratio']:>8}x  (limit {found['limit']})  against {found['against']}"
-        )
+        peer = "" if found["ratio"] is None else f"{found['ratio']:>8}x of {found['against']}"
+        limit = "" if found["limit"] is None else f"  (limit {found['limit']})"
+        print(f"{'ok  ' if found['ok'] else 'MISS'}  {found['name']:<{width}}{found['value']:>12,} {found['unit']:<12}"
+              f"{peer}{limit}", flush=True)
 
 
 if __name__ == "__main__":

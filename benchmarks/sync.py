@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.start import print_rows
+
 SEGMENTS = 1_000
 EVENTS_FEW, EVENTS_MANY = 100, 10_000
 RECORDS = 100
@@ -193,6 +195,4 @@ def main() -> list[Row]:
 
 
 if __name__ == "__main__":
-    for line in main():
-        print(f"{line['name']:<66} {line['value']:>9} {line['unit']:<8} {line['ratio']:>8}x of {line['against']}, "
-              f"at most {line['limit']}x  {'ok' if line['ok'] else 'TOO MUCH'}")
+    print_rows(main())

@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.start import print_rows
+
 COUNT = 1_500
 ROUNDS = 3
 WAITING = 64
@@ -158,6 +160,4 @@ def _http(bodies: list[bytes]) -> float:
 
 
 if __name__ == "__main__":
-    for row in main():
-        print(f"{row['name']:24} {row['value']:>7} {row['unit']}  {row['ratio']:>6} x {row['against']}"
-              f"{'  limit ' + row['limit'] if row['limit'] else ''}{'' if row['ok'] else '  MISSED'}")
+    print_rows(main())
