@@ -7,7 +7,6 @@ import json
 import resource
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,6 @@ from commands.reseed.history import CREATED_MARK
 from tests.commands.reseed.world import World, kill_at, path_of, record
 from tests.conftest import PERFLEDGER, clean_env
 from tests.hub_server import HubServer
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as server:
-        yield server
-
-
-@pytest.fixture
-def world(tmp_path: Path, hub: HubServer) -> World:
-    made = World.make(tmp_path, hub, [record(day, 28.0 + day / 10) for day in range(1, 8)])
-    for day in (20, 21, 22):
-        made.source(record(day, 33.0 + day / 100, commit=f"{day:040x}", success=False))
-    return made
 
 
 def test_a_second_approver_on_another_machine_lets_the_first_go_on(world: World, tmp_path: Path) -> None:
@@ -56,7 +41,7 @@ def test_a_second_approver_on_another_machine_lets_the_first_go_on(world: World,
     ('"deep": {"x": [1, NaN]}', "deep.x[1]"),
     ('"count": 99999999999999999999999', "count"),
     ('"note": "\\ud800"', "note"),
-    ('"latency": Infinity', "latency"),
+    ('"gpu_clock_mhz": Infinity', "gpu_clock_mhz"),
 ])
 def test_what_no_record_may_hold_is_refused_by_field_wherever_it_is(text: str, field: str, world: World) -> None:
     path = Path(world.source(record(24, 33.0)))
@@ -169,8 +154,7 @@ def test_a_clean_up_removes_its_mark_last_and_follows_no_link(tmp_path: Path) ->
 
 def test_an_upload_that_never_landed_can_be_given_up_and_one_that_did_cannot(world: World, hub: HubServer) -> None:
     plan = world.plan().json["id"]
-    world.approve(plan, code=0)
-    world.run("reseed", "prepare", plan, code=0)
+    world.approve_and_prepare(plan)
 
     def upload() -> Any:
         return subprocess.Popen([PERFLEDGER, "reseed", "upload", plan, "--confirm", "upload"], cwd=world.folder,
@@ -189,8 +173,7 @@ def test_an_upload_that_never_landed_can_be_given_up_and_one_that_did_cannot(wor
     assert step() == "aborted"
 
     plan = world.plan().json["id"]
-    world.approve(plan, code=0)
-    world.run("reseed", "prepare", plan, code=0)
+    world.approve_and_prepare(plan)
     while not world.seeds():
         assert kill_at(hub, index, "after", upload) == -9
         index += 1

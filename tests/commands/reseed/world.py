@@ -89,6 +89,11 @@ class World:
             assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Result(done.returncode, done.stdout, done.stderr)
 
+    def start(self, *args: Any) -> subprocess.Popen[str]:
+        """Start the installed command and leave it running."""
+        return subprocess.Popen([PERFLEDGER, *map(str, args)], cwd=self.folder, env={**clean_env(), **self.env()},
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
     def source(self, rec: dict[str, Any], name: str | None = None) -> str:
         """Write a source file as the CI artifact it would be."""
         path = self.folder / (name or f"normalized_perf_{len(self.sources)}.json")
@@ -106,15 +111,21 @@ class World:
         )
 
     def approve(self, reseed: str, **kw: Any) -> Result:
+        """Approve with the phrase that is asked for."""
         return self.run("reseed", "approve", reseed, "--confirm", "confirm performance reseed", "--json", **kw)
 
     def upload(self, reseed: str, **kw: Any) -> Result:
+        """Upload with the phrase that is asked for."""
         return self.run("reseed", "upload", reseed, "--confirm", "upload", "--json", **kw)
+
+    def approve_and_prepare(self, reseed: str) -> None:
+        """Go as far as the last step before the upload."""
+        self.approve(reseed, code=0)
+        self.run("reseed", "prepare", reseed, code=0)
 
     def all_of_it(self, reseed: str) -> dict[str, Any]:
         """Approve, prepare and upload."""
-        self.approve(reseed, code=0)
-        self.run("reseed", "prepare", reseed, code=0)
+        self.approve_and_prepare(reseed)
         done: dict[str, Any] = self.upload(reseed, code=0).json
         return done
 
@@ -140,6 +151,12 @@ class World:
     def seeds(self) -> list[dict[str, Any]]:
         """The seed records of the dataset, in path order."""
         return [json.loads(d) for p, d in sorted(self.repo.files().items()) if "_reseed_" in p or "_seed" in p]
+
+
+def planned(world: World) -> dict[str, Any]:
+    """Plan a reseed from the sources written so far; return the plan."""
+    plan: dict[str, Any] = world.plan().json
+    return plan
 
 
 def kill_at(hub: HubServer, index: int, when: str, victim: Callable[[], subprocess.Popen[str]]) -> int:
