@@ -17,7 +17,7 @@ from commands.recording import record_results
 from ledger.ledger import Ledger
 from projections.metric_policy import MetricPolicy, Rules
 from projections.state import State
-from tests.projections.comparator_oracle import METRICS, Comparator, breaches
+from tests.projections.comparator_oracle import METRICS, SIX, Comparator, breaches
 
 BASES = {
     "latency": 10.0,
@@ -45,15 +45,7 @@ STAMPS = [
 ]
 
 
-SIX_AND_VERSION = (
-    "result_schema_version",
-    "workload_id",
-    "variant_id",
-    "benchmark_version",
-    "recipe_fingerprint",
-    "hardware_profile_id",
-    "software_profile_id",
-)
+SIX_AND_VERSION = ("result_schema_version", *SIX)
 
 
 def maybe(*values: Any) -> st.SearchStrategy[Any]:

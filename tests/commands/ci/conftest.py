@@ -1,19 +1,18 @@
-"""The command line within this process (a new one costs half a second), and a random life of pull requests."""
+"""The command line with variables as keywords, and a random life of pull requests."""
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands.common import run
-from commands.main import root
 from ledger.event import NewEvent
 from ledger.events.checks import ChangeObserved, CheckReported, PullRequestObserved, ReviewObserved
 from projections.ci.policy import Policy
+from tests.conftest import Result
 
 SHAS = ["a" * 40, "b" * 40, "c" * 40]
 FILES = ["fastvideo-kernel/a.cu", "docs/a b.md", "fastvideo/models/vaes/x.py", "pyproject.toml", "README.md",
@@ -55,35 +54,12 @@ def random_life(policy: Policy, seed: int, *, count: int = 80) -> list[NewEvent]
     return events
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a command line answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON document on stdout."""
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def invoke(tmp_path, monkeypatch, capsys):
+def invoke(in_process: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run a command line through the real entry point: `invoke("ci", "status", SHA, code=5, GITHUB_TOKEN="x")`."""
     monkeypatch.chdir(tmp_path)
-    for name in ("GITHUB_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL", "PERFLEDGER_DIR"):
-        monkeypatch.delenv(name, raising=False)
 
-    def call(*args: Any, code: int | None = None, **env: str) -> Told:
-        with monkeypatch.context() as patch:
-            for name, value in {"PERFLEDGER_ACTOR": "tester@example.org", "NO_COLOR": "1", **env}.items():
-                patch.setenv(name, value)
-            capsys.readouterr()
-            found = run(root, [str(arg) for arg in args])
-        told = Told(found, *capsys.readouterr())
-        assert code is None or found == code, told
-        return told
+    def call(*args: Any, code: int | None = None, **env: str) -> Result:
+        return in_process(*args, code=code, env=env)
 
     return call
