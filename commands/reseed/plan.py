@@ -89,7 +89,14 @@ def plan(app: App, **options: Any) -> None:
     app.emit(plan_json(made), lambda: plan_text(made))
 
 
-def make_plan(
+def make_plan(app: App, ledger: Any, **options: Any) -> Any:
+    """Check the options, read the sources, sync the history, and record a plan."""
+    from commands.reseed import planning
+
+    return planning.make(ledger, *asked(app, ledger, **options))
+
+
+def asked(
     app: App,
     ledger: Any,
     *,
@@ -102,8 +109,8 @@ def make_plan(
     drop_reason: str,
     dataset: str | None,
     **identity: str | None,
-) -> Any:
-    """Check the options, read the sources, sync the history, and record a plan."""
+) -> tuple[Any, Any, Any]:
+    """Check the options, read the sources and sync the history: what a plan is made from. Nothing is recorded."""
     from commands.reseed import history, planning
     from commands.reseed import sources as source_files
 
@@ -140,4 +147,4 @@ def make_plan(
         drop=tuple(source_files.shown(name) for name in drop),
         drop_reason=drop_reason.strip(),
     )
-    return planning.make(ledger, request, found, history.sync(ledger, url))
+    return request, found, history.sync(ledger, url)

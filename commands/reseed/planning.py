@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -68,8 +69,20 @@ def policy_of(ledger: Ledger, *, known: set[str] | None = None) -> Policy:
     return found
 
 
-def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: History) -> reseeds.ReseedPlanned:
-    """Validate, back up, compute and record a plan. Every refusal comes before anything is recorded."""
+@dataclass(frozen=True)
+class Draft:
+    """A plan that is neither recorded nor backed up: `plan` has no backup and no digest yet, `seeds` are its files."""
+
+    plan: reseeds.ReseedPlanned
+    seeds: list[tuple[str, bytes]]
+    ordered: list[Source]
+    dropped: list[Source]
+    now: datetime
+    has_history: bool
+
+
+def draft(ledger: Ledger, request: Request, sources: Sequence[Source], history: History) -> Draft:
+    """Validate and compute a plan; nothing is written anywhere. Every refusal is raised here."""
     now = datetime.now(UTC)
     reseed_id = new_id(now)
     for source in sources:
@@ -85,8 +98,6 @@ def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: H
     spread = reseed_medians.spread_of([s.record for s in ordered])
     if not request.as_they_were:
         _refuse_inconsistent(ordered, spread, request.tolerance)
-    for source in sources:
-        ledger.evidence.put(source.data)
     warnings += [f"{text}; it does not count" for text in history.unreadable]
     known = [r.record for r in history.of(target)]
     batch = seed_records.Batch(
@@ -100,8 +111,18 @@ def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: H
     seeds = seed_records.build(
         ordered, history=known, batch=batch, times=seed_records.fresh_times(len(ordered), now=now, history=known)
     )
-    backup, backup_event = _back_up(ledger, history, target, request, ordered, reseed_id, now)
-    plan = _plan(ledger, request, _Parts(reseed_id, target, first, history, ordered, seeds, spread, warnings, backup))
+    plan = _plan(ledger, request, _Parts(reseed_id, target, first, history, ordered, seeds, spread, warnings))
+    return Draft(plan, seeds, ordered, dropped, now, has_history=bool(known))
+
+
+def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: History) -> reseeds.ReseedPlanned:
+    """Validate, back up, compute and record a plan. Every refusal comes before anything is recorded."""
+    made = draft(ledger, request, sources, history)
+    ordered, dropped, target, reseed_id = made.ordered, made.dropped, made.plan.target, made.plan.reseed
+    ledger.evidence.put_many([*(source.data for source in sources), *(data for _, data in made.seeds)])
+    backup, backup_event = _back_up(ledger, history, target, request, ordered, reseed_id, made.now)
+    plan = msgspec.structs.replace(made.plan, backup=backup)
+    plan = msgspec.structs.replace(plan, digest=plan_digest(plan))
     stream = f"reseed/{reseed_id}"
     events: list[Any] = [
         *(reseeds.SourceValidated(reseed=reseed_id, path=s.path, sha256=s.digest, target=target) for s in ordered),
@@ -126,7 +147,6 @@ class _Parts:
     seeds: list[tuple[str, bytes]]
     spread: reseeds.Medians
     warnings: list[str]
-    backup: str
 
 
 def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlanned:
@@ -136,8 +156,7 @@ def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlan
     policy = policy_of(ledger)
     kind = "corrective" if request.supersedes else "first_seed" if parts.first else "reseed"
     batch = reseed_medians.medians_of(records)
-    digests = ledger.evidence.put_many([data for _, data in parts.seeds])
-    plan = reseeds.ReseedPlanned(
+    return reseeds.ReseedPlanned(
         reseed=parts.reseed_id,
         digest="",
         kind=kind,
@@ -159,17 +178,16 @@ def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlan
         will_move_median=reseed_medians.moves(old, records),
         destination=[path for path, _ in parts.seeds],
         prepared=[
-            reseeds.PreparedSeed(path=path, sha256=digest, source_sha256=source.digest)
-            for (path, _), digest, source in zip(parts.seeds, digests, parts.ordered, strict=True)
+            reseeds.PreparedSeed(path=path, sha256=sha256(data).hexdigest(), source_sha256=source.digest)
+            for (path, data), source in zip(parts.seeds, parts.ordered, strict=True)
         ],
-        backup=parts.backup,
+        backup="",
         approvals_needed=policy.approvals,
         allowed_signers=policy.allowed_signers,
         supersedes=request.supersedes,
         violations=_violations(records, batch),
         warnings=parts.warnings,
     )
-    return msgspec.structs.replace(plan, digest=plan_digest(plan))
 
 
 def _seed_source(index: int, source: Source) -> reseeds.SeedSource:

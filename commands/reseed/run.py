@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands.common import App, command
 from commands.reseed import decider
-from commands.reseed.plan import make_plan, plan_options
+from commands.reseed.plan import asked, make_plan, plan_options
 from ledger.errors import Refused
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
 
 
 @command("run")
@@ -23,7 +26,10 @@ from ledger.errors import Refused
     multiple=True,
     help="The phrases in order, instead of typing them (repeatable).",
 )
-def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, ...], **options: Any) -> None:
+@click.option("--dry-run", is_flag=True,
+              help="Show the plan and exactly what would be uploaded; record, write and send nothing.")
+def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, ...], dry_run: bool,
+        **options: Any) -> None:
     """Plan, approve, prepare, upload and clean up, asking at every gate.
 
     Interrupted anywhere, `reseed run --resume ID` goes on from the last thing that is certain.
@@ -31,6 +37,9 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
     from commands.reseed import approve, cleanup, prepare, upload
 
     ledger = app.ledger()
+    if dry_run:
+        app.emit(*_preview(app, ledger, resume, options))
+        return
     given = list(phrases)
 
     def phrase() -> str | None:
@@ -62,3 +71,11 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
         cleanup.remove(app, ledger, state, confirm=phrase())
         state = decider.load(ledger, state.id)
     app.emit({**report, "step": state.step}, f"reseed {state.id} is {state.step}")
+
+
+def _preview(app: App, ledger: Ledger, resume: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    from commands.reseed import planning, preview
+
+    if resume is not None:
+        return preview.of_run(ledger, decider.load(ledger, resume))
+    return preview.of_draft(planning.draft(ledger, *asked(app, ledger, **options)))

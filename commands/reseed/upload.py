@@ -14,6 +14,7 @@ from commands.reseed import decider
 from commands.reseed.approve import require_approved
 from commands.reseed.history import History, same_window, sync
 from commands.reseed.prepare import staged
+from commands.reseed.preview import of_upload
 from ledger.errors import Conflict
 from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedSuperseded, ReseedUploaded, ReseedUploadStarted
@@ -48,17 +49,7 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
     state = decider.load(ledger, reseed_id)
     if dry_run:
         decider.require(state, "uploaded", ("prepared", "uploading"))
-        plan = state.needed()
-        files = {path: len(data) for path, data in staged(state).items()}
-        app.emit(
-            {"id": state.id, "dataset": plan.dataset, "message": message(state), "files": files},
-            "\n".join(
-                [
-                    f"would commit to {plan.dataset}: {message(state)}",
-                    *(f"  {path} ({size} bytes)" for path, size in files.items()),
-                ]
-            ),
-        )
+        app.emit(*of_upload(state, staged(state)))
         return
     done = send(app, ledger, state, confirm=confirm)
     app.emit(report(done), lambda: report_text(done))
