@@ -27,6 +27,7 @@ BACKUP_ROOT_VARIABLE = "PERFORMANCE_RESEED_BACKUP_ROOT"
 STAGING_ROOT_VARIABLE = "PERFORMANCE_RESEED_STAGING_ROOT"
 DEFAULT_BACKUP_ROOT = "/tmp/performance_reseed_backup"  # noqa: S108  (where the existing workflow keeps them)
 DEFAULT_STAGING_ROOT = "/tmp/performance_reseed_prepared"  # noqa: S108
+PROVENANCE = "PROVENANCE.txt"
 CREATED_MARK = ".perfledger-reseed"  # holds the reseed's id: only folders with our mark are ever removed
 
 
@@ -96,7 +97,7 @@ def back_up(
             goal.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(history.root / record.path, goal)
         lines = [f"{key}: {' '.join(str(value).split())}" for key, value in provenance.items()]
-        disk.overwrite(folder / "PROVENANCE.txt", ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+        disk.overwrite(folder / PROVENANCE, ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
     return folder
 
 

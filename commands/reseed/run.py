@@ -68,7 +68,9 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
         state, report, text = done.state, upload.report(done), upload.report_text(done)
         app.note(text)
     if state.step == "uploaded":
-        cleanup.remove(app, ledger, state, confirm=phrase())
+        _, kept = cleanup.remove(app, ledger, state, confirm=phrase())
+        for line in cleanup.kept_lines(kept):
+            app.note(line)
         state = decider.load(ledger, state.id)
     app.emit({**report, "step": state.step}, f"reseed {state.id} is {state.step}")
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from commands.reseed.cleanup import _remove
-from commands.reseed.history import CREATED_MARK
 from tests.commands.reseed.world import World, kill_at, path_of, record
 from tests.conftest import PERFLEDGER, clean_env
 from tests.hub_server import HubServer
@@ -137,19 +135,6 @@ def test_a_backup_that_does_not_fit_leaves_no_half_folder(world: World) -> None:
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)))
     assert done.returncode == 4, done.stdout + done.stderr
     assert sorted((world.folder / "backups").iterdir()) == before
-
-
-def test_a_clean_up_removes_its_mark_last_and_follows_no_link(tmp_path: Path) -> None:
-    folder = tmp_path / "ours"
-    (folder / "a").mkdir(parents=True)
-    (folder / CREATED_MARK).write_text("id")
-    (folder / "a" / "file").write_text("x")
-    target = tmp_path / "theirs"
-    target.mkdir()
-    (target / "kept").write_text("x")
-    (folder / "link").symlink_to(target)
-    _remove(folder)
-    assert not folder.exists() and (target / "kept").exists()
 
 
 def test_an_upload_that_never_landed_can_be_given_up_and_one_that_did_cannot(world: World, hub: HubServer) -> None:
