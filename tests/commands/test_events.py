@@ -97,7 +97,7 @@ def test_exported_lines_are_the_canonical_bytes(cli: Cli, ledger: Ledger, tmp_pa
 def test_types_lists_every_type_with_its_summary(cli: Cli) -> None:
     rows = cli("events", "types", "--json", code=0).json
     assert {"ResultRecorded", "ResultJudged", "LedgerCreated"} <= {r["type"] for r in rows}
-    assert all(r["summary"].endswith((".", ":", ")")) or len(r["summary"]) > 20 for r in rows)
+    assert [r["type"] for r in rows if not r["summary"].endswith(".")] == [], "each summary is a sentence"
 
 
 def test_tail_follows_a_log_another_process_writes(ledger: Ledger, tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_output_into_a_closed_pipe_is_no_error(ledger: Ledger, tmp_path: Path) -
         ledger.append([result(start + n) for n in range(500)])
     done = subprocess.run(f"{PERFLEDGER} events list | head -n 1", shell=True, cwd=tmp_path, env=clean_env(),
                           capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    assert "Exception" not in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
 
 
 def test_replay_check_says_that_live_equals_the_log_and_names_what_does_not(cli: Cli, ledger: Ledger) -> None:

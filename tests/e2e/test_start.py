@@ -29,8 +29,10 @@ def imported(folder: Path, *args: str) -> set[str]:
         text=True,
         check=False,
     )
-    assert "Traceback" not in done.stderr, done.stderr
-    return {m.split(".")[0] for m in re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE)}
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {m.split(".")[0] for m in re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE)}
+    assert {"click", "commands"} <= found, "the interpreter tells what it imports"
+    return found
 
 
 @pytest.fixture

@@ -97,7 +97,8 @@ def test_a_killed_apply_can_be_put_back(
     forth = [b["stage"] for b in bodies if not b["undone"]]
     back = [b["stage"] for b in bodies if b["undone"]]
     assert sorted(forth) == sorted(back), "every recorded write is recorded as undone"
-    assert all((b["old"], b["new"], b["direction"]) == (0.75, 0.5, "loosens") for b in bodies if b["undone"])
+    assert len(forth) >= written - 1, "a file is recorded before the next is written"
+    assert {(b["old"], b["new"], b["direction"]) for b in bodies if b["undone"]} <= {(0.75, 0.5, "loosens")}
     assert "nothing to put back" in cli("calibrate", "apply", run, "--mode", "full", "--rollback", code=0).out
 
 

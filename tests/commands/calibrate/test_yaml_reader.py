@@ -138,3 +138,8 @@ def test_the_fast_reader_agrees_with_the_yaml_library_or_steps_aside(lines: list
     if fast is not None:
         node = yaml_reader._compose(text)
         assert fast == (yaml_reader._Values(text, PATH).of(node) if node is not None else {})
+
+
+@pytest.mark.parametrize("name", ["tts_config.yaml", "tts_stages.yaml"])
+def test_the_fast_reader_does_not_step_aside_for_the_files_every_command_reads(name: str) -> None:
+    assert parse_simple((HERE / "data" / name).read_text(encoding="utf-8"))

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from commands.ci import history
+from commands.ci.status import read
 from ledger.event import NewEvent
+from ledger.events.checks import CheckReported
 from ledger.events.policies import CiPolicyAdopted
 from projections.ci.gate import judge
 from projections.ci.policy import Policy, as_data, digest, regexes
@@ -59,12 +61,24 @@ def test_the_checks_view_is_the_latest_state_of_the_pure_rule(ledger):
     ledger.append(random_life(policy, 99, count=300))
     with State.open(ledger) as state:
         rows = state.rows("SELECT sha, context, state, event_id, report_count FROM checks")
+        assert len({row["sha"] for row in rows}) > 1
         for sha in {row["sha"] for row in rows}:
-            from commands.ci.status import read
-
             contexts, _, _ = read(policy, history.of_commits(state, [sha]))
             told = {r["context"]: (r["state"], r["event_id"], r["report_count"]) for r in rows if r["sha"] == sha}
             assert told == {c.context: (c.state, c.event_id, c.report_count) for c in contexts.values()}
+
+
+def test_a_status_of_another_commit_never_counts(ledger):
+    policy = shipped("fastvideo-page")
+    head, other = "a" * 40, "b" * 40
+    contexts = {lane.context for lane in policy.lanes if lane.tier}
+    ledger.append([NewEvent(stream=f"check/{other}", payload=CheckReported(sha=other, context=context, state="success"))
+                   for context in sorted(contexts)])
+    with State.open(ledger) as state:
+        assert set(read(policy, history.of_commits(state, [other]))[0]) == contexts
+        found, totals, _ = read(policy, history.of_commits(state, [head]))
+    assert found == {}
+    assert {a.state for modes in totals.values() for a in modes.values()} == {"pending"}
 
 
 def test_a_rebuilt_state_equals_the_live_one(ledger):

@@ -69,7 +69,8 @@ def test_only_new_files_travel(history: HubServer, tmp_path: Path) -> None:
 def test_files_that_are_there_already_do_not_travel_even_without_our_index(history: HubServer, tmp_path: Path) -> None:
     mirror_dataset(URL, tmp_path / "m", policy=QUICK)
     (tmp_path / "m" / INDEX_NAME).unlink()
-    assert mirror_dataset(URL, tmp_path / "m", policy=QUICK).downloaded == []
+    report = mirror_dataset(URL, tmp_path / "m", policy=QUICK)
+    assert (report.downloaded, report.unchanged) == ([], 5)
 
 
 def test_a_file_changed_on_either_side_is_brought_back_to_what_the_dataset_says(

@@ -277,10 +277,11 @@ def test_the_command_says_the_first_bad_event_and_exits_7(copy: Path, cli: Calla
     path.write_bytes(path.read_bytes().replace(b"28.04", b"27.04"))
     done = cli("verify", code=7)
     assert "journal-line: log/testbed/journal.jsonl" in done.out
-    assert "position 5" in done.err or "after position 4" in done.err
+    assert "after position 4" in done.err
 
 
 def test_what_export_writes_is_the_chain_itself(copy: Path) -> None:
     """The lines of `events export` are the journal's own form, so a copy of them proves as much."""
-    for event in Ledger.open(copy).read():
-        assert chain.parse_line(chain.to_json(event)) == [event]
+    events = list(Ledger.open(copy).read())
+    assert len(events) > 1
+    assert [chain.parse_line(chain.to_json(event)) for event in events] == [[event] for event in events]

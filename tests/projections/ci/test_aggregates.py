@@ -118,11 +118,6 @@ def test_a_rerun_overwrites_its_own_context_only():
     assert {m.event_id for m in found.members} == {"event-0000", "event-0009"}
 
 
-def test_a_status_of_another_commit_never_counts():
-    other = [msgspec.structs.replace(one, sha=OTHER) for one in green(["vae", "unit_test"])]
-    assert latest(one for one in other if one.sha == HEAD) == {}
-
-
 def test_lanes_the_change_does_not_start_do_not_block_and_an_idle_tier_is_green():
     found = totals([], ["docs/a.md"])
     assert all(modes["strict"].green for modes in found.values())

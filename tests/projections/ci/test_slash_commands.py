@@ -61,7 +61,9 @@ def test_there_are_more_than_45_of_them():
 
 @pytest.mark.parametrize("comment", [comment for comment, expected in COMMENTS if expected])
 def test_every_command_is_answered_and_an_answer_is_no_command(page, comment):
-    for command in parse(page, comment):
+    commands = parse(page, comment)
+    assert commands
+    for command in commands:
         for asker in (WRITER, Asker(permission="read"), Asker(association="NONE")):
             decision = decide(page, command, asker, TARGET)
             assert decision.answer and decision.reaction
