@@ -13,6 +13,21 @@ import secrets
 from pathlib import Path
 
 
+class KeptFile:
+    """Base of what keeps a file open from call to call. `_fd` is None while it is closed."""
+
+    _fd: int | None = None
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def fsync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

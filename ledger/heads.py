@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.disk import KeptFile
 from ledger.event import GENESIS_HASH, Event
 from ledger.identifiers import parse_time
 
@@ -64,7 +65,7 @@ class Row(NamedTuple):
     recorded_us: int
 
 
-class Mark:
+class Mark(KeptFile):
     """The `head` file: the last acknowledged state, one short line written in place.
 
     Keeps the file open; a user closes it when the folder changed, as anybody may delete it.
@@ -72,7 +73,6 @@ class Mark:
 
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / MARK_NAME)
-        self._fd: int | None = None
         self._written: tuple[bytes, Indexed] | None = None
 
     def read(self) -> Indexed | None:
@@ -107,15 +107,6 @@ class Mark:
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.pwrite(self._fd, line, 0)
             self._written = (line, state)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def __del__(self) -> None:
-        self.close()
 
 
 _DDL = """

@@ -17,14 +17,13 @@ from ledger.errors import OutcomeUnknown, Unavailable
 PADDING = b"\n" * 2**16  # 60 lines of the usual size
 
 
-class JournalWriter:
+class JournalWriter(disk.KeptFile):
     """The journal of one log folder, kept open. Every method is called under the origin's lock, `look` first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / journal.NAME
         self._text = str(self.path)
-        self._fd: int | None = None
         self._inode = 0
         self._size = 0
 
@@ -81,15 +80,6 @@ class JournalWriter:
         disk.put_if_absent(folder / f"{found.inode}-{found.size}", found.torn)
         self._cut(self._open(), found.size)
         lock._say(f"perfledger: {len(found.torn)} bytes of an unfinished write were set aside in {folder}")
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def __del__(self) -> None:
-        self.close()
 
     def _open(self) -> int:
         if self._fd is None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ledger.disk import KeptFile
 from ledger.folder_watch import FolderWatch
 
 WAIT_NOTICE_S = 2.0
@@ -33,7 +34,7 @@ def exclusive(path: Path, *, notice: Callable[[str], None] = _say) -> Iterator[N
         os.close(fd)
 
 
-class KeptLock:
+class KeptLock(KeptFile):
     """The lock of one folder for a writer that takes it again and again: as `exclusive`, with the file kept open.
 
     `changed` says, while it is held, whether names in the folder may have changed since it was held here before.
@@ -45,24 +46,25 @@ class KeptLock:
         self._notice = notice
         self._watch = FolderWatch(path.parent)
         self._threads = threading.Lock()  # the kernel's lock belongs to the open file, which threads share
-        self._fd = -1
         self._process = 0
 
     def __enter__(self) -> None:
         self._threads.acquire()
         try:
             while True:
-                if self._fd < 0 or self._process != os.getpid():
+                fd = self._fd
+                if fd is None or self._process != os.getpid():
                     # a forked child shares the parent's open file, and with it the lock
-                    self._close()
-                    self._fd, self._process = _open(self._path), os.getpid()
-                _acquire(self._fd, self._path, self._notice)
+                    self.close()
+                    fd = self._fd = _open(self._path)
+                    self._process = os.getpid()
+                _acquire(fd, self._path, self._notice)
                 self.changed = self._watch.changed()
-                if not self.changed or self._is_named():
+                if not self.changed or self._is_named(fd):
                     return
-                self._close()  # somebody deleted the file: others queue at the new one
+                self.close()  # somebody deleted the file: others queue at the new one
         except BaseException:
-            self._close()
+            self.close()
             self._threads.release()
             raise
 
@@ -70,23 +72,16 @@ class KeptLock:
         if kind is not None:
             self._watch.forget()  # what had changed may not have been taken in
         try:
+            assert self._fd is not None
             fcntl.flock(self._fd, fcntl.LOCK_UN)
         finally:
             self._threads.release()
 
-    def __del__(self) -> None:
-        self._close()
-
-    def _is_named(self) -> bool:
+    def _is_named(self, fd: int) -> bool:
         try:
-            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+            return os.path.samestat(os.fstat(fd), self._path.stat())
         except FileNotFoundError:
             return False
-
-    def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
 
 
 def _open(path: Path) -> int:

@@ -13,6 +13,7 @@ from ledger.event import Event
 from ledger.ledger import Ledger
 
 REMOTE_VARIABLE = "PERFLEDGER_REMOTE"
+FOREVER = "~"  # behind every recorded time; functions with `until` answer as of that time, the time itself included
 
 # Notes about syncing travel with the next event of substance. Alone they do not make a push: else two ledgers that
 # push and pull on a timer would send each other notes about notes for ever.
@@ -33,10 +34,12 @@ def stream_of(remote: str) -> str:
     return f"remote/{remote}"
 
 
-def waiting(ledger: Ledger, *, after: int) -> Waiting:
+def waiting(ledger: Ledger, *, after: int, until: str = FOREVER) -> Waiting:
     """Count own events after a position."""
     events = notes = 0
     for event in ledger.read(origin=ledger.origin, after=after):
+        if event.recorded_at > until:
+            break
         if event.type in NOTES:
             notes += 1
         else:
@@ -44,35 +47,45 @@ def waiting(ledger: Ledger, *, after: int) -> Waiting:
     return Waiting(events, notes, after)
 
 
-def newest(ledger: Ledger, types: set[str], *, stream: str | None = None) -> Event | None:
+def newest(ledger: Ledger, types: set[str], *, stream: str | None = None, until: str = FOREVER) -> Event | None:
     """Return the newest own event of some types. Looks from the end: what is asked for here is rarely far back."""
     for event in reversed(ledger.log.tail()):
-        if event.type in types and stream in (None, event.stream):
+        if event.type in types and stream in (None, event.stream) and event.recorded_at <= until:
             return event
     for path in reversed(ledger.log.segment_paths()):
-        found = segment.read(path, stream=stream, types=types)
+        found = [event for event in segment.read(path, stream=stream, types=types) if event.recorded_at <= until]
         if found:
             return found[-1]
     return None
 
 
-def last_push(ledger: Ledger, remote: str) -> Event | None:
+def last_push(ledger: Ledger, remote: str, *, until: str = FOREVER) -> Event | None:
     """Return the newest `PushFinished` of this ledger to a remote."""
-    return newest(ledger, {"PushFinished"}, stream=stream_of(remote))
+    return newest(ledger, {"PushFinished"}, stream=stream_of(remote), until=until)
 
 
-def unfinished_push(ledger: Ledger, remote: str) -> bool:
+def unfinished_push(ledger: Ledger, remote: str, *, until: str = FOREVER) -> bool:
     """Whether the last push to a remote was started and is not known to have ended."""
-    last = newest(ledger, {"PushStarted", "PushFinished"}, stream=stream_of(remote))
+    last = newest(ledger, {"PushStarted", "PushFinished"}, stream=stream_of(remote), until=until)
     return last is not None and last.type == "PushStarted"
 
 
-def default_remote(ledger: Ledger) -> str | None:
+def pulled(ledger: Ledger, *, until: str) -> dict[str, int]:
+    """Return how far pulls had brought each other origin by a time."""
+    found: dict[str, int] = {}
+    for event in ledger.read(origin=ledger.origin, types=["EventsPulled"]):
+        if event.recorded_at <= until:
+            body = event.body()
+            found[str(body["from_origin"])] = int(body["last"])
+    return dict(sorted(found.items()))
+
+
+def default_remote(ledger: Ledger, *, until: str = FOREVER) -> str | None:
     """Return the remote to use when none is named: PERFLEDGER_REMOTE, else the one last pushed to or pulled from."""
     named = os.environ.get(REMOTE_VARIABLE, "").strip()
     if named:
         return named
-    last = newest(ledger, {"PushFinished", "EventsPulled"})
+    last = newest(ledger, {"PushFinished", "EventsPulled"}, until=until)
     return str(last.body()["remote"]) if last is not None else None
 
 
@@ -104,10 +117,12 @@ _STATES = {"UploadQueued": "queued", "UploadStarted": "started", "RecordsUploade
            "UploadRefused": "refused"}
 
 
-def uploads(ledger: Ledger) -> Iterator[QueuedUpload]:
+def uploads(ledger: Ledger, *, until: str = FOREVER) -> Iterator[QueuedUpload]:
     """Yield every upload of this ledger, in the order they were queued, folded from its events."""
     found: dict[str, QueuedUpload] = {}
     for event in ledger.read(origin=ledger.origin, types=list(_STATES)):
+        if event.recorded_at > until:
+            break
         body = event.body()
         if event.type == "UploadQueued":
             found[event.stream] = QueuedUpload(
@@ -121,6 +136,6 @@ def uploads(ledger: Ledger) -> Iterator[QueuedUpload]:
     yield from found.values()
 
 
-def waiting_uploads(ledger: Ledger) -> list[QueuedUpload]:
+def waiting_uploads(ledger: Ledger, *, until: str = FOREVER) -> list[QueuedUpload]:
     """Return the uploads that are still to be sent."""
-    return [upload for upload in uploads(ledger) if upload.state in ("queued", "started")]
+    return [upload for upload in uploads(ledger, until=until) if upload.state in ("queued", "started")]
