@@ -123,6 +123,7 @@ def test_the_real_history_imports_whole_and_its_edits_add_up(cli: Cli, ledger: L
     found = changes(ledger, "SELECT * FROM threshold_changes WHERE change = 'changed'")
     assert len(found) == 1097
     assert len({(r["file"], r["literal"]) for r in found}) == len({(r["file"], r["symbol"]) for r in changed}) == 287
+    assert sum(r["worst_op"] is not None for r in found) > 1000, "nearly every name says which way it bounds"
     for got, row in zip(sorted(found, key=lambda r: r["position"]), changed, strict=True):
         old, new = float(row["old"]), float(row["new"])
         assert (got["old"], got["new"], got["commit_sha"]) == (old, new, row["commit"])
