@@ -84,12 +84,22 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
+def _refuse_past(instead: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def refuse(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value is not None:
+            raise BadInput(f"{ctx.command_path} follows the present; {param.opts[0]} names a moment it cannot follow",
+                           code="follows_the_present", hint=f"perfledger {instead} {param.opts[0]} {value}")
+
+    return refuse
+
+
 def command(
-    name: str, *, reads: bool = False, acts: bool = True, **attrs: Any
+    name: str, *, reads: bool = False, acts: bool = True, follows: str = "", **attrs: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Declare a click command that gets the `App` first.
 
-    `reads` adds --as-of and --as-recorded; `acts` off leaves --actor to the command.
+    `reads` adds --as-of and --as-recorded; `acts` off leaves --actor to the command. A command that follows the
+    present cannot answer for a moment: `follows` names the one that can, and both options are refused with it.
     """
 
     def declare(function: Callable[..., Any]) -> click.Command:
@@ -106,6 +116,9 @@ def command(
             wrapped = click.option("--as-of", metavar="WHEN", expose_value=False, callback=_remember,
                                    help="As this ledger knew it: a time (ISO 8601), position@origin or event id."
                                    )(wrapped)
+        for option in ("--as-recorded", "--as-of") if follows else ():
+            wrapped = click.option(option, metavar="WHEN", expose_value=False, callback=_refuse_past(follows),
+                                   help=f"Refused: this follows the present. See {follows}.")(wrapped)
         decorate: Callable[[Any], click.Command] = click.command(name, **attrs)
         return decorate(wrapped)
 

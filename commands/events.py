@@ -142,7 +142,7 @@ def show(app: App, event: str) -> None:
     click.echo(to_json(found.as_dict()))
 
 
-@command("tail", acts=False)
+@command("tail", acts=False, follows="events list")
 @filters
 @click.option("-n", "--lines", default=10, show_default=True, type=click.IntRange(0), help="Begin with the newest N.")
 @click.option("--follow/--no-follow", "-f", default=True, show_default=True, help="Wait for new events.")

@@ -99,17 +99,31 @@ def pull(app: App, remote: str | None) -> int:
     return 0
 
 
-@command("status")
+@command("status", reads=True)
 @REMOTE
 def status(app: App, remote: str | None) -> int:
-    """Show what waits to be sent. It is all in this ledger: nothing is asked, so it works without a network."""
+    """Show what waits to be sent. It is all in this ledger: nothing is asked, so it works without a network.
+
+    With --as-of what waited then, and what pulls had brought by then. PERFLEDGER_REMOTE counts as it is now.
+    """
     ledger = app.ledger()
-    document = _status(ledger, _remote_of(ledger, remote))
+    until = _moment(app, ledger)
+    document = {**_status(ledger, _remote_of(ledger, remote, until=until), until=until),
+                "as_of": until}
     app.emit(document, lambda: _status_text(document))
     return 0
 
 
-def _remote_of(ledger: Ledger, named: str | None) -> str | None:
+def _moment(app: App, ledger: Ledger) -> str | None:
+    """Return the time up to which own events count, or None for now. Own events are known as they happen, so both
+    options bound the same."""
+    if app.as_of is None and app.as_recorded is None:
+        return None
+    with app.state(ledger) as state:
+        return min(state.as_of, state.as_recorded)
+
+
+def _remote_of(ledger: Ledger, named: str | None, *, until: str | None = None) -> str | None:
     """Return the remote to use, if any is known.
 
     Raises `BadInput` for a malformed URL, and for a folder inside a ledger, before anything else.
@@ -117,7 +131,7 @@ def _remote_of(ledger: Ledger, named: str | None) -> str | None:
     from ledger.remotes.remote import check_url
     from ledger.sync import outbox
 
-    url = named or outbox.default_remote(ledger)
+    url = named or outbox.default_remote(ledger, until=until or outbox.FOREVER)
     if not url:
         return None
     url = check_url(url)
@@ -161,23 +175,28 @@ def _import_again(app: App, ledger: Ledger, dataset: str) -> dict[str, Any]:
     return import_folder(app, ledger, folder, source=dataset).as_dict()
 
 
-def _status(ledger: Ledger, remote: str | None) -> dict[str, Any]:
+def _status(ledger: Ledger, remote: str | None, *, until: str | None = None) -> dict[str, Any]:
     from ledger.sync import outbox
 
-    last = outbox.last_push(ledger, remote) if remote else None
+    end = until or outbox.FOREVER
+    last = outbox.last_push(ledger, remote, until=end) if remote else None
     through = int(last.body()["through"]) if last else 0
-    waits = outbox.waiting(ledger, after=through)
-    uploads = outbox.waiting_uploads(ledger)
+    waits = outbox.waiting(ledger, after=through, until=end)
+    uploads = outbox.waiting_uploads(ledger, until=end)
+    if until is None:
+        pulled = {origin: ledger.head(origin).position for origin in ledger.origins()[1:]}
+    else:
+        pulled = outbox.pulled(ledger, until=until)
     return {
         "remote": remote,
         "origin": ledger.origin,
         "pushed_through": through,
         "pushed_at": last.recorded_at if last else None,
         "waiting": {"events": waits.events, "notes": waits.notes},
-        "push_unfinished": bool(remote) and outbox.unfinished_push(ledger, remote or ""),
+        "push_unfinished": bool(remote) and outbox.unfinished_push(ledger, remote or "", until=end),
         "uploads": [{"upload_id": u.upload_id, "state": u.state, "dataset": u.dataset, "queued_at": u.queued_at,
                      "paths": [record["path"] for record in u.records]} for u in uploads],
-        "pulled": [{"origin": origin, "through": ledger.head(origin).position} for origin in ledger.origins()[1:]],
+        "pulled": [{"origin": origin, "through": position} for origin, position in pulled.items()],
     }
 
 
@@ -211,7 +230,8 @@ def _pull_text(report: PullReport | None, imported: list[dict[str, Any]]) -> str
 
 def _status_text(document: dict[str, Any]) -> str:
     waits, uploads = document["waiting"], document["uploads"]
-    lines = [f"remote: {document['remote'] or 'none yet (perfledger sync push --remote URL)'}"]
+    lines = [f"as of {document['as_of']}"] if document.get("as_of") else []
+    lines += [f"remote: {document['remote'] or 'none yet (perfledger sync push --remote URL)'}"]
     since = f"since {document['pushed_at']}" if document["pushed_at"] else "nothing was pushed there yet"
     if waits["events"]:
         lines.append(f"{waits['events']:,} event(s) of {document['origin']} wait to be pushed ({since})")

@@ -33,7 +33,7 @@ LINES_SHOWN = 10
 MISSING_SHOWN = 15
 
 
-@command("report")
+@command("report", reads=True)
 @run_dir_options
 @click.option("--dry-run", is_flag=True, help="Print the report; write nothing.")
 def report(
@@ -42,8 +42,10 @@ def report(
     """Write the report of a ready session: Markdown, and HTML with plots.
 
     Written again, it keeps context lines a person wrote and the applied changes. Exit 1 when the
-    session is not ready.
+    session is not ready. With --as-of or --as-recorded the report of the session as it was known then is
+    printed, and nothing is written.
     """
+    past = bool(app.as_of or app.as_recorded)
     ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
     result = readiness(session)
     if not result.ready:
@@ -55,8 +57,8 @@ def report(
             )  # fmt: skip
         click.echo("\n".join(lines), err=True)
         return 1
-    if dry_run:
-        contents = contents_of(ledger, session, shown_dir=str(run_dir))
+    if dry_run or past:
+        contents = contents_of(ledger, session, shown_dir=str(run_dir), past=app if past else None)
         text = markdown.render(contents)
         app.emit({"session": session.id, "dry_run": True, "report": text}, text.rstrip("\n"))
         return 0
@@ -99,12 +101,18 @@ def write_report(ledger: Ledger, session: Session, *, shown_dir: str) -> Path:
     return directory.report_path
 
 
-def contents_of(ledger: Ledger, session: Session, *, shown_dir: str) -> Contents:
-    """Gather what the report says, keeping what people wrote into an earlier one."""
-    existing = _read(RunDirectory(Path(session.plan.run_dir)).report_path)
+def contents_of(ledger: Ledger, session: Session, *, shown_dir: str, past: App | None = None) -> Contents:
+    """Gather what the report says, keeping what people wrote into an earlier one.
+
+    `past`: as of the moment its options name; the earlier report is then the last one recorded by that time, not the
+    file as it is now.
+    """
     ours = ""
     if session.reports and ledger.evidence.has(session.reports[-1].report_sha256):
         ours = ledger.evidence.get(session.reports[-1].report_sha256).decode("utf-8", "replace")
+    existing = _read(RunDirectory(Path(session.plan.run_dir)).report_path)
+    if past:
+        existing, ours = ours, ""
     kept = kept_contexts(existing, ours)
     contexts = {
         stage.key: kept.get(stage.title) or context_line(session, stage)
@@ -113,7 +121,9 @@ def contents_of(ledger: Ledger, session: Session, *, shown_dir: str) -> Contents
     return Contents(
         session=session, audit=readiness(session), run_dir=shown_dir, generated_at=utc_stamp(),
         contexts=contexts, applied=applied_changes(session), kept_applied=kept_section(existing),
-        comparison=last_comparable(ledger, session),
+        comparison=last_comparable(
+            ledger, session, as_of=past.as_of if past else None, as_recorded=past.as_recorded if past else None
+        ),
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class Seen(msgspec.Struct, frozen=True):
     repeat: int
 
 
-@command("watch")
+@command("watch", follows="calibrate status RUN_DIR")
 @run_dir_options
 @click.option("--interval", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Seconds between looks.")
 @click.option("--wait", type=click.FloatRange(0), default=30.0, show_default=True,

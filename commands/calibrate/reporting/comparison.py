@@ -21,11 +21,13 @@ SENSITIVE = (
 )  # fmt: skip
 
 
-def last_comparable(ledger: Ledger, session: Session) -> Comparison | None:
+def last_comparable(
+    ledger: Ledger, session: Session, *, as_of: str | None = None, as_recorded: str | None = None
+) -> Comparison | None:
     """Return the newest earlier reported session of the same model on the same GPUs, or None."""
     from projections.state import State
 
-    with State.open(ledger) as state:
+    with State.open(ledger, as_of=as_of, as_recorded=as_recorded) as state:
         rows = state.rows(
             """SELECT session, calibration_git_sha, started_at FROM calibrations
                WHERE model = $model AND gpu_summary = $gpus AND session <> $session
