@@ -29,6 +29,7 @@ EXPLAINERS: dict[str, str] = {
     "ResultJudged": "commands.explain_results:explain_verdict",
     "ResultRecorded": "commands.explain_results:explain_result",
     "BaselinePinned": "commands.explain_results:explain_pin",
+    "ThresholdApplied": "commands.explain_thresholds:explain_applied",
 }
 
 # (app, ledger, text) -> the event id a decision's name stands for, or None: not mine
