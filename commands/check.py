@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from projections.state import State
 
+# what CI sets for artifacts and summaries: places that `check` writes to besides the ones its options name
+OUTPUT_VARIABLES = ("PERF_REPORTS_DIR", "GITHUB_STEP_SUMMARY")
+
 
 @command("check")
 @click.argument("files", nargs=-1, metavar="FILE...")
@@ -63,7 +66,7 @@ def check(
     policy = read_policy_file(policy_file) if policy_file else None
     _refuse_bad_outputs(markdown_file, normalized_dir)
     ledger = app.ledger()
-    for output in filter(None, (markdown_file, normalized_dir)):
+    for output in filter(None, (markdown_file, normalized_dir, *map(env.get, OUTPUT_VARIABLES))):
         outside_ledger(output, ledger)
     if tracking_root:
         _import_first(app, ledger, tracking_root)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
-from commands.common import App, command
+from commands.common import App, command, outside_ledger
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:
+    from ledger.ledger import Ledger
     from projections.console import Format, Question, Summary
 
 FORMATS = ("table", "json", "csv", "parquet")
@@ -62,7 +63,7 @@ def sql(app: App, query: str | None, file: str | None, name: str | None, list_: 
     from projections.console import Limits
 
     ledger = app.ledger()
-    target = _output_path(output, ledger.path)
+    target = _output_path(output, ledger)
     question = _question(app, query, file, name, parameters, _format(app, form, target))
     if question.format == "parquet" and target is None and sys.stdout.isatty():
         raise BadInput("a Parquet file is bytes, not for a terminal", code="usage", hint="-o FILE.parquet")
@@ -134,17 +135,14 @@ def _read(file: str) -> str:
                        hint="save the query as UTF-8") from None
 
 
-def _output_path(output: str | None, ledger: Path) -> Path | None:
+def _output_path(output: str | None, ledger: Ledger) -> Path | None:
     """Where the result goes; None for standard output. Refuses the ledger's own folder."""
     if output is None or output == "-":
         return None
     path = Path(output)
     if path.exists() and not (path.is_file() or path.is_dir()):
         return path  # a device or a pipe, written as it is
-    path = path.resolve()
-    if path.is_relative_to(ledger.resolve()):
-        raise BadInput(f"{output} is inside the ledger, where only the ledger itself writes; nothing was written",
-                       code="output_in_ledger", hint="-o a file elsewhere")
+    path = outside_ledger(path, ledger)
     if path.is_dir():
         raise BadInput(f"{output} is a folder", code="bad_output", hint=f"-o {output}/result.csv")
     if not path.parent.is_dir():

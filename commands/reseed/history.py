@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands.common import outside_ledger
 from commands.formats.measured import Unreadable, parse_object
 from commands.hub_history import mirror
 from ledger import disk
@@ -113,6 +114,7 @@ def whole_or_gone(folder: Path) -> Iterator[None]:
 
 def own_folder(root: Path, name: str, reseed_id: str) -> Path:
     """Create a folder that did not exist, marked as this reseed's. A name that is taken gets a number."""
+    outside_ledger(root)
     disk.make_directory(root)
     for attempt in range(1, 1000):
         folder = root / (name if attempt == 1 else f"{name}.{attempt}")

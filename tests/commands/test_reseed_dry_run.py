@@ -96,3 +96,19 @@ def test_a_run_that_could_not_be_planned_is_refused_as_a_real_one(world: World) 
     world.source(record(23, 99.0))
     assert world.run(*new_run(world), "--json", code=1).json["error"]["code"] == "batch_inconsistent"
     assert snapshot(world) == before
+
+
+def test_no_backup_and_no_staging_goes_into_a_ledger(world: World) -> None:
+    inside = str(world.folder / ".perfledger" / "backups")
+    before = snapshot(world)[0]
+    named = [word for source in world.sources for word in ("--source", source)]
+    asked = ("reseed", "plan", "--model", MODEL, "--gpu", GPU, *named, "--reason", "why", "--json")
+    refused = world.run(*asked, env={"PERFORMANCE_RESEED_BACKUP_ROOT": inside}, code=2)
+    assert refused.json["error"]["code"] == "output_in_ledger"
+    assert snapshot(world)[0] == before
+    assert not Path(inside).exists()
+    plan = world.plan().json
+    world.approve(plan["id"], code=0)
+    prepare = ("reseed", "prepare", plan["id"], "--json")
+    refused = world.run(*prepare, env={"PERFORMANCE_RESEED_STAGING_ROOT": inside}, code=2)
+    assert refused.json["error"]["code"] == "output_in_ledger"

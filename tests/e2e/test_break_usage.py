@@ -162,5 +162,8 @@ def test_a_check_writes_nothing_into_the_ledger_by_name(option: list[str], cli: 
                                                         ) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))
     assert cli("check", "r.json", *option, "--json", code=2).json["error"]["code"] == "output_in_ledger"
+    variable = {"--markdown": "GITHUB_STEP_SUMMARY", "--normalized-dir": "PERF_REPORTS_DIR"}[option[0]]
+    refused = cli("check", "r.json", "--json", env={variable: option[1]}, code=2)
+    assert refused.json["error"]["code"] == "output_in_ledger"
     assert ledger.head().position == 1
     cli("verify", code=0)
