@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.start import print_rows
+from benchmarks.start import print_rows, row
 from benchmarks.timing import best
 
 STAGES, ROUNDS, METRICS = 68, 15, 192
@@ -58,11 +58,8 @@ def _run_directory(per_stage: int, shape: str) -> list[dict[str, Any]]:
     name = f"{STAGES} stages x {ROUNDS} rounds, {shape}"
     against = f"reading and parsing the run files ({read_s * 1000:.0f} ms)"
     return [
-        {"name": f"audit of a run directory, {name}", "value": round(audit_s * 1000, 1), "unit": "ms",
-         "ratio": round(audit_s / read_s, 2), "against": against, "limit": RATIO_LIMIT,
-         "ok": audit_s / read_s < RATIO_LIMIT},
-        {"name": f"its first import, {name}", "value": round(first_s * 1000, 1), "unit": "ms",
-         "ratio": round(first_s / read_s, 2), "against": against, "limit": None, "ok": True},
+        row(f"audit of a run directory, {name}", audit_s, peer=read_s, against=against, limit=RATIO_LIMIT),
+        row(f"its first import, {name}", first_s, peer=read_s, against=against, limit=None),
     ]
 
 
@@ -128,11 +125,8 @@ def _million() -> list[dict[str, Any]]:
             from_views()
             rows = [("`audit` of one session", best(from_log)), ("`audit_matrix` of one session", best(from_views))]
     print(f"(filled in {filled_s:.0f} s, caught up in {caught_up_s:.0f} s)", file=sys.stderr)
-    return [
-        {"name": f"{name} among {EVENTS:,} repeats, caught up", "value": round(seconds * 1000, 1), "unit": "ms",
-         "ratio": round(seconds / AUDIT_LIMIT_S, 2), "against": "100 ms", "limit": 1.0, "ok": seconds < AUDIT_LIMIT_S}
-        for name, seconds in rows
-    ]
+    return [row(f"{name} among {EVENTS:,} repeats, caught up", seconds, peer=AUDIT_LIMIT_S, against="100 ms", limit=1.0)
+            for name, seconds in rows]
 
 
 def _session(number: int) -> list[Any]:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.start import print_rows
+from benchmarks.start import print_rows, row
 from benchmarks.timing import best
 
 FUNCTIONS, CONSTANTS = 60, 40
@@ -60,12 +60,8 @@ def _files() -> list[dict[str, Any]]:
     against = f"libcst.parse_module alone ({parse_s * 1000:.0f} ms)"
     shape = f"{len(text.splitlines())} lines"
     return [
-        {"name": f"find {len(sites)} literals in {shape}", "value": round(find_s * 1000, 1), "unit": "ms",
-         "ratio": round(find_s / parse_s, 2), "against": against, "limit": FIND_LIMIT,
-         "ok": find_s / parse_s < FIND_LIMIT},
-        {"name": f"rewrite them and check the result, {shape}", "value": round(rewrite_s * 1000, 1), "unit": "ms",
-         "ratio": round(rewrite_s / parse_s, 2), "against": against, "limit": FIND_LIMIT,
-         "ok": rewrite_s / parse_s < FIND_LIMIT},
+        row(f"find {len(sites)} literals in {shape}", find_s, peer=parse_s, against=against, limit=FIND_LIMIT),
+        row(f"rewrite them and check the result, {shape}", rewrite_s, peer=parse_s, against=against, limit=FIND_LIMIT),
     ]
 
 
@@ -92,11 +88,8 @@ def _history() -> list[dict[str, Any]]:
         edits = sum(1 for _ in walk_history(repo, paths=[], since=None))
         floor_s = best(floor, 3)
         walk_s = best(lambda: sum(1 for _ in walk_history(repo, paths=[], since=None)), 3)
-    return [
-        {"name": f"walk {COMMITS} commits, {edits} threshold edits", "value": round(walk_s * 1000, 1), "unit": "ms",
-         "ratio": round(walk_s / floor_s, 2), "against": f"git and ast.parse alone ({floor_s * 1000:.0f} ms)",
-         "limit": WALK_LIMIT, "ok": walk_s / floor_s < WALK_LIMIT},
-    ]
+    return [row(f"walk {COMMITS} commits, {edits} threshold edits", walk_s, peer=floor_s,
+                against=f"git and ast.parse alone ({floor_s * 1000:.0f} ms)", limit=WALK_LIMIT)]
 
 
 def _commits(repo: Path) -> None:

@@ -21,9 +21,11 @@ from tests.gpu_runner.repeats import PASSES, WRITES, Bench
 # What a model server does to a GPU, as the stand-in driver understands it: memory held while the pid lives.
 HOLDS = WRITES + """
     import pathlib, subprocess, sys, time
-    def hold(gpu, mib, pid=None):
+    def say(*lines):
         with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write(f"gpu {gpu} proc {pid or os.getpid()} {mib}\\n")
+            state.write("".join(line + "\\n" for line in lines))
+    def hold(gpu, mib, pid=None):
+        say(f"gpu {gpu} proc {pid or os.getpid()} {mib}")
 """
 
 
@@ -97,8 +99,7 @@ def test_memory_that_does_not_come_back_is_named_and_the_measurement_stands(mach
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
         measured(tmp_path)
-        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 used 17000\\n")
+        say("gpu 0 used 17000")
     """, gpus=1)
     assert seen.stages[0].metrics == {"throughput_qps": 17.5} and seen.stages[0].status == "ok"
     (problem,) = seen.environment_problems
@@ -109,8 +110,7 @@ def test_a_crash_moves_on_to_a_gpu_that_still_works(machine: Machine, bench: Ben
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
         if os.environ["CUDA_VISIBLE_DEVICES"] == "0":
-            with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-                state.write("gpu 0 error * 15\\n")
+            say("gpu 0 error * 15")
             os._exit(134)
         measured(tmp_path)
     """, gpus=1)
@@ -121,8 +121,7 @@ def test_a_crash_moves_on_to_a_gpu_that_still_works(machine: Machine, bench: Ben
 def test_when_a_retry_finds_no_gpu_the_attempt_that_ran_is_still_observed(machine: Machine, bench: Bench) -> None:
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
-        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 used 9000\\ngpu 1 used 9000\\n")
+        say("gpu 0 used 9000", "gpu 1 used 9000")
         os._exit(137)
     """, gpus=1)
     assert [a.outcome for a in seen.attempt_history] == ["exit 137 (killed)"]
@@ -137,8 +136,7 @@ def test_when_the_only_gpu_fell_off_the_bus_the_attempt_it_killed_is_still_obser
     machine.forget("gpu 1 ")
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
-        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 error * 15\\n")
+        say("gpu 0 error * 15")
         os._exit(134)
     """, gpus=1)
     assert [a.outcome for a in seen.attempt_history] == ["exit 134 (abort)"] and seen.stages[0].status == "failed"
@@ -149,8 +147,7 @@ def test_when_the_only_gpu_fell_off_the_bus_the_attempt_it_killed_is_still_obser
 def test_telemetry_is_summed_up_kept_as_rows_and_as_parquet(machine: Machine, bench: Bench) -> None:
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
-        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 power 400000\\ngpu 0 energy 1500000\\ngpu 0 throttle 0\\n")
+        say("gpu 0 power 400000", "gpu 0 energy 1500000", "gpu 0 throttle 0")
         time.sleep(1.0)
         measured(tmp_path)
     """, gpus=2, telemetry_hz=10)
@@ -175,8 +172,7 @@ def test_a_stranger_on_the_gpu_throttling_and_ecc_errors_make_an_observation_sus
     def test_it(tmp_path):
         hold(0, 100)
         hold(0, 100, {stranger})
-        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 ecc_uncorrected 2\\n")
+        say("gpu 0 ecc_uncorrected 2")
         time.sleep(0.6)
         measured(tmp_path)
     """, gpus=1, telemetry_hz=10, clock_medians_mhz={"GPU-a": 1980.0},
@@ -189,8 +185,7 @@ def test_a_stranger_on_the_gpu_throttling_and_ecc_errors_make_an_observation_sus
 def test_a_gpu_lost_during_the_repeat_is_a_physical_reason(machine: Machine, bench: Bench) -> None:
     seen = bench.run(HOLDS + """
     def test_it(tmp_path):
-        with open(os.environ["FAKE_NVML_STATE"], "a") as state:
-            state.write("gpu 0 error * 15\\n")
+        say("gpu 0 error * 15")
         time.sleep(0.4)
         os._exit(134)
     """, gpus=1, telemetry_hz=10, limits=Limits(attempts=1, poll_s=0.05))
