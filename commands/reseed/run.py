@@ -62,6 +62,7 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
         state = prepare.write(ledger, state)
         app.note(f"prepared in {state.prepared.folder if state.prepared else ''}")
     report: dict[str, Any] = {"id": state.id}
+    kept: dict[str, list[str]] = {}
     text = ""
     if state.step in ("prepared", "uploading"):
         done = upload.send(app, ledger, state, confirm=phrase())
@@ -69,10 +70,9 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
         app.note(text)
     if state.step == "uploaded":
         _, kept = cleanup.remove(app, ledger, state, confirm=phrase())
-        for line in cleanup.kept_lines(kept):
-            app.note(line)
         state = decider.load(ledger, state.id)
-    app.emit({**report, "step": state.step}, f"reseed {state.id} is {state.step}")
+    app.emit({**report, "kept": kept, "step": state.step},
+             "\n".join([*cleanup.kept_lines(kept), f"reseed {state.id} is {state.step}"]))
 
 
 def _preview(app: App, ledger: Ledger, resume: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], str]:

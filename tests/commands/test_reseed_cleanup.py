@@ -83,7 +83,7 @@ def test_run_names_what_it_keeps_too(world: World) -> None:
     (Path(plan["backup"]) / "notes.txt").write_text("x")
     phrases = ("confirm performance reseed", "upload", "cleanup reseed temp")
     done = world.run("reseed", "run", "--resume", plan["id"], *(w for p in phrases for w in ("--confirm", p)), code=0)
-    assert f"kept {plan['backup']}/notes.txt: not written by this reseed" in done.err
+    assert f"kept {plan['backup']}/notes.txt: not written by this reseed" in done.out
     assert plan["gpu_type"] == GPU
 
 
