@@ -31,6 +31,7 @@ def main() -> list[dict[str, Any]]:
 
 
 def _run_directory(per_stage: int, shape: str) -> list[dict[str, Any]]:
+    """An audit of a run directory, and the import it begins with, against reading the same files."""
     from commands.calibrate.import_run import Sources
     from commands.calibrate.run_directory import RunDirectory
     from commands.calibrate.sessions import level_with
@@ -130,6 +131,7 @@ def _million() -> list[dict[str, Any]]:
 
 
 def _session(number: int) -> list[Any]:
+    """The events of one session: its plan, and five strict repeats of each stage."""
     from ledger.event import NewEvent
     from ledger.events.calibrations import (
         CalibrationPlanned,

@@ -43,6 +43,7 @@ def _source() -> str:
 
 
 def _files() -> list[dict[str, Any]]:
+    """Finding and rewriting every literal of one file, against parsing it."""
     import libcst
 
     from commands.literals.finder import find_constants
@@ -66,6 +67,7 @@ def _files() -> list[dict[str, Any]]:
 
 
 def _history() -> list[dict[str, Any]]:
+    """Walking a history, against git and the parser alone."""
     from commands.literals.archaeology import walk_history
 
     with tempfile.TemporaryDirectory() as folder:
@@ -111,6 +113,7 @@ def _commits(repo: Path) -> None:
 
 
 def _git(repo: Path, *args: str, stdin: bytes = b"") -> bytes:
+    """Run git there and return what it printed."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
     return subprocess.run(["git", *args], cwd=repo, input=stdin, capture_output=True, check=True, env=env).stdout
 

@@ -80,6 +80,7 @@ def _overhead() -> dict[str, Any]:
 
 
 def _sampling() -> list[dict[str, Any]]:
+    """CPU time of sampling at several rates; nothing where no C compiler builds the stand-in driver."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or not FAKE.exists():
         return []

@@ -51,6 +51,7 @@ def main() -> list[dict[str, Any]]:
 
 def _row(name: str, rates: dict[str, list[float]], other: float, against: str,
          limit: float | None = None) -> dict[str, Any]:
+    """One line of the result: the median rate, and its ratio to another."""
     ratio = median(rates[name]) / other
     return {"name": f"webhooks: {name}", "value": round(median(rates[name])), "unit": "deliveries/s",
             "ratio": round(ratio, 2), "against": against, "limit": f">= {limit}" if limit else None,
@@ -58,6 +59,7 @@ def _row(name: str, rates: dict[str, list[float]], other: float, against: str,
 
 
 def _body(number: int) -> bytes:
+    """A status webhook as long as GitHub sends them."""
     repository = {"id": 1, "full_name": "octocat/Hello-World", "owner": {"login": "octocat", "url": "x" * 200}}
     return json.dumps({
         "id": number, "sha": f"{number % 97:040x}", "context": f"buildkite/ci/test-{number % 40}", "state": "success",
@@ -86,6 +88,7 @@ def _floor(bodies: list[bytes]) -> float:
 
 
 def _events(body: bytes, number: int) -> list[Any]:
+    """What the receiver makes of one delivery, its signature checked."""
     from commands.service import github, reading, signatures
 
     signature = f"sha256={signatures.sign(SECRET, body)}"
@@ -95,6 +98,7 @@ def _events(body: bytes, number: int) -> list[Any]:
 
 
 async def _intake(bodies: list[bytes], batch_max: int) -> float:
+    """Deliveries a second through the intake, as many as it takes waiting at once."""
     from commands.service.intake import Intake
     from ledger.ledger import Ledger
 
@@ -117,6 +121,7 @@ async def _intake(bodies: list[bytes], batch_max: int) -> float:
 
 
 def _http(bodies: list[bytes]) -> float:
+    """Deliveries a second through the server process, over real connections."""
     import http.client
     import subprocess
 

@@ -12,11 +12,16 @@ class Measured(Protocol):
     """What the checks need to know of a stage; stages of a schema and of a plan both have it."""
 
     @property
-    def test(self) -> str: ...
+    def test(self) -> str:
+        """The test file, below the repository root."""
+
     @property
-    def gpus(self) -> int | None: ...
+    def gpus(self) -> int | None:
+        """How many GPUs its repeats need; None where nothing says so."""
+
     @property
-    def hf_model_ids(self) -> Sequence[str]: ...
+    def hf_model_ids(self) -> Sequence[str]:
+        """The Hugging Face models it loads."""
 
 
 class Gap(msgspec.Struct, frozen=True):
