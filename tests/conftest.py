@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ PERFLEDGER = str(Path(sys.executable).with_name("perfledger"))
 
 # What a developer's shell or a CI service may set must not change what a test sees.
 FOREIGN_PREFIXES = ("PERF", "BUILDKITE", "HF_", "HUGGINGFACE", "GITHUB_", "TEST_SCOPE", "TUNE_", "IMAGE_VERSION")
+
+# A shell starts background jobs with Ctrl-C ignored, and what they start inherits that; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
