@@ -60,10 +60,10 @@ def read(path: Path, *, start: int = 0, check: bool = True) -> Journal:
 
 def _read_once(path: Path, *, start: int, check: bool) -> Journal:
     try:
-        fd = os.open(path, os.O_RDONLY)
+        file = open(path, "rb")  # noqa: SIM115, PTH123  (closed below; names the file in what it raises)
     except FileNotFoundError:
         return Journal([], 0, b"", 0)
-    with os.fdopen(fd, "rb") as file:
+    with file:
         inode = os.fstat(file.fileno()).st_ino
         file.seek(start)
         data = file.read()

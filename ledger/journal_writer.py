@@ -79,7 +79,7 @@ class JournalWriter(disk.KeptFile):
         disk.make_directory(folder)
         disk.put_if_absent(folder / f"{found.inode}-{found.size}", found.torn)
         self._cut(self._open(), found.size)
-        lock._say(f"perfledger: {len(found.torn)} bytes of an unfinished write were set aside in {folder}")
+        lock.say(f"perfledger: {len(found.torn)} bytes of an unfinished write were set aside in {folder}")
 
     def _open(self) -> int:
         if self._fd is None:

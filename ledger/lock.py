@@ -16,12 +16,13 @@ from ledger.folder_watch import FolderWatch
 WAIT_NOTICE_S = 2.0
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Say something on stderr that no command has to pass on."""
     sys.stderr.write(message + "\n")
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, *, notice: Callable[[str], None] = _say) -> Iterator[None]:
+def exclusive(path: Path, *, notice: Callable[[str], None] = say) -> Iterator[None]:
     """Hold the lock file for the block. Waits its turn, and says so after two seconds.
 
     Safe between processes and between threads; not on NFS, which we do not promise.
@@ -40,7 +41,7 @@ class KeptLock(KeptFile):
     `changed` says, while it is held, whether names in the folder may have changed since it was held here before.
     """
 
-    def __init__(self, path: Path, *, notice: Callable[[str], None] = _say) -> None:
+    def __init__(self, path: Path, *, notice: Callable[[str], None] = say) -> None:
         self.changed = True
         self._path = path
         self._notice = notice

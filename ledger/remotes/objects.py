@@ -203,7 +203,7 @@ def take_apart(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
     except ValueError as error:  # an unclosed bracket
-        raise BadInput(f"{url!r} is not an address: {error}", code="bad_remote_url",
+        raise BadInput(f"the address of the remote is malformed: {error}", code="bad_remote_url",
                        hint="s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER") from None
     scheme = "s3" if parts.scheme == "s3a" else parts.scheme
     path = unquote(parts.path)

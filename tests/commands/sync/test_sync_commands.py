@@ -49,7 +49,7 @@ def test_dry_run_sends_nothing(at: At, hub: HubServer) -> None:
     assert done["would_send"]["events"] == 1 and hub.requests == []
 
 
-@pytest.mark.parametrize("url", ["hf://datasets/x", "hf://models/org/perf", "s3://", "s3://key:secret@bucket/x", "s3://[",
+@pytest.mark.parametrize("url", ["hf://datasets/x", "hf://models/org/perf", "s3://", "s3://key:secret@bucket/x", "s3://key:secret@[",
                                  "file://host/x", "file:relative", "file:///mnt/a#b", "ftp://host/x", "perf-ledger"])
 def test_a_malformed_remote_is_refused_at_once_by_every_command(at: At, hub: HubServer, url: str) -> None:
     before = at("alpha", "events", "list", code=0).out

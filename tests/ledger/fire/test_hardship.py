@@ -228,6 +228,18 @@ def test_a_ledger_of_a_newer_format_is_not_touched(ledger: Ledger, cli: Callable
     assert {p: p.read_bytes() for p in ledger.path.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("command", [["record", "result.json"], ["events", "list"], ["verify"]])
+def test_a_journal_that_is_no_file_is_named(ledger: Ledger, record: Path, tmp_path: Path, command: list[str]) -> None:
+    path = ledger.path / "log" / "testbed" / journal.NAME
+    path.rename(path.with_name("moved"))
+    path.mkdir()
+    message = said_in_one_sentence(perfledger(*command, cwd=tmp_path), 2)
+    assert message == f"perfledger: cannot open {path}: Is a directory"
+    path.rmdir()
+    path.with_name("moved").rename(path)
+    assert perfledger("record", record, cwd=tmp_path).code == 0
+
+
 def test_the_derived_files_may_be_deleted_or_be_rubbish_at_any_time(
         ledger: Ledger, cli: Callable[..., Result], record: Path) -> None:
     """The log is the only truth: every index and projection is made again from it."""
