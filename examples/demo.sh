@@ -9,15 +9,25 @@ export PERFORMANCE_RESEED_BACKUP_ROOT=$PWD/backups PERFORMANCE_RESEED_STAGING_RO
 unset HF_TOKEN HF_API_KEY HUGGINGFACE_HUB_TOKEN GITHUB_STEP_SUMMARY PERFLEDGER_DIR
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
+typed() { # typed COMMAND...: the words as one would type them, quoted where the shell needs it
+  local word out="" plain='^[A-Za-z0-9_./:=@%+,-]+$'
+  for word in "$@"; do
+    if [[ ! $word =~ $plain ]]; then
+      case $word in *[\"\$\`\\!]*) word=${word@Q} ;; *) word="\"$word\"" ;; esac
+    fi
+    out+=" $word"
+  done
+  printf '%s' "${out# }"
+}
+run() { printf '\033[2m$ %s\033[0m\n' "$(typed "$@")"; "$@"; }
 quietly() { # quietly FILE COMMAND...: its output goes to FILE
   local file=$1; shift
-  printf '\033[2m$ %s   > %s\033[0m\n' "$*" "$file"
+  printf '\033[2m$ %s   > %s\033[0m\n' "$(typed "$@")" "$file"
   "$@" > "$file" 2>&1
 }
 expect() { # expect CODE COMMAND...: the exit code is part of what is shown
   local want=$1 got=0; shift
-  printf '\033[2m$ %s\033[0m\n' "$*"
+  printf '\033[2m$ %s\033[0m\n' "$(typed "$@")"
   "$@" || got=$?
   printf '\033[2m(exit %s)\033[0m\n' "$got"
   [ "$got" = "$want" ] || { echo "expected exit $want" >&2; exit 1; }
