@@ -36,18 +36,19 @@ VERIFY_EVENTS = 50_000 if QUICK else 1_000_000
 
 
 def event(n: int) -> NewEvent:
-    """Return a result as a benchmark of a model writes it, about 700 bytes of JSON."""
-    model = f"model-{n % 200}"
+    """Return a result as a benchmark of a model writes it, about 600 bytes of JSON."""
+    model, at = f"model-{n % 200}", f"2026-06-01T00:{n // 60 % 60:02d}:{n % 60:02d}"
     record = {
-        "model_id": model, "timestamp": f"2026-06-01T00:{n // 60 % 60:02d}:{n % 60:02d}+00:00",
+        "model_id": model, "timestamp": f"{at}+00:00",
         "commit_sha": sha256(str(n).encode()).hexdigest()[:40], "gpu_type": "NVIDIA L40S",
         "latency": 28.4 + n % 97 / 100, "throughput": 1.58,
         "memory": 10840.0, "text_encoder_time_s": 2.141, "dit_time_s": 8.437, "vae_decode_time_s": 3.208,
         "success": True,
     }
     return NewEvent(stream=f"target/{model}@NVIDIA L40S", payload=ResultRecorded(
-        target=f"{model}@NVIDIA L40S", record=record, path=f"{model}/{n}.json", format="hf-tracking", sha256="",
-        instant="2026-06-01T00:00:00.000000Z", source="/history"))
+        target=f"{model}@NVIDIA L40S", record=record, path=f"{model}/{n}.json", format="hf-tracking",
+        sha256=sha256(model.encode() + b"%d" % n).hexdigest(),
+        instant=f"{at}.000000Z", source="/history"))
 
 
 class Sqlite:

@@ -32,7 +32,8 @@ folder, query = Path(sys.argv[1]), sys.argv[2]
 connection = duckdb.connect()
 connection.execute("SET threads = 1; SET TimeZone = 'UTC'")
 connection.execute(f"ATTACH '{folder / 'state.duckdb'}' AS state (READ_ONLY)")
-connection.execute("CREATE TEMP VIEW results AS SELECT * FROM state.fact_result")
+connection.execute("CREATE TEMP VIEW results AS SELECT * FROM state.fact_result "
+                   "JOIN (SELECT * EXCLUDE (target) FROM state.fact_result_shared) USING (shared)")
 cursor = connection.execute(query)
 names = [column[0] for column in cursor.description]
 print(json.dumps([dict(zip(names, row)) for row in cursor.fetchall()], default=str))

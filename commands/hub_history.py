@@ -40,5 +40,5 @@ def mirror(ledger: Ledger, url: str) -> MirrorReport:
 def known_datasets(app: App, ledger: Ledger) -> list[str]:
     """Return the datasets this ledger has imported a history from, in name order."""
     with app.state(ledger) as state:
-        rows = state.rows("SELECT DISTINCT source FROM fact_result WHERE source LIKE 'hf://%' ORDER BY source")
+        rows = state.rows("SELECT DISTINCT source FROM fact_result_shared WHERE source LIKE 'hf://%' ORDER BY 1")
     return [str(row["source"]) for row in rows]

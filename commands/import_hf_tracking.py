@@ -118,8 +118,8 @@ def _known_files(ledger: Ledger, source: str) -> dict[str, Known]:
 
     with State.open(ledger) as state:
         rows = state.rows(
-            """SELECT path, sha256, NULL AS change_id, recorded_at, origin, position FROM fact_result
-               WHERE source = $source
+            """SELECT path, sha256, NULL AS change_id, recorded_at, origin, position
+               FROM fact_result JOIN fact_result_shared USING (shared) WHERE source = $source
                UNION ALL
                SELECT path, new_sha256, event_id, recorded_at, origin, position FROM fact_record_change
                WHERE source = $source

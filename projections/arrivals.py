@@ -7,7 +7,7 @@ that no pull has announced yet are not there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,15 +147,16 @@ def types_present(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT DISTINCT type FROM arrivals").fetchall()}
 
 
-def insert_facts(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
-    """Make the rows of every fact table that `arrivals` has events for, in a schema that has the tables."""
-    present = types_present(connection)
+def insert_facts(connection: duckdb.DuckDBPyConnection, schema: str, present: Container[str]) -> None:
+    """Make the rows of every fact table that one of the event types is for, in a schema that has the tables."""
     for table in catalogue.facts().values():
-        if table.types & present:
-            connection.execute(f"INSERT INTO {schema}.{table.name} BY NAME {table.select}")
+        if any(name in present for name in table.types):
+            connection.execute(f"INSERT INTO {schema}.{table.name} BY NAME {table.rows(schema)}")
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
     """Create every fact table, empty, in a schema."""
+    connection.execute("BEGIN")  # a commit each would be a write to the disk each
     for table in catalogue.facts().values():
         connection.execute(table.ddl.replace(f"CREATE TABLE {table.name}", f"CREATE TABLE {schema}.{table.name}"))
+    connection.execute("COMMIT")

@@ -19,16 +19,49 @@ STATE_VERSION = 1
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMMENT = re.compile(r"--[^\n]*")
+_RESULT_ROWS = re.compile(r"\bresult_rows\b")
 
 
 @dataclass(frozen=True)
 class FactTable:
-    """A fact table: its DDL, the SELECT that makes rows of `arrivals`, and the event types that SELECT names."""
+    """A fact table: its DDL, the SELECT that makes rows of `arrivals`, and the event types that SELECT names.
+
+    A SELECT may read other facts made of the same events as `here.<table>`: `needs` names them. Two tables have
+    `result_rows` in common, which costs what reading JSON costs.
+    """
 
     name: str
     ddl: str
     select: str
     types: frozenset[str]
+
+    @property
+    def needs(self) -> list[str]:
+        """The fact tables that must be filled before."""
+        return re.findall(r"\bhere\.(\w+)", self.select)
+
+    @property
+    def key(self) -> str:
+        """The columns no two rows have in common, as an ORDER BY takes them.
+
+        Where these are not an event's, rows are no event's either: the same row is made again for other events.
+        """
+        return "origin, position, item" if self.of_events else self.ddl.split("(", 1)[1].split()[0]
+
+    @property
+    def of_events(self) -> bool:
+        """Whether each row is made from one event, not from what several have in common."""
+        return " position BIGINT" in self.ddl
+
+    @property
+    def of_results(self) -> bool:
+        """Whether the SELECT reads `result_rows`."""
+        return _RESULT_ROWS.search(self.select) is not None
+
+    def rows(self, schema: str, *, staged: bool = False) -> str:
+        """Return the SELECT for the tables of a schema. staged: `result_rows` is a table there, made before."""
+        source = f"{schema}.result_rows" if staged else f"(\n{result_rows()})"
+        return _RESULT_ROWS.sub(lambda _: source, re.sub(r"\bhere\.", f"{schema}.", self.select))
 
 
 @functools.cache
@@ -38,10 +71,17 @@ def facts() -> dict[str, FactTable]:
     found = {}
     for path in sorted(FACTS.glob("fact_*.sql"), key=lambda p: (p.stem != "fact_pull", p.stem)):
         select = _read(path)
-        types = frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", select))
+        named = select + (result_rows() if _RESULT_ROWS.search(select) else "")
+        types = frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", named))
         if path.stem in ddl:
             found[path.stem] = FactTable(path.stem, ddl[path.stem], select, types)
     return found
+
+
+@functools.cache
+def result_rows() -> str:
+    """Return the SELECT that makes a row of everything of each result in `arrivals`."""
+    return _read(FACTS / "result_rows.sql")
 
 
 @functools.cache
@@ -53,7 +93,7 @@ def views() -> dict[str, str]:
 @functools.cache
 def digest() -> str:
     """Return the digest of everything that decides what a fact row looks like."""
-    parts = [str(STATE_VERSION), *(f"{t.ddl}\n{t.select}" for t in facts().values())]
+    parts = [str(STATE_VERSION), result_rows(), *(f"{t.ddl}\n{t.select}" for t in facts().values())]
     return sha256("\n\n".join(parts).encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import BadInput, Unavailable
+from projections import catalogue
 from projections.state import State
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _copy(state: State, connection: sa.Connection, table: sa.Table) -> int:
     times = {c.name for c in table.columns if isinstance(c.type, sa.DateTime)}
     json_columns = {c.name for c in table.columns if isinstance(c.type, sa.JSON)}
     state.prepare(table.name)
-    cursor = state.connection.execute(f"SELECT * FROM {table.name} ORDER BY origin, position, item")
+    cursor = state.connection.execute(f"SELECT * FROM {table.name} ORDER BY {catalogue.facts()[table.name].key}")
     names = [d[0] for d in cursor.description]
     count = 0
     while chunk := cursor.fetchmany(BATCH_ROWS):

@@ -35,6 +35,7 @@ class State:
         self._arms: list[str] = []
         self._present: set[str] = set()  # event types among the newest events
         self._made: set[str] = set()
+        self._staged = False  # the newest results are read out of their JSON once, for two tables
         self._batch = arrivals.Batch(ledger.origin, {})
 
     # ---------------------------------------------------------------- opening
@@ -111,8 +112,12 @@ class State:
 
     def _project_newest(self, table: catalogue.FactTable) -> None:
         self.connection.execute(table.ddl.replace(f"CREATE TABLE {table.name}", f"CREATE TABLE newest.{table.name}"))
-        if table.types & self._present:
-            self.connection.execute(f"INSERT INTO newest.{table.name} BY NAME {table.select}")
+        if not table.types & self._present:
+            return
+        if table.of_results and not self._staged:
+            self.connection.execute(f"CREATE TABLE newest.result_rows AS {catalogue.result_rows()}")
+            self._staged = True
+        self.connection.execute(f"INSERT INTO newest.{table.name} BY NAME {table.rows('newest', staged=True)}")
 
     def _moment(self, when: str) -> str:
         """Return the time at which this ledger knew what `when` names."""
@@ -154,13 +159,16 @@ class State:
         self.prepare(" ".join(["events", *catalogue.facts(), *catalogue.views()]))
 
     def _make_fact(self, name: str) -> None:
+        table = catalogue.facts()[name]
         if "newest" in self._arms:
-            self._project_newest(catalogue.facts()[name])
+            self.prepare(" ".join(table.needs))
+            self._project_newest(table)
         arms = [f"SELECT * FROM {arm}.{name}" for arm in self._arms]
         if arms:
-            self.connection.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(arms)}")
+            union = " UNION ALL BY NAME " if table.of_events else " UNION BY NAME "
+            self.connection.execute(f"CREATE TEMP VIEW {name} AS {union.join(arms)}")
         else:
-            self.connection.execute(catalogue.facts()[name].ddl.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+            self.connection.execute(table.ddl.replace("CREATE TABLE", "CREATE TEMP TABLE"))
 
     def _make_view(self, name: str, body: str) -> None:
         self.connection.execute(
@@ -214,9 +222,9 @@ class State:
         """Return a digest per fact table over its rows in a fixed order, to compare two ways of getting here."""
         self.prepare(" ".join(catalogue.facts()))
         found = {}
-        for name in catalogue.facts():
+        for name, table in catalogue.facts().items():
             row = self.connection.execute(
-                f"SELECT count(*), sha256(string_agg(t::VARCHAR, chr(10) ORDER BY origin, position, item)) "
+                f"SELECT count(*), sha256(string_agg(t::VARCHAR, chr(10) ORDER BY {table.key})) "
                 f"FROM {name} t").fetchone()
             assert row is not None
             found[name] = f"{row[0]} rows {row[1]}"

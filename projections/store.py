@@ -162,15 +162,19 @@ def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta,
         known = ["base.fact_pull"]
     try:
         arrivals.load(connection, batch, known)
-        arrivals.insert_facts(connection, "main")
-        ends = connection.execute("SELECT origin, max(position), count(*) FROM arrivals GROUP BY origin").fetchall()
+        found = connection.execute(
+            "SELECT origin, type, max(position), count(*) FROM arrivals GROUP BY ALL ORDER BY ALL").fetchall()
+        arrivals.insert_facts(connection, "main", {kind for _, kind, _, _ in found})
     except duckdb.Error as error:
         if is_outside(error):
             raise
         raise Damaged(f"the log could not be projected: {str(error).splitlines()[0]}", code="projection_failed",
                       hint="perfledger verify") from error
     connection.execute("DROP VIEW arrivals")
-    meta = Meta(start.digest, start.checkpoint, start.checkpoint | {o: p for o, p, _ in ends}, sum(n for *_, n in ends))
+    ends: dict[str, int] = {}
+    for origin, _, position, _ in found:
+        ends[origin] = max(position, ends.get(origin, 0))
+    meta = Meta(start.digest, start.checkpoint, start.checkpoint | ends, sum(n for *_, n in found))
     _write_meta(connection, meta)
     if known:
         connection.execute("DETACH base")
@@ -193,8 +197,9 @@ def _fold(ledger: Ledger, base: Meta) -> None:
             engine.attach(connection, recent, "recent")
             newer = read_meta(connection, "recent")
             assert newer is not None and newer.start == base.checkpoint, (newer, base)
-            for table in catalogue.facts():
-                connection.execute(f"INSERT INTO main.{table} BY NAME SELECT * FROM recent.{table}")
+            for name, table in catalogue.facts().items():
+                known = "" if table.of_events else f" EXCEPT SELECT * FROM main.{name}"
+                connection.execute(f"INSERT INTO main.{name} BY NAME SELECT * FROM recent.{name}{known}")
             _write_meta(connection, Meta(base.digest, base.start, newer.checkpoint, base.events + newer.events))
             connection.execute("DETACH recent")
         finally:

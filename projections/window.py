@@ -132,8 +132,8 @@ def _other_recipes(state: State, subject: Subject, run: ThisRun) -> list[str]:
     other = {"workload": identity["workload_id"], "variant": identity["variant_id"],
              "version": identity["benchmark_version"], "recipe": identity["recipe_fingerprint"]}
     targets = state.rows(
-        f"SELECT DISTINCT target FROM fact_result WHERE {same} AND recipe_fingerprint <> $recipe ORDER BY target",
-        other)
+        f"SELECT DISTINCT target FROM fact_result_shared WHERE {same} AND recipe_fingerprint <> $recipe "
+        "ORDER BY target", other)
     if not targets:
         return []
     # named one by one: a target that is known narrows the windows of the view, one that is looked up does not
@@ -168,7 +168,8 @@ def _nearest(state: State, subject: Subject) -> dict[str, Any] | None:
     candidates = state.rows(
         f"""
         SELECT target, {", ".join(f"MAX({field}) AS {field}" for field in fields)}, MAX({same}) AS alike
-        FROM fact_result WHERE {where} AND target <> $target
+        FROM fact_result_shared JOIN (SELECT shared, instant FROM fact_result) USING (shared)
+        WHERE {where} AND target <> $target
         GROUP BY target ORDER BY alike DESC, MAX(instant) DESC NULLS LAST, target
         LIMIT {NEAREST_CANDIDATES_MAX}""",
         {**own, "target": target_of(subject.record)},

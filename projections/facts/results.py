@@ -4,19 +4,48 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from projections.facts.base import Fact
+from sqlalchemy import BigInteger
+from sqlmodel import Field, SQLModel
+
+from projections.facts.base import Fact, unique
 
 
 class FactResult(Fact, table=True):
     """One recorded result. Metrics are in their own units (s, fps, MB).
 
-    success is what the record's field means (missing: yes; the text "false": no), success_as_truth the older
-    reading in which every text but the empty one is a yes. odd_timestamp: the record's timestamp where it is no
-    time that parses.
-    regression_thresholds, static_limits, unusable: JSON as recorded.
+    shared: the number of the row of `fact_result_shared` that says the rest.
     """
 
     __tablename__ = "fact_result"
+    event_id: str = unique()
+    target: str
+    shared: int = Field(sa_type=BigInteger)
+    instant: datetime | None
+    commit_sha: str | None = unique()
+    path: str = unique()
+    sha256: str
+    latency: float | None
+    throughput: float | None
+    memory: float | None
+    text_encoder_time_s: float | None
+    dit_time_s: float | None
+    vae_decode_time_s: float | None
+    build_url: str | None
+
+
+class FactResultShared(SQLModel, table=True):
+    """What many results have in common: one row for each combination of it that some result has.
+
+    A dimension, as a star schema has it: of a thousand results of one target all but a few say the same here, so a
+    row per result would be most of the state and of the time to make it. `shared` is 63 bits of a hash of
+    the other columns; it means nothing outside one state file.
+    success is what the record's field means (missing: yes; the text "false": no), success_as_truth the older
+    reading in which every text but the empty one is a yes. odd_timestamp: the record's timestamp where it is no time
+    that parses. regression_thresholds, static_limits, unusable: JSON as recorded.
+    """
+
+    __tablename__ = "fact_result_shared"
+    shared: int = Field(primary_key=True, sa_type=BigInteger)
     target: str
     identity_digest: str | None
     model_id: str
@@ -28,19 +57,8 @@ class FactResult(Fact, table=True):
     hardware_profile_id: str | None
     software_profile_id: str | None
     claims_identity: bool
-    instant: datetime | None
-    commit_sha: str | None
-    path: str
     source: str | None
     format: str
-    sha256: str
-    odd_timestamp: str | None
-    latency: float | None
-    throughput: float | None
-    memory: float | None
-    text_encoder_time_s: float | None
-    dit_time_s: float | None
-    vae_decode_time_s: float | None
     success_as_truth: bool
     success: bool
     marked_eligible: bool
@@ -49,11 +67,11 @@ class FactResult(Fact, table=True):
     branch: str | None
     pr_number: str | None
     test_scope: str | None
-    build_url: str | None
     comparison_status: str | None
     seeded: bool
     regression_thresholds: str | None
     static_limits: str | None
+    odd_timestamp: str | None
     unusable: str | None
 
 

@@ -35,9 +35,14 @@ def ddl() -> str:
     """Return the DuckDB DDL of all fact tables."""
     parts = ["-- Made by `make docs` from the SQLModel classes in projections/facts/. Do not edit."]
     for table in tables():
-        columns = [f"    {c.name} {_duckdb_type(c)}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
-        parts.append(f"CREATE TABLE {table.name} (\n" + ",\n".join(columns) + "\n);")
+        parts.append(f"CREATE TABLE {table.name} (\n" + ",\n".join(map(_column, table.columns)) + "\n);")
     return "\n\n".join(parts) + "\n"
+
+
+def _column(column: sa.Column[object]) -> str:
+    compression = column.info.get("compression")
+    return (f"    {column.name} {_duckdb_type(column)}{'' if column.nullable else ' NOT NULL'}"
+            f"{f' USING COMPRESSION {compression}' if compression else ''}")
 
 
 def _duckdb_type(column: sa.Column[object]) -> str:

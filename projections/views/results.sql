@@ -30,7 +30,7 @@ FROM (SELECT *, COALESCE(latency, throughput, memory, text_encoder_time_s, dit_t
       FROM (SELECT *, hash(model_id, gpu_type, instant, odd_timestamp,
                            CASE WHEN instant IS NULL AND odd_timestamp IS NULL THEN event_id END, COALESCE(commit_sha, ''),
                            latency, throughput, memory, text_encoder_time_s, dit_time_s, vae_decode_time_s) AS measurement
-            FROM fact_result)
+            FROM fact_result r JOIN (SELECT * EXCLUDE (target) FROM fact_result_shared) USING (shared))
       WHERE learned_at <= as_of AND recorded_at <= as_recorded) AS r
 LEFT JOIN (SELECT *, ROW_NUMBER() OVER (PARTITION BY target, result_event_id
                                         ORDER BY recorded_at DESC, origin DESC, position DESC) AS nth

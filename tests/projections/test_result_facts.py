@@ -50,12 +50,42 @@ def test_results_are_one_measurement_when_moment_commit_and_values_are_the_same(
             assert (one["measurement"] == other["measurement"]) == (keys[i] == keys[j]), (given[i], given[j])
 
 
+@given(st.lists(RECORD, min_size=1, max_size=12), st.lists(RECORD, max_size=12), st.lists(RECORD, max_size=12))
+@settings(max_examples=15, deadline=None)
+def test_what_results_share_is_told_once_and_found_for_each(
+        tmp_path_factory: Any, base: list[dict[str, Any]], recent: list[dict[str, Any]], newest: list[dict[str, Any]],
+) -> None:
+    """Whether it is in the first state file, the second, in neither yet, or in several of them."""
+    ledger = Ledger.create(tmp_path_factory.mktemp("ledger") / ".perfledger", origin="testbed", actor="tester")
+    record_all(ledger, base)
+    ledger.seal()
+    State.open(ledger).close()
+    record_all(ledger, recent)
+    ledger.seal()
+    State.open(ledger).close()
+    record_all(ledger, newest)
+    with State.open(ledger) as state, State.from_log(ledger) as rebuilt:
+        rows = state.rows("SELECT * FROM results ORDER BY position")
+        assert rows == rebuilt.rows("SELECT * FROM results ORDER BY position")
+        shared = state.rows("SELECT * FROM fact_result_shared")
+    assert [row["claims_identity"] for row in rows] == [uses_identity(record) for record in base + recent + newest]
+    assert len({row["shared"] for row in shared}) == len(shared)
+    said = [tuple(value for name, value in row.items() if name != "shared") for row in shared]
+    assert len(set(said)) == len(said)
+
+
 def projected(folder: Path, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Record results and return their rows of `results`, in order."""
     ledger = Ledger.create(folder / ".perfledger", origin="testbed", actor="tester")
-    ledger.append([NewEvent(stream="target/t", payload=ResultRecorded(
-        target="t", record=record, path=f"{n}.json", format="normalized", sha256="",
-        instant=instant_text(record.get("timestamp")))) for n, record in enumerate(records)])
+    record_all(ledger, records)
     with State.open(ledger) as state:
         return state.rows(
             "SELECT claims_identity, success, success_as_truth, measurement FROM results ORDER BY position")
+
+
+def record_all(ledger: Ledger, records: list[dict[str, Any]]) -> None:
+    """Record results of one target, each with a path of its own."""
+    if records:
+        ledger.append([NewEvent(stream="target/t", payload=ResultRecorded(
+            target="t", record=record, path=f"{n}.json", format="normalized", sha256="",
+            instant=instant_text(record.get("timestamp")))) for n, record in enumerate(records)])

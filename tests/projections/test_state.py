@@ -39,8 +39,8 @@ def test_every_fact_sql_has_a_table_with_the_same_columns(ledger: Ledger) -> Non
     with State.from_log(ledger) as state:
         state.prepare(" ".join(catalogue.facts()))
         for name, table in catalogue.facts().items():
-            made = [d[0] for d in state.connection.execute(f"SELECT * FROM ({table.select}) LIMIT 0").description]
-            declared = [d[0] for d in state.connection.execute(f"SELECT * FROM newest.{name} LIMIT 0").description]
+            made, declared = ([d[0] for d in state.connection.execute(f"SELECT * FROM {relation} LIMIT 0").description]
+                              for relation in (f"({table.rows('newest')})", f"newest.{name}"))
             assert sorted(made) == sorted(declared), name
             assert table.types, f"{name} names no event type"
 

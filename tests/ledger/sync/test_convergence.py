@@ -38,9 +38,10 @@ def export(ledger: Ledger, heads: dict[str, int]) -> dict[str, list[tuple[object
     """Every fact row of the shared events, sorted. When each machine learned of them is its own affair."""
     with State.open(ledger) as state:
         found = {}
-        for table in catalogue.facts():
-            rows = state.rows(f"SELECT * EXCLUDE (learned_at) FROM {table} ORDER BY origin, position, item")
-            found[table] = [tuple(row.values()) for row in rows if row["position"] <= heads[row["origin"]]]
+        for name in (name for name, table in catalogue.facts().items() if table.of_events):
+            whole = "fact_result JOIN fact_result_shared USING (shared, target)" if name == "fact_result" else name
+            rows = state.rows(f"SELECT * EXCLUDE (learned_at) FROM {whole} ORDER BY origin, position, item")
+            found[name] = [tuple(row.values()) for row in rows if row["position"] <= heads[row["origin"]]]
         return found
 
 
