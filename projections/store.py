@@ -43,6 +43,16 @@ class Meta:
     events: int = 0
 
 
+def shape() -> str:
+    """Return what a state file must have been made by to be of use: the same facts, and the same engine.
+
+    The engine, because `fact_result_shared` is numbered by its hash function, which another version may change.
+    """
+    import duckdb
+
+    return f"{catalogue.digest()} duckdb {duckdb.__version__}"
+
+
 def read_meta(connection: duckdb.DuckDBPyConnection, name: str) -> Meta | None:
     """Return the meta of an attached file, or None when it was made by another shape of facts."""
     import duckdb
@@ -52,7 +62,7 @@ def read_meta(connection: duckdb.DuckDBPyConnection, name: str) -> Meta | None:
         meta = msgspec.json.decode(row[0], type=Meta) if row else None
     except (duckdb.Error, msgspec.MsgspecError):
         return None
-    return meta if meta and meta.digest == catalogue.digest() else None
+    return meta if meta and meta.digest == shape() else None
 
 
 def attach(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Meta | None, Meta | None]:
@@ -96,12 +106,12 @@ def advance(ledger: Ledger, base: Meta | None, recent: Meta | None, *, wait: boo
         finally:
             probe.close()
         if base is None:
-            build(ledger, ledger.path / BASE_NAME, Meta(catalogue.digest()))
+            build(ledger, ledger.path / BASE_NAME, Meta(shape()))
             (ledger.path / RECENT_NAME).unlink(missing_ok=True)
             return True
         if not arrivals.after(ledger, (recent or base).checkpoint, tail=False).files:
             return True
-        start = Meta(catalogue.digest(), base.checkpoint, base.checkpoint)
+        start = Meta(shape(), base.checkpoint, base.checkpoint)
         made = build(ledger, ledger.path / RECENT_NAME, start, pulls=ledger.path / BASE_NAME)
         if made.events > max(RECENT_EVENTS_MAX, base.events // 10):
             _fold(ledger, base)
@@ -111,7 +121,7 @@ def advance(ledger: Ledger, base: Meta | None, recent: Meta | None, *, wait: boo
 def rebuild(ledger: Ledger) -> Meta:
     """Build the state from nothing. A reader sees the old one until the new one is whole."""
     with building(ledger.path, wait=True):
-        meta = build(ledger, ledger.path / BASE_NAME, Meta(catalogue.digest()))
+        meta = build(ledger, ledger.path / BASE_NAME, Meta(shape()))
         (ledger.path / RECENT_NAME).unlink(missing_ok=True)
     return meta
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -61,14 +62,19 @@ def test_a_state_file_that_is_garbage_is_built_again(ledger: Ledger) -> None:
     assert export(ledger) == before
 
 
-def test_a_state_of_another_shape_is_built_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("owner", "name", "other"), [
+    ("projections.catalogue", "digest", lambda: "another shape"), ("duckdb", "__version__", "99.0")])
+def test_a_state_of_another_shape_or_engine_is_built_again(
+        ledger: Ledger, monkeypatch: pytest.MonkeyPatch, owner: str, name: str, other: object) -> None:
     ledger.append([result(1)])
     ledger.seal()
-    export(ledger)
-    size = (ledger.path / store.BASE_NAME).stat()
-    monkeypatch.setattr(catalogue, "digest", lambda: "another shape")
-    export(ledger)
-    assert (ledger.path / store.BASE_NAME).stat().st_mtime_ns != size.st_mtime_ns
+    before = export(ledger)
+    made = (ledger.path / store.BASE_NAME).stat()
+    assert export(ledger) == before
+    assert (ledger.path / store.BASE_NAME).stat().st_mtime_ns == made.st_mtime_ns
+    monkeypatch.setattr(importlib.import_module(owner), name, other)
+    assert export(ledger) == before
+    assert (ledger.path / store.BASE_NAME).stat().st_mtime_ns != made.st_mtime_ns
 
 
 def test_recent_facts_are_folded_into_the_base(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
