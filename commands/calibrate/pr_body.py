@@ -31,7 +31,7 @@ HIGHLIGHTS = (
 )
 
 
-@command("pr-body")
+@command("pr-body", reads=True)
 @run_dir_options
 @click.option("--commit", "make_commit", is_flag=True, help="Commit the applied files too; never pushes.")
 @click.option("--dry-run", is_flag=True, help="With --commit: show what would be committed.")
@@ -39,6 +39,9 @@ def pr_body(
     app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, make_commit: bool, dry_run: bool
 ) -> None:
     """Print the pull request text: what was measured, the worst of N, what was applied, the evidence."""
+    if make_commit and (app.as_of or app.as_recorded):
+        raise BadInput("--commit commits what is applied now; --as-of asks about another moment", code="usage",
+                       hint="leave one of them out")
     ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
     result = readiness(session)
     if not result.ready:

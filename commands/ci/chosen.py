@@ -89,6 +89,17 @@ def choose(ledger: Ledger | None, name: str | None) -> Chosen:
     return default()
 
 
+def choose_at(app: App, name: str | None) -> Chosen:
+    """Return the policy of the moment --as-of and --as-recorded name, else of now, which needs no state.
+
+    Raises `BadInput` for a moment without a ledger to ask.
+    """
+    if name is None and (app.as_of or app.as_recorded):
+        with app.state(app.ledger()) as state:
+            return choose_in(state, None)
+    return choose(optional_ledger(app), name)
+
+
 def choose_in(state: State, name: str | None) -> Chosen:
     """The same at the moment a state is at, so that an as-of question is answered by the rules of that moment."""
     if name is not None:

@@ -8,13 +8,13 @@ from typing import Any
 import click
 import msgspec
 
-from commands.ci.chosen import choose, optional_ledger, policy_option
+from commands.ci.chosen import choose_at, policy_option
 from commands.ci.names import commit
 from commands.common import App, command
 from projections.ci import slash
 
 
-@command("command")
+@command("command", reads=True)
 @click.argument("text")
 @policy_option
 @click.option("--permission", metavar="LEVEL", help="The author's: admin, maintain, write, triage, read, none.")
@@ -29,7 +29,7 @@ def command_(app: App, text: str, policy_name: str | None, permission: str | Non
     Without --permission the author is taken to have it. Exit 1 when the permission does not suffice,
     exit 2 with the list when a command is unknown.
     """
-    chosen = choose(optional_ledger(app), policy_name)
+    chosen = choose_at(app, policy_name)
     body = sys.stdin.read() if text == "-" else text
     asker = slash.Asker(author=author, permission=permission or chosen.policy.commands.permissions[0])
     target = slash.Target(number=number, ref=ref, sha=commit(sha) if sha else None)

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from commands.ci import names
-from commands.ci.chosen import choose, choose_in, optional_ledger, policy_option
+from commands.ci.chosen import choose_at, choose_in, policy_option
 from commands.common import App, command
 from commands.output import table
 from ledger.errors import BadInput
@@ -30,7 +30,7 @@ def gate(app: App, pull_request: str | None, file: str | None, policy_name: str 
     if file is not None:
         from commands.ci.gate_file import read
 
-        chosen = choose(optional_ledger(app), policy_name)
+        chosen = choose_at(app, policy_name)
         verdict = judge(chosen.policy, read(file), posted_counts=True)
     else:
         from commands.ci import history

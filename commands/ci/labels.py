@@ -6,12 +6,12 @@ import click
 import msgspec
 
 from commands.ci import changed as changes
-from commands.ci.chosen import choose, optional_ledger, policy_option
+from commands.ci.chosen import choose_at, policy_option
 from commands.common import App, command
 from projections.ci import labels as rules
 
 
-@command("labels")
+@command("labels", reads=True)
 @click.option("--title", required=True, metavar="TEXT", help="The pull request's title.")
 @changes.changed_options
 @click.option("--current", multiple=True, metavar="LABEL", help="A label it carries; stale ones are listed.")
@@ -22,7 +22,7 @@ def labels(app: App, title: str, changed: tuple[str, ...], more: tuple[str, ...]
            policy_name: str | None) -> int:
     """Work out a pull request's labels from its title and files; exit 1 on a bad title."""
     files = changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir) or []
-    chosen = choose(optional_ledger(app), policy_name)
+    chosen = choose_at(app, policy_name)
     plan = rules.plan(chosen.policy, title=title, files=files, current=current, conflict=conflict)
     document = {"policy": chosen.document(), **msgspec.to_builtins(plan)}
     app.emit(document, lambda: _text(plan, chosen.line()))

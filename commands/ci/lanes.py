@@ -8,13 +8,14 @@ import click
 import msgspec
 
 from commands.ci import changed as changes
-from commands.ci.chosen import choose, optional_ledger, policy_option
+from commands.ci.chosen import choose_at, policy_option
 from commands.common import App, command
 from commands.output import table
+from ledger.errors import BadInput
 from projections.ci import lanes as rules
 
 
-@command("lanes")
+@command("lanes", reads=True)
 @changes.changed_options
 @policy_option
 @click.option("--tier", metavar="NAME", help="Only the lanes of this tier.")
@@ -27,8 +28,11 @@ def lanes(app: App, changed: tuple[str, ...], more: tuple[str, ...], changed_fro
     then know which lanes it should have started.
     """
     files = changes.required(changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir))
-    ledger = app.ledger() if sha else optional_ledger(app)
-    chosen = choose(ledger, policy_name)
+    if sha and (app.as_of or app.as_recorded):
+        raise BadInput("--sha keeps what a commit changes, now; --as-of asks about another moment", code="usage",
+                       hint="leave one of them out")
+    ledger = app.ledger() if sha else None
+    chosen = choose_at(app, policy_name)
     starts = rules.started(chosen.policy, files)
     shown = [start for start in starts if tier in (None, start.tier)]
     running = {start.test_type for start in starts}

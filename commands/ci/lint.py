@@ -8,20 +8,20 @@ import click
 import msgspec
 
 from commands.ci import changed
-from commands.ci.chosen import choose, optional_ledger, policy_option
+from commands.ci.chosen import choose_at, policy_option
 from commands.common import App, command
 from commands.output import table
 from projections.ci import lanes as rules
 
 
-@command("lint")
+@command("lint", reads=True)
 @click.option("--repo", "repo_dir", default=".", metavar="DIR", help="The git repository the policy is about.")
 @policy_option
 @click.option("--imports", metavar="TEST_TYPE=PATTERN", multiple=True,
               help="Follow the imports of the Python files that match, and report what that lane does not watch.")
 def lint(app: App, repo_dir: str, policy_name: str | None, imports: tuple[str, ...]) -> int:
     """Find patterns that match nothing and lanes whose measured code is not watched; exit 1 when there are any."""
-    chosen = choose(optional_ledger(app), policy_name)
+    chosen = choose_at(app, policy_name)
     tracked = changed.tracked_names(repo_dir)
     dead = rules.dead_patterns(chosen.policy, tracked)
     unwatched = rules.unwatched_measures(chosen.policy, tracked)

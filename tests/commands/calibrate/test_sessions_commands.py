@@ -166,8 +166,11 @@ def test_the_pull_request_text_names_worst_values_and_evidence(run_dir: Path, cl
     assert "Nothing was applied." in text
     refused = cli("calibrate", "pr-body", "tts", "--commit", code=1)
     assert "nothing to commit" in refused.err
+    newest = json.loads(cli("events", "list", "--json", code=0).out.splitlines()[-1])
     (run_dir / UNIT[0] / "run1.json").unlink()
     assert "not ready" in cli("calibrate", "pr-body", "tts", code=1).err
+    assert cli("calibrate", "pr-body", "tts", "--as-of", newest["event_id"], code=0).out == text
+    assert "--commit" in cli("calibrate", "pr-body", "tts", "--as-of", newest["event_id"], "--commit", code=2).err
 
 
 def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from ledger.events.checks import PullRequestObserved, ReviewObserved
 from tests.commands.ci.conftest import random_life
 from tests.projections.ci.conftest import SHIPPED, shipped
 
+ROOT = Path(__file__).resolve().parents[3]
 SHA = "a" * 40
 
 
@@ -178,9 +180,16 @@ def test_adopting_a_policy_is_an_event_and_every_answer_names_its_version(invoke
     mine = invoke("ci", "policy", "adopt", own, "--reason", "two eyes more", "--json", code=0).json
     assert mine["replaces"] == page["digest"] != mine["digest"]
     assert ledger.evidence.get(ledger.event(mine["event_id"]).body()["sha256"]) == own.read_bytes()
-    for args in (["gate", "7"], ["status", SHA], ["command", "/merge"], ["labels", "--title", "[fix] x"],
-                 ["lanes", "--changed", "a"]):
+    described = tmp_path / "pull.json"
+    described.write_text(json.dumps(FILE))
+    for args in (["gate", "7"], ["gate", "--file", described], ["status", SHA], ["command", "/merge"],
+                 ["labels", "--title", "[fix] x"], ["lanes", "--changed", "a"], ["lint", "--repo", ROOT]):
         assert invoke("ci", *args, "--json").json["policy"]["digest"] == mine["digest"], args
+        then = invoke("ci", *args, "--as-of", page["event_id"], "--json").json
+        assert then["policy"]["digest"] == page["digest"], args
+        assert invoke("ci", *args, "--as-of", "nonsense", "--json", code=2).json["error"]["code"], args
+    kept = invoke("ci", "lanes", "--changed", "a", "--sha", SHA, "--as-of", page["event_id"], "--json", code=2).json
+    assert "--sha" in kept["error"]["message"]
     now = invoke("ci", "gate", "7", "--json").json
     then = invoke("ci", "gate", "7", "--as-of", page["event_id"], "--json").json
     assert "approval" in now["unmet"] and "approval" not in then["unmet"]
