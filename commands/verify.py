@@ -65,10 +65,11 @@ def _read_checkpoint(path: str) -> dict[str, Head]:
 
     import msgspec
 
+    from commands.formats import json_text
     from ledger.heads import Head
 
     try:
-        raw = msgspec.json.decode(Path(path).read_bytes())
+        raw = json_text.decode(Path(path).read_bytes())
         return {origin: Head(int(head["position"]), str(head["hash"])) for origin, head in raw["origins"].items()}
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path} is not a checkpoint: {error}", code="bad_checkpoint",

@@ -272,6 +272,19 @@ def test_an_empty_folder_of_another_origin_is_no_origin(copy: Path, cli: Callabl
     cli("verify", "--checkpoint", "old.json", code=0)
 
 
+@pytest.mark.parametrize(("text", "told"), [
+    ("", "truncated"), ("[]", "list indices"), ("{}", "origins"), ('{"origins": {"a": {"position": 1}}}', "hash"),
+    ('{"origins": {"a": {"position": "x", "hash": ""}}}', "int()"),
+    # the last of two heads would vouch for less than the first
+    ('{"origins": {"a": {"position": 9, "hash": "00"}, "a": {"position": 1, "hash": "00"}}}', '"a"'),
+])
+def test_what_is_no_checkpoint_is_refused(copy: Path, cli: Callable[..., Result], text: str, told: str) -> None:
+    (copy.parent / "heads.json").write_text(text)
+    error = cli("verify", "--checkpoint", "heads.json", "--json", code=2).json["error"]
+    assert error["code"] == "bad_checkpoint" and told in error["message"], error
+    assert "heads.json is not a checkpoint" in error["message"] and "--write-checkpoint" in error["hint"]
+
+
 def test_the_command_says_the_first_bad_event_and_exits_7(copy: Path, cli: Callable[..., Result]) -> None:
     path = files(copy)["journal"]
     path.write_bytes(path.read_bytes().replace(b"28.04", b"27.04"))
