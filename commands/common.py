@@ -252,11 +252,21 @@ def _told(error: BaseException) -> PerfledgerError:
                 hint="this is a bug: set PERFLEDGER_TRACEBACK=1 to see where, and report it")
 
 
+def _hint_for(path: str) -> str:
+    """What to do about a file that does not open: for one of the ledger's own, the user has named no path to check."""
+    own = Path(path)
+    if not any((parent / "ledger.toml").is_file() for parent in own.parents) or not own.is_dir():
+        return "check the path"
+    if own.name == "journal.jsonl":
+        return "a folder stands where the ledger keeps its newest events; put the file back from a copy"
+    return "a folder stands where the ledger keeps a file; move it away, the file is made again"
+
+
 def _from_os(error: OSError) -> PerfledgerError:
     where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG):
-        return BadInput(f"cannot open{where}: {reason}", code="file_not_found", hint="check the path")
+        return BadInput(f"cannot open{where}: {reason}", code="file_not_found", hint=_hint_for(where.strip()))
     hint = {
         errno.ENOSPC: "free some space and run it again",
         errno.EDQUOT: "free some space and run it again",

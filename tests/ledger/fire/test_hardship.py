@@ -233,10 +233,24 @@ def test_a_journal_that_is_no_file_is_named(ledger: Ledger, record: Path, tmp_pa
     path = ledger.path / "log" / "testbed" / journal.NAME
     path.rename(path.with_name("moved"))
     path.mkdir()
-    message = said_in_one_sentence(perfledger(*command, cwd=tmp_path), 2)
-    assert message == f"perfledger: cannot open {path}: Is a directory"
+    done = perfledger(*command, cwd=tmp_path)
+    assert said_in_one_sentence(done, 2) == f"perfledger: cannot open {path}: Is a directory"
+    assert "put the file back" in done.err
     path.rmdir()
     path.with_name("moved").rename(path)
+    assert perfledger("record", record, cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("name", ["lock", "heads.sqlite"])
+def test_a_folder_in_the_place_of_a_derived_file_is_named_and_may_go(
+        ledger: Ledger, record: Path, tmp_path: Path, name: str) -> None:
+    path = ledger.path / "log" / "testbed" / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    done = perfledger("record", record, cwd=tmp_path)
+    assert said_in_one_sentence(done, 2) == f"perfledger: cannot open {path}: Is a directory"
+    assert "move it away, the file is made again" in done.err
+    path.rename(tmp_path / "away")
     assert perfledger("record", record, cwd=tmp_path).code == 0
 
 
