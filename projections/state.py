@@ -164,9 +164,12 @@ class State:
             self.prepare(" ".join(table.needs))
             self._project_newest(table)
         arms = [f"SELECT * FROM {arm}.{name}" for arm in self._arms]
+        if not table.of_events:
+            # what an earlier arm says is not said again; told by the key, for a row is long
+            arms = [arm + "".join(f" ANTI JOIN {earlier}.{name} USING ({table.key})" for earlier in self._arms[:nth])
+                    for nth, arm in enumerate(arms)]
         if arms:
-            union = " UNION ALL BY NAME " if table.of_events else " UNION BY NAME "
-            self.connection.execute(f"CREATE TEMP VIEW {name} AS {union.join(arms)}")
+            self.connection.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(arms)}")
         else:
             self.connection.execute(table.ddl.replace("CREATE TABLE", "CREATE TEMP TABLE"))
 
