@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 
 import click
 
+from commands import streams
 from commands.common import LazyGroup, global_options, run
 
 COMMANDS = {
@@ -51,4 +54,10 @@ def root() -> None:
 
 def main() -> None:
     """Console entry point."""
-    sys.exit(run(root, sys.argv[1:]))
+    code = run(root, sys.argv[1:])
+    if "threading" in sys.modules and sys.modules["threading"].active_count() > 1:
+        sys.exit(code)  # a thread has not ended yet: the usual way waits for it
+    # Taking the interpreter down object by object costs 20 ms with DuckDB loaded, and frees what ends anyway.
+    atexit._run_exitfuncs()
+    streams.close()
+    os._exit(code)

@@ -23,7 +23,7 @@ class FactResult(Fact, table=True):
     instant: datetime | None
     commit_sha: str | None = unique()
     path: str = unique()
-    sha256: str
+    sha256: str = unique()
     latency: float | None
     throughput: float | None
     memory: float | None

@@ -410,7 +410,7 @@ CREATE TABLE fact_result (
     instant TIMESTAMPTZ,
     commit_sha VARCHAR USING COMPRESSION uncompressed,
     path VARCHAR NOT NULL USING COMPRESSION uncompressed,
-    sha256 VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL USING COMPRESSION uncompressed,
     latency DOUBLE,
     throughput DOUBLE,
     memory DOUBLE,
