@@ -106,7 +106,10 @@ def command(
         @functools.wraps(function)
         @click.pass_obj
         def call(app: App, /, *args: Any, **kwargs: Any) -> Any:
-            return function(app, *args, **kwargs)
+            try:
+                return function(app, *args, **kwargs)
+            except BrokenPipeError as error:
+                raise _BrokenPipe from error
 
         # wraps() copied the parameters that @click.option left on the function; click reads them off `call`
         wrapped: Any = global_options(call, actor=acts)
@@ -204,6 +207,10 @@ class _Interrupted(PerfledgerError):
     exit_code = 130
 
 
+class _BrokenPipe(Exception):
+    """A pipe broke, ours or another: click would make an exit 1 of it that does not say which."""
+
+
 class _Bug(PerfledgerError):
     exit_code = 70  # EX_SOFTWARE, so that no contract code is borrowed for it
 
@@ -222,10 +229,11 @@ def run(group: click.Command, args: list[str]) -> int:
             streams.note(error.format_message())
             return BadInput.exit_code
         told = _told(click.UsageError("Missing command.", error.ctx))
-    except (Exception, KeyboardInterrupt) as error:
-        if isinstance(error, BrokenPipeError) and streams.reader_gone():
+    except (Exception, KeyboardInterrupt) as stopped:
+        cause = (stopped.__cause__ or stopped) if isinstance(stopped, _BrokenPipe) else stopped
+        if isinstance(cause, BrokenPipeError) and streams.reader_gone():
             return 0  # the reader of our output went away (`| head`): not an error, and nothing more can be said
-        told = _told(error)
+        told = _told(cause)
         if isinstance(told, _Bug) and os.environ.get("PERFLEDGER_TRACEBACK"):
             raise
     finally:

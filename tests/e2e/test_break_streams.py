@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PERFLEDGER, clean_env
+from tests.ledger.samples import result
 
 RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}
 
@@ -58,6 +59,14 @@ def test_a_reader_that_went_away_does_not_turn_a_no_into_a_yes(ledger: Any, tmp_
     (tmp_path / "none").mkdir()
     done = shell("(sleep 0.3; $P check none; echo code $? >&2) | true", tmp_path)
     assert done.stderr.splitlines()[-1] == "code 5"
+
+
+@pytest.mark.parametrize("command", ["events list", "events list --json", "events export", "sql -q 'FROM events'"])
+def test_a_reader_of_a_long_list_may_stop_early(command: str, ledger: Any, tmp_path: Path) -> None:
+    ledger.append([result(n) for n in range(2_000)])  # more than a pipe holds
+    done = shell(f"$P {command} | head -1; exit ${{PIPESTATUS[0]}}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_an_encoding_that_lacks_a_character_gets_an_escape(ledger: Any, tmp_path: Path) -> None:
