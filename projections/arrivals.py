@@ -7,7 +7,7 @@ that no pull has announced yet are not there.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,10 +147,10 @@ def types_present(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT DISTINCT type FROM arrivals").fetchall()}
 
 
-def insert_facts(connection: duckdb.DuckDBPyConnection, schema: str, present: Container[str]) -> None:
+def insert_facts(connection: duckdb.DuckDBPyConnection, schema: str, present: Set[str]) -> None:
     """Make the rows of every fact table that one of the event types is for, in a schema that has the tables."""
     for table in catalogue.facts().values():
-        if any(name in present for name in table.types):
+        if table.types & present:
             connection.execute(f"INSERT INTO {schema}.{table.name} BY NAME {table.rows(schema)}")
 
 
