@@ -36,7 +36,7 @@ def _run_directory(per_stage: int, shape: str) -> list[dict[str, Any]]:
     from commands.calibrate.run_directory import RunDirectory
     from commands.calibrate.sessions import level_with
     from ledger.ledger import Ledger
-    from projections.audit import audit_lines, readiness
+    from projections.calibration.audit import audit_lines, readiness
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -99,8 +99,8 @@ def _million() -> list[dict[str, Any]]:
     """One session of 100 stages x 5 repeats among two thousand like it."""
     from commands.calibrate.sessions import read_session
     from ledger.ledger import Ledger
-    from projections.audit import readiness
-    from projections.state import State
+    from projections.calibration.audit import readiness
+    from projections.state.state import State
 
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger.create(Path(folder), origin="bench", actor="bench")

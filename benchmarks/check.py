@@ -95,8 +95,8 @@ def _import(folder: Path, history: Path) -> float:
 
 def _append_more(folder: Path) -> None:
     """Bring the ledger to a million records, as an import would but without writing 900,000 files first."""
-    from commands.formats import normalized
-    from commands.recording import recorded_event
+    from commands.intake.formats import normalized
+    from commands.intake.recording import recorded_event
     from ledger.ledger import Ledger
 
     ledger = Ledger.open(folder, actor="bench")

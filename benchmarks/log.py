@@ -22,10 +22,11 @@ from typing import Any
 
 from benchmarks.eventsourcing_peer import appender
 from benchmarks.start import print_rows, row
-from ledger import canonical, chain
+from ledger import canonical
 from ledger.event import NewEvent
 from ledger.events.results import ResultRecorded
 from ledger.ledger import Ledger
+from ledger.log import chain
 
 QUICK = bool(os.environ.get("PERFLEDGER_BENCH_QUICK"))
 APPENDS, BURST = (300 if QUICK else 1_500), 30  # turns of 30, as the prototypes were measured
@@ -198,7 +199,7 @@ def fairness(folder: Path) -> list[dict[str, Any]]:
 
 def verification(folder: Path) -> list[dict[str, Any]]:
     """`verify` of a long log against a loop that reads event by event."""
-    from ledger.verify import verify
+    from ledger.verification.walk import verify
 
     ledger = Ledger.create(folder / "verified" / ".perfledger", origin="bench", actor="a@b")
     for start in range(0, VERIFY_EVENTS, 20_000):

@@ -79,7 +79,7 @@ def write(path: Path, events: int, make: Callable[[int], NewEvent] = event) -> L
 
 def measure(path: str) -> None:
     """Rebuild and scan in turns in this process; print seconds of both and the peak memory in MiB."""
-    from projections import arrivals, engine, store
+    from projections.state import arrivals, engine, store
 
     ledger = Ledger.open(path)
     files = arrivals._files(arrivals.after(ledger, {}, tail=False).paths)

@@ -45,7 +45,7 @@ def build(folder: Path) -> Path:
     from ledger.event import NewEvent
     from ledger.events.results import ResultRecorded
     from ledger.ledger import Ledger
-    from projections.state import State
+    from projections.state.state import State
 
     ledger = Ledger.create(folder, origin="bench", actor="bench@example.org")
     for start in range(0, RESULTS, 5_000):
@@ -67,7 +67,7 @@ def plain(ledger: Path, query: str) -> None:
 
 def main() -> list[dict[str, Any]]:
     """Measure; return rows for the benchmark table."""
-    from projections.console import Limits, Question, ask
+    from projections.console.query import Limits, Question, ask
 
     rows: list[dict[str, Any]] = []
 

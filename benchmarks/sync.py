@@ -86,8 +86,8 @@ def one_push(server: Any, folder: Path) -> tuple[tuple[int, float], tuple[int, f
     """Push few events, then many; return requests and seconds of both, the peer's seconds, and the commits of many."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    from ledger import segment
     from ledger.ledger import Ledger
+    from ledger.log import segment
     from ledger.remotes.remote import open_remote
     from ledger.sync.push import push
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App, LazyGroup, command, global_options, outside_ledger
+from commands.cli.app import App, LazyGroup, command, global_options, outside_ledger
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def list_gpus(app: App, include: str, exclude: str) -> int:
 
     Exit 4 when there is no NVIDIA driver.
     """
-    from commands.output import table
+    from commands.cli.output import table
     from gpu_runner.gate import survey
     from gpu_runner.nvml import Nvml
 
@@ -172,7 +172,7 @@ def _record(ledger: Any, sampler: Sampler) -> None:
 
 
 def _spreads(summaries: list[Any]) -> str:
-    from commands.output import table
+    from commands.cli.output import table
 
     rows = [
         (str(gpu.index), name, spread.min, spread.median, spread.p95, spread.max)

@@ -8,29 +8,29 @@ import sys
 
 import click
 
-from commands import streams
-from commands.common import LazyGroup, global_options, run
+from commands.cli import streams
+from commands.cli.app import LazyGroup, global_options, run
 
 COMMANDS = {
-    "init": ("commands.init:init", "Create a ledger."),
-    "import": ("commands.imports:imports", "Bring an existing history in."),
-    "record": ("commands.record:record", "Record results as events, without judging them."),
-    "check": ("commands.check:check", "Judge results against their rolling baseline."),
-    "baseline": ("commands.baseline:baseline", "List, show, plot and pin baselines."),
-    "policy": ("commands.policy:policy", "Show, check and adopt the metric policy."),
+    "init": ("commands.ledger_commands.init:init", "Create a ledger."),
+    "import": ("commands.imports.group:imports", "Bring an existing history in."),
+    "record": ("commands.results.record:record", "Record results as events, without judging them."),
+    "check": ("commands.results.check:check", "Judge results against their rolling baseline."),
+    "baseline": ("commands.results.baseline:baseline", "List, show, plot and pin baselines."),
+    "policy": ("commands.results.policy:policy", "Show, check and adopt the metric policy."),
     "reseed": ("commands.reseed:reseed", "Move a baseline on purpose, approved and reversible."),
     "calibrate": ("commands.calibrate:calibrate", "Measure, audit and apply worst-of-N thresholds."),
     "gpu": ("commands.gpu:gpu", "List GPUs, wait for free ones, sample telemetry."),
     "ci": ("commands.ci:ci", "Lanes, labels, statuses and the merge gate."),
-    "events": ("commands.events:events", "The log itself: list, show, tail, types, export."),
-    "sql": ("commands.sql:sql", "Ask the ledger in read-only SQL."),
-    "explain": ("commands.explain:explain", "The exact events and values behind a decision."),
-    "backtest": ("commands.backtest:backtest", "Which past verdicts another policy would flip."),
-    "replay": ("commands.replay:replay", "Rebuild every projection from the log."),
-    "verify": ("commands.verify:verify", "Check chains, segments and evidence."),
-    "sync": ("commands.sync:sync", "Share the ledger through a Hub dataset or bucket."),
-    "serve": ("commands.serve:serve", "Webhooks and the JSON API."),
-    "doctor": ("commands.doctor:doctor", "What is wrong with this setup, and what mends it."),
+    "events": ("commands.ledger_commands.events:events", "The log itself: list, show, tail, types, export."),
+    "sql": ("commands.ledger_commands.sql:sql", "Ask the ledger in read-only SQL."),
+    "explain": ("commands.explain.command:explain", "The exact events and values behind a decision."),
+    "backtest": ("commands.results.backtest:backtest", "Which past verdicts another policy would flip."),
+    "replay": ("commands.ledger_commands.replay:replay", "Rebuild every projection from the log."),
+    "verify": ("commands.ledger_commands.verify:verify", "Check chains, segments and evidence."),
+    "sync": ("commands.ledger_commands.sync:sync", "Share the ledger through a Hub dataset or bucket."),
+    "serve": ("commands.service.serve:serve", "Webhooks and the JSON API."),
+    "doctor": ("commands.ledger_commands.doctor:doctor", "What is wrong with this setup, and what mends it."),
 }
 
 EPILOG = """\b

@@ -25,7 +25,7 @@ PACKAGES = ("torch", "sglang", "vllm", "transformers", "flashinfer-python", "tri
 
 
 class EvidenceSink(Protocol):
-    """Where bytes that explain an observation are kept; `ledger.evidence` is one."""
+    """Where bytes that explain an observation are kept; `ledger.evidence.store` is one."""
 
     def put(self, data: bytes, media_type: str = ...) -> str:
         """Keep the bytes durably and return their SHA-256 hex."""

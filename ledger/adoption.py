@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger import chain, disk, lock, segment
+from ledger import disk
 from ledger.errors import BadInput, Conflict, Damaged
 from ledger.event import GENESIS_HASH, NewEvent
 from ledger.events.origins import EventsPulled
+from ledger.log import chain, lock, segment
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from ledger import disk, layout
 from ledger.errors import BadInput
 from ledger.event import Event, NewEvent
-from ledger.evidence import EvidenceStore
-from ledger.heads import Head
+from ledger.evidence.store import EvidenceStore
 from ledger.identifiers import format_time, next_time, parse_time
-from ledger.incoming import Receipt
-from ledger.log import Author, OriginLog
-from ledger.reading import holds_log
-from ledger.segment import SegmentInfo, info
+from ledger.log.heads import Head
+from ledger.log.incoming import Receipt
+from ledger.log.origin_log import Author, OriginLog
+from ledger.log.reading import holds_log
+from ledger.log.segment import SegmentInfo, info
 
 if TYPE_CHECKING:
     from ledger.events.origins import EventsPulled

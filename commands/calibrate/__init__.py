@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from commands.common import LazyGroup, global_options
+from commands.cli.app import LazyGroup, global_options
 
 _HERE = "commands.calibrate"
 

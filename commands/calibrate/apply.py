@@ -10,7 +10,7 @@ import click
 
 from commands.calibrate.plan_apply import require_ready
 from commands.calibrate.sessions import open_session, read_session, run_dir_options
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger.errors import Conflict, Refused
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from commands.calibrate.applying.plan import ApplyPlan, MetricPlan
     from commands.calibrate.applying.targets import Rewrite
     from ledger.ledger import Ledger
-    from projections.calibration_session import Session
+    from projections.calibration.session import Session
 
 PHRASE = "apply thresholds"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from commands.calibrate.sessions import open_session, run_dir_options
-from commands.common import App, command
-from projections.audit import audit_lines, readiness
+from commands.cli.app import App, command
+from projections.calibration.audit import audit_lines, readiness
 
 
 @command("audit", reads=True)

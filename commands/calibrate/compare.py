@@ -12,14 +12,14 @@ import msgspec
 
 from commands.calibrate.reporting.contents import display
 from commands.calibrate.sessions import open_session
-from commands.common import App, command
-from commands.output import table
+from commands.cli.app import App, command
+from commands.cli.output import table
 from ledger.errors import Inconclusive
 from ledger.events.calibrations import PlannedMetric, PlannedStage
-from projections.calibration_session import Session
-from projections.calibration_statistics import rank_p_value
-from projections.destructive_rounds import resolution_of
-from projections.worst_of_n import MetricWorst, metric_worst
+from projections.calibration.destructive_rounds import resolution_of
+from projections.calibration.session import Session
+from projections.calibration.statistics import rank_p_value
+from projections.calibration.worst_of_n import MetricWorst, metric_worst
 
 P_LIMIT = 0.05
 

@@ -15,7 +15,7 @@ from commands.calibrate.config.options import (
     model_option,
     repo_root_option,
 )
-from commands.common import App, command, outside_ledger
+from commands.cli.app import App, command, outside_ledger
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:

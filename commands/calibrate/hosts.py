@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commands.calibrate.config.options import config_dir_option, model_option
-from commands.common import App, command
+from commands.cli.app import App, command
 
 
 @command("hosts")

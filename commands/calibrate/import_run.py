@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from commands.calibrate.config.planned_stages import file_digest, planned_stages
 from commands.calibrate.config.stages import read_stages
-from commands.calibrate.planning import file_digest, planned_stages
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, read_run_file
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger import canonical
 from ledger.errors import BadInput
 from ledger.event import EventPayload, NewEvent
@@ -30,7 +30,7 @@ from ledger.events.calibrations import (
     RunDirectoryImported,
     RunFileVanished,
 )
-from projections.calibration_session import STREAM_PREFIX, Session, plan_in_parts, units_of
+from projections.calibration.session import STREAM_PREFIX, Session, plan_in_parts, units_of
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

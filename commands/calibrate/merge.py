@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from commands.calibrate.config.stamps import utc_stamp
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, run_file_document, to_file_json
 from commands.calibrate.sessions import open_session, read_session
-from commands.calibrate.stamps import utc_stamp
-from commands.common import App, command, outside_ledger
+from commands.cli.app import App, command, outside_ledger
 from ledger import canonical
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationMerged, Plan, PlanContinued, RepeatImported
-from projections.audit import readiness
-from projections.calibration_session import STREAM_PREFIX, Session, plan_in_parts
+from projections.calibration.audit import readiness
+from projections.calibration.session import STREAM_PREFIX, Session, plan_in_parts
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.calibrate.config.options import config_dir_option, model_option
-from commands.common import App, command
+from commands.cli.app import App, command
 
 if TYPE_CHECKING:
     from commands.calibrate.config.model import ModelConfig

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.calibrate.sessions import open_session, run_dir_options
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger.errors import Refused
 
 if TYPE_CHECKING:
-    from projections.calibration_session import Session
+    from projections.calibration.session import Session
 
 
 @command("plan-apply", reads=True)
@@ -32,7 +32,7 @@ def plan_apply(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Pat
 
 def require_ready(session: Session, run_dir: Path) -> None:
     """Raise `Refused` with every reason why a session may not be applied."""
-    from projections.audit import readiness
+    from projections.calibration.audit import readiness
 
     audit = readiness(session)
     if not audit.ready:

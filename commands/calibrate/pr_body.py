@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from commands.calibrate.config.repository import Repository
 from commands.calibrate.reporting.contents import applied_changes, display, trimmed
-from commands.calibrate.repository import Repository
 from commands.calibrate.sessions import follow, open_session, run_dir_options
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger.errors import BadInput, OutcomeUnknown, Refused
 from ledger.event import NewEvent
 from ledger.events.calibrations import PlannedStage, PullRequestCommitIntended, PullRequestCommitted
 from ledger.events.thresholds import ThresholdApplied
-from projections.audit import Readiness, readiness
-from projections.calibration_session import Session
-from projections.worst_of_n import metric_worst
+from projections.calibration.audit import Readiness, readiness
+from projections.calibration.session import Session
+from projections.calibration.worst_of_n import metric_worst
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from commands.calibrate.config.options import config_dir_option, host_option, model_option, repo_root_option
-from commands.common import App, command, outside_ledger
+from commands.cli.app import App, command, outside_ledger
 
 
 @command("precheck")
@@ -31,9 +31,9 @@ def precheck(
     Nothing is installed, downloaded or ended. Exit 0 when nothing is missing, else 1.
     """
     from commands.calibrate.config.workspace import find_workspace
+    from commands.calibrate.measuring.run_planning import choose_interpreter
     from commands.calibrate.prechecking.check import Subject
     from commands.calibrate.prechecking.check import precheck as check
-    from commands.calibrate.run_planning import choose_interpreter
 
     if output_dir is not None:
         outside_ledger(output_dir)

@@ -12,11 +12,11 @@ import click
 import msgspec
 
 from commands.calibrate.sessions import read_session
-from projections.audit import readiness
-from projections.calibration_session import Session, units_of
+from projections.calibration.audit import readiness
+from projections.calibration.session import Session, units_of
 
 if TYPE_CHECKING:
-    from commands.common import App
+    from commands.cli.app import App
     from ledger.ledger import Ledger
 
 

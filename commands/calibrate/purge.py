@@ -13,12 +13,12 @@ import msgspec
 
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import follow, open_session, run_dir_options
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.calibrations import RepeatPurged
-from projections.calibration_session import Session, Unit, units_of
-from projections.worst_of_n import STRICT, missing_reason, strict_cell
+from projections.calibration.session import Session, Unit, units_of
+from projections.calibration.worst_of_n import STRICT, missing_reason, strict_cell
 
 
 class Purge(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from commands.calibrate.config.stamps import utc_stamp
 from commands.calibrate.reporting import html, markdown
 from commands.calibrate.reporting.comparison import last_comparable
 from commands.calibrate.reporting.contents import (
@@ -18,13 +19,12 @@ from commands.calibrate.reporting.contents import (
 )
 from commands.calibrate.run_directory import RunDirectory, write_if_changed
 from commands.calibrate.sessions import open_session, run_dir_options
-from commands.calibrate.stamps import utc_stamp
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationReported
-from projections.audit import Readiness, readiness
-from projections.calibration_session import Session
+from projections.calibration.audit import Readiness, readiness
+from projections.calibration.session import Session
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from commands.calibrate import milestones
-from commands.calibrate.beside import end_dead_runs, shared_beside
 from commands.calibrate.config.options import config_dir_option, host_option, model_option, repo_root_option
 from commands.calibrate.config.selection import ALL
 from commands.calibrate.config.workspace import find_workspace
-from commands.calibrate.measuring import Halted, Measuring
-from commands.calibrate.progress import after_each_repeat
-from commands.calibrate.run_directory import RunDirectory
-from commands.calibrate.run_planning import (
+from commands.calibrate.measuring import milestones
+from commands.calibrate.measuring.beside import end_dead_runs, shared_beside
+from commands.calibrate.measuring.loop import Halted, Measuring
+from commands.calibrate.measuring.run_planning import (
     Asked,
     Place,
     default_output_dir,
@@ -25,15 +23,17 @@ from commands.calibrate.run_planning import (
     resume_command,
     resume_session,
 )
-from commands.calibrate.run_settings import settings_of
+from commands.calibrate.measuring.run_settings import settings_of
+from commands.calibrate.progress import after_each_repeat
+from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import follow, known_session
-from commands.common import App, command, outside_ledger
+from commands.cli.app import App, command, outside_ledger
 from gpu_runner import interrupts
 from ledger.errors import BadInput, Refused, Unavailable
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationEnded
-from projections.audit import readiness
-from projections.calibration_session import Session
+from projections.calibration.audit import readiness
+from projections.calibration.session import Session
 
 
 @command("run")

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from commands.formats import json_text
+from commands.intake.formats import json_text
 from ledger.errors import BadInput
 from ledger.events.calibrations import RepeatImported
-from projections.calibration_session import Observation, Session, unit_of
+from projections.calibration.session import Observation, Session, unit_of
 
 SESSION_KEY = "perfledger_session"
 LAYOUT_VERSION = "0.6.0"

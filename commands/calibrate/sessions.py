@@ -9,11 +9,11 @@ import click
 
 from commands.calibrate.import_run import Sources, new_events, session_id_of
 from commands.calibrate.run_directory import RunDirectory
-from commands.common import App, Function
+from commands.cli.app import App, Function
 from ledger.errors import BadInput, Conflict
 from ledger.event import Event, NewEvent
-from projections.calibration_fold import evolve, fold
-from projections.calibration_session import STREAM_PREFIX, Session
+from projections.calibration.fold import evolve, fold
+from projections.calibration.session import STREAM_PREFIX, Session
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from commands.calibrate.config.options import config_dir_option, model_option
-from commands.common import App, command
+from commands.cli.app import App, command
 
 
 @command("stages")

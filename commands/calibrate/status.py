@@ -6,14 +6,14 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from commands.calibrate.active import active_repeats
+from commands.calibrate.config.stamps import utc_stamp
+from commands.calibrate.measuring.active import active_repeats
 from commands.calibrate.sessions import open_session, run_dir_options
-from commands.calibrate.stamps import utc_stamp
-from commands.common import App, command
-from commands.output import to_json
+from commands.cli.app import App, command
+from commands.cli.output import to_json
 from ledger.errors import Unavailable
-from projections.audit import Readiness, readiness
-from projections.calibration_session import Session
+from projections.calibration.audit import Readiness, readiness
+from projections.calibration.session import Session
 
 MISSING_SHOWN = 30
 LOG_TAIL_LINES = 15

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from commands.calibrate.active import ActiveRepeat, active_repeats
+from commands.calibrate.measuring.active import ActiveRepeat, active_repeats
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import open_session, run_dir_options
-from commands.common import App, command
-from commands.output import to_json_line
+from commands.cli.app import App, command
+from commands.cli.output import to_json_line
 from ledger.errors import Inconclusive
 
 CHUNK_BYTES = 1 << 20

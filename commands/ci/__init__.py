@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from commands.common import LazyGroup, global_options
+from commands.cli.app import LazyGroup, global_options
 
 COMMANDS = {
     "lanes": ("commands.ci.lanes:lanes", "Which lanes a change starts, and why."),
     "labels": ("commands.ci.labels:labels", "The labels a pull request gets; checks its title."),
     "command": ("commands.ci.command:command_", "What a slash command means."),
     "report": ("commands.ci.report:report", "Record the state of a context of a commit."),
-    "receive": ("commands.ci.receive:receive", "Record what a webhook payload in a file says."),
+    "receive": ("commands.service.receive:receive", "Record what a webhook payload in a file says."),
     "status": ("commands.ci.status:status", "Every context of a commit, its aggregates, what is missing."),
     "gate": ("commands.ci.gate:gate", "Every merge condition, met or not, and why."),
     "publish": ("commands.ci.publish:publish", "Post aggregate statuses and answers to GitHub."),

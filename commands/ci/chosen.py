@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App
+from commands.cli.app import App
 from ledger.errors import BadInput
 from projections.ci import policy as rules
 from projections.ci.policy import Policy
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
-    from projections.state import State
+    from projections.state.state import State
 
 SHIPPED = Path(__file__).parent / "policies"
 DEFAULT = "fastvideo-page"

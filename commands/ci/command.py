@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from commands.ci.chosen import choose_at, policy_option
-from commands.ci.names import commit
-from commands.common import App, command
+from commands.ci.work.names import commit
+from commands.cli.app import App, command
 from projections.ci import slash
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from commands.ci import history, names
 from commands.ci.chosen import choose_in
-from commands.common import App
-from commands.explain import headline
+from commands.ci.work import history, names
+from commands.cli.app import App
+from commands.explain.command import headline
 
 if TYPE_CHECKING:
     from ledger.event import Event

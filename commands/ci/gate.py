@@ -7,10 +7,10 @@ from typing import Any
 import click
 import msgspec
 
-from commands.ci import names
 from commands.ci.chosen import choose_at, choose_in, policy_option
-from commands.common import App, command
-from commands.output import table
+from commands.ci.work import names
+from commands.cli.app import App, command
+from commands.cli.output import table
 from ledger.errors import BadInput
 from projections.ci.actions import due
 from projections.ci.gate import GateVerdict, judge
@@ -28,12 +28,12 @@ def gate(app: App, pull_request: str | None, file: str | None, policy_name: str 
     if (pull_request is None) == (file is None):
         raise BadInput("name a pull request or give --file, not both", code="usage", hint="perfledger ci gate 12")
     if file is not None:
-        from commands.ci.gate_file import read
+        from commands.ci.work.gate_file import read
 
         chosen = choose_at(app, policy_name)
         verdict = judge(chosen.policy, read(file), posted_counts=True)
     else:
-        from commands.ci import history
+        from commands.ci.work import history
 
         repository, number = names.pull(pull_request or "")
         with app.state(app.ledger()) as state:

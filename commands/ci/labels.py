@@ -7,7 +7,7 @@ import msgspec
 
 from commands.ci import changed as changes
 from commands.ci.chosen import choose_at, policy_option
-from commands.common import App, command
+from commands.cli.app import App, command
 from projections.ci import labels as rules
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from commands.ci import changed as changes
 from commands.ci.chosen import choose_at, policy_option
-from commands.common import App, command
-from commands.output import table
+from commands.cli.app import App, command
+from commands.cli.output import table
 from ledger.errors import BadInput
 from projections.ci import lanes as rules
 
@@ -54,7 +54,7 @@ def lanes(app: App, changed: tuple[str, ...], more: tuple[str, ...], changed_fro
 
 def _keep(ledger: Any, sha: str, files: list[str], base: str | None, repo_dir: str) -> tuple[str, str]:
     """Record what a commit changes; the last word counts, because its base may move."""
-    from commands.ci.names import commit
+    from commands.ci.work.names import commit
     from ledger.event import NewEvent
     from ledger.events.checks import ChangeObserved
 

@@ -9,8 +9,8 @@ import msgspec
 
 from commands.ci import changed
 from commands.ci.chosen import choose_at, policy_option
-from commands.common import App, command
-from commands.output import table
+from commands.cli.app import App, command
+from commands.cli.output import table
 from projections.ci import lanes as rules
 
 
@@ -26,7 +26,7 @@ def lint(app: App, repo_dir: str, policy_name: str | None, imports: tuple[str, .
     dead = rules.dead_patterns(chosen.policy, tracked)
     unwatched = rules.unwatched_measures(chosen.policy, tracked)
     if imports:
-        from commands.ci.imports import unwatched_imports
+        from commands.ci.work.imports import unwatched_imports
 
         unwatched += unwatched_imports(chosen.policy, repo_dir, tracked, imports)
     document: dict[str, Any] = {

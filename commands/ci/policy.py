@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from commands.ci.chosen import Chosen, choose_in, default, load, shipped_names
-from commands.common import App, LazyGroup, command, global_options
-from commands.output import table
+from commands.cli.app import App, LazyGroup, command, global_options
+from commands.cli.output import table
 
 STREAM = "policy/ci"
 
@@ -69,7 +69,7 @@ def schema(app: App) -> None:
     """Print the JSON Schema of a policy file, for editors; `check` knows more rules than it can say."""
     import msgspec
 
-    from commands.output import to_json
+    from commands.cli.output import to_json
     from projections.ci.policy import Policy
 
     document = msgspec.json.schema(Policy)

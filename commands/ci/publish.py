@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from commands.ci import history, names, posts
 from commands.ci.chosen import Chosen, choose_in, policy_option
-from commands.ci.outbox import Outbox, Sent, dry
-from commands.common import App, command
+from commands.ci.work import history, names, posts
+from commands.ci.work.outbox import Outbox, Sent, dry
+from commands.cli.app import App, command
 from ledger.errors import BadInput
 from projections.ci.gate import judge
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
-    from projections.state import State
+    from projections.state.state import State
 
 
 @command("publish")
@@ -45,7 +45,7 @@ def publish(app: App, sha: str | None, repository: str | None, api_url: str, ans
         chosen = choose_in(state, policy_name)
         found = names.repository(repository) if repository else _repository(state, sha, comment_on)
         wanted = _wanted(state, ledger, chosen, found, sha=sha, answers=answers, comment_on=comment_on)
-    from commands.ci.api import GitHubApi, check_url
+    from commands.ci.work.api import GitHubApi, check_url
 
     destination = check_url(api_url)
     outbox = Outbox(ledger, destination=destination, repository=found, policy=chosen.digest)

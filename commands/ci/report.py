@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from commands.ci import names
-from commands.common import App, command
+from commands.ci.work import names
+from commands.cli.app import App, command
 from ledger.event import NewEvent
 
 

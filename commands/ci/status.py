@@ -7,10 +7,10 @@ from typing import Any
 import click
 import msgspec
 
-from commands.ci import history, names
 from commands.ci.chosen import choose_in, policy_option
-from commands.common import App, command
-from commands.output import table
+from commands.ci.work import history, names
+from commands.cli.app import App, command
+from commands.cli.output import table
 from projections.ci import lanes, statuses
 from projections.ci.gate import ChangeSeen, Known
 from projections.ci.policy import Policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from commands.common import LazyGroup, global_options
+from commands.cli.app import LazyGroup, global_options
 
 
 @click.group(

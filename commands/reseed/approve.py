@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commands.common import App, command
-from commands.reseed import decider, signatures
+from commands.cli.app import App, command
+from commands.reseed.work import signatures
 from ledger.errors import Refused
 from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedApproved
+from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commands.common import App, command
-from commands.reseed import decider
-from commands.reseed.history import CREATED_MARK, PROVENANCE
+from commands.cli.app import App, command
+from commands.reseed.work.history import CREATED_MARK, PROVENANCE
 from ledger.errors import Refused
 from ledger.event import NewEvent
 from ledger.events.reseeds import BackupTaken, RecordsPrepared, ReseedAborted, ReseedCleanedUp
+from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -165,7 +165,7 @@ def _remove(folder: Path, contents: Contents) -> bool:
 
 def _refuse_landed(ledger: Ledger, state: decider.Reseed) -> None:
     """Look at the dataset before an upload that was begun is given up. Raises `Refused` when seeds are there."""
-    from commands.reseed.history import sync
+    from commands.reseed.work.history import sync
 
     plan = state.needed()
     there = {record.path for record in sync(ledger, plan.dataset).records}

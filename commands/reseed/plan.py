@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from commands.common import App, command
+from commands.cli.app import App, command
 from ledger.errors import BadInput
-from projections.identity import IDENTITY_FIELDS
+from projections.results.identity import IDENTITY_FIELDS
 
 DEFAULT_TOLERANCE = 0.05
 
@@ -91,7 +91,7 @@ def plan(app: App, **options: Any) -> None:
 
 def make_plan(app: App, ledger: Any, **options: Any) -> Any:
     """Check the options, read the sources, sync the history, and record a plan."""
-    from commands.reseed import planning
+    from commands.reseed.work import planning
 
     return planning.make(ledger, *asked(app, ledger, **options))
 
@@ -111,8 +111,8 @@ def asked(
     **identity: str | None,
 ) -> tuple[Any, Any, Any]:
     """Check the options, read the sources and sync the history: what a plan is made from. Nothing is recorded."""
-    from commands.reseed import history, planning
-    from commands.reseed import sources as source_files
+    from commands.reseed.work import history, planning
+    from commands.reseed.work import sources as source_files
 
     for name, value in (("--model", model), ("--gpu", gpu)):
         if not value:

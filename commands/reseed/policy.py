@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from commands.common import App, command
-from commands.reseed.planning import policy_of
+from commands.cli.app import App, command
+from commands.reseed.work.planning import policy_of
 from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedPolicyAdopted

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commands.common import App, command
-from commands.reseed import decider
+from commands.cli.app import App, command
 from commands.reseed.approve import require_approved
-from commands.reseed.history import DEFAULT_STAGING_ROOT, STAGING_ROOT_VARIABLE, own_folder, whole_or_gone
+from commands.reseed.work.history import DEFAULT_STAGING_ROOT, STAGING_ROOT_VARIABLE, own_folder, whole_or_gone
 from ledger import disk
 from ledger.errors import Conflict
 from ledger.event import NewEvent
 from ledger.events.reseeds import RecordsPrepared
+from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.common import App, command
-from commands.reseed import decider
+from commands.cli.app import App, command
 from commands.reseed.plan import asked, make_plan, plan_options
 from ledger.errors import Refused
+from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -76,7 +76,7 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
 
 
 def _preview(app: App, ledger: Ledger, resume: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    from commands.reseed import planning, preview
+    from commands.reseed.work import planning, preview
 
     if resume is not None:
         return preview.of_run(ledger, decider.load(ledger, resume))

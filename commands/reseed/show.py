@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from commands.common import App, command
-from commands.events import bound
-from commands.reseed import decider
+from commands.cli.app import App, command
+from commands.ledger_commands.events import bound
 from ledger.errors import BadInput
-from projections.metric_policy import CATALOGUE
+from projections.reseed import fold as decider
+from projections.results.metric_policy import CATALOGUE
 
 if TYPE_CHECKING:
     from ledger.events.reseeds import Medians, ReseedPlanned
@@ -60,7 +60,7 @@ def show(app: App, reseed_id: str) -> None:
 @command("list", reads=True)
 def list_(app: App) -> None:
     """List all reseeds, newest first."""
-    from commands.output import table
+    from commands.cli.output import table
 
     ledger = app.ledger()
     with app.state(ledger) as state:
@@ -92,7 +92,7 @@ def plan_json(plan: ReseedPlanned) -> dict[str, Any]:
 
 def plan_text(plan: ReseedPlanned) -> str:
     """Return a plan for people: what moves, from what, and what was backed up."""
-    from commands.output import table
+    from commands.cli.output import table
 
     metrics = [m for m in CATALOGUE if any(v.get(m) is not None for v in (plan.old, plan.batch))]
     seeds = list(plan.will_move_median)[: len(plan.sources)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from commands.common import App, command
-from commands.formats.measured import parse_object
-from commands.reseed import decider, history, planning
-from commands.reseed import sources as source_files
+from commands.cli.app import App, command
+from commands.intake.formats.measured import parse_object
 from commands.reseed.plan import default_tolerance, one_line
-from commands.reseed.sources import Source
+from commands.reseed.work import history, planning
+from commands.reseed.work import sources as source_files
+from commands.reseed.work.sources import Source
 from ledger.errors import Refused
+from projections.reseed import fold as decider
 
 
 @command("supersede")

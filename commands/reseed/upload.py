@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from commands.common import App, command
-from commands.reseed import decider
+from commands.cli.app import App, command
 from commands.reseed.approve import require_approved
-from commands.reseed.history import History, same_window, sync
 from commands.reseed.prepare import staged
-from commands.reseed.preview import of_upload
+from commands.reseed.work.history import History, same_window, sync
+from commands.reseed.work.preview import of_upload
 from ledger.errors import Conflict
 from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedSuperseded, ReseedUploaded, ReseedUploadStarted
-from projections.reseed_medians import medians_of
+from projections.reseed import fold as decider
+from projections.reseed.medians import medians_of
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -134,7 +134,7 @@ def _require_unmoved(ledger: Ledger, state: decider.Reseed, parent: str, ours: s
 
 def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committed) -> Done:
     """Read the dataset back, bring the seeds into this ledger's own baselines, and record the end."""
-    from commands.import_hf_tracking import import_folder
+    from commands.imports.hf_tracking import import_folder
 
     plan = state.needed()
     history = sync(ledger, plan.dataset)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from commands.ci.api import GitHubApi
-from commands.ci.outbox import Outbox
-from commands.ci.posts import Post, answer_posts
+from commands.ci.work.api import GitHubApi
+from commands.ci.work.outbox import Outbox
+from commands.ci.work.posts import Post, answer_posts
 from ledger.errors import PerfledgerError
 from ledger.events.checks import CommandDecided
 from ledger.identifiers import parse_time

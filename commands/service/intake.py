@@ -18,8 +18,8 @@ from ledger.errors import PerfledgerError, Unavailable
 from ledger.event import NewEvent
 
 if TYPE_CHECKING:
-    from ledger.incoming import Receipt
     from ledger.ledger import Ledger
+    from ledger.log.incoming import Receipt
 
 QUEUE_MAX = 2_000
 BATCH_DELIVERIES_MAX = 256

@@ -99,8 +99,8 @@ class ThresholdEdited(EventPayload):
 
     change: `added`, `changed` or `removed`. old_text and new_text are the characters of the literal, empty on the
     missing side; old and new their value, null where they are no number. worst_op, direction and percent as in
-    `ThresholdApplied`, inferred from the names (`projections/bounds.py`); null where the name does not tell.
-    committed_at: the commit's own time, ISO 8601. author_hash: SHA-256 of the author's e-mail, so that edits of
+    `ThresholdApplied`, inferred from the names (`projections/calibration/bounds.py`); null where the name does not
+    tell. committed_at: the commit's own time, ISO 8601. author_hash: SHA-256 of the author's e-mail, so that edits of
     one person can be counted without the ledger holding who. source: the file or repository it was read from.
     """
 

@@ -10,12 +10,12 @@ import msgspec
 
 from ledger import canonical
 from ledger.errors import BadInput, Conflict, Damaged
-from ledger.heads import Head
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
+from ledger.log.heads import Head
+from ledger.log.segment import SegmentInfo
 from ledger.remotes.remote import Remote, Snapshot
 from ledger.remotes.retry import asking
-from ledger.segment import SegmentInfo
 
 NAME = "HEAD.json"
 FORMAT = 1

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ledger import segment
 from ledger.errors import BadInput
 from ledger.event import Event
 from ledger.ledger import Ledger
+from ledger.log import segment
 
 REMOTE_VARIABLE = "PERFLEDGER_REMOTE"
 FOREVER = "~"  # behind every recorded time; functions with `until` answer as of that time, the time itself included

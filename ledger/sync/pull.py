@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from ledger import disk, lock, segment
+from ledger import disk
 from ledger.errors import Conflict, Damaged, PerfledgerError
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
+from ledger.log import lock, segment
 from ledger.remotes.remote import Remote, Snapshot
 from ledger.remotes.retry import asking
 from ledger.sync import checkpoint, outbox

@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import lock
 from ledger.errors import Conflict
 from ledger.event import EventPayload, NewEvent
 from ledger.events.uploads import PushFinished, PushStarted
 from ledger.ledger import Ledger
+from ledger.log import lock
+from ledger.log.segment import SegmentInfo, first_of, info
 from ledger.remotes.landing import Words, land
 from ledger.remotes.remote import Remote, Snapshot, Taken, Upload
 from ledger.remotes.retry import asking
-from ledger.segment import SegmentInfo, first_of, info
 from ledger.sync import checkpoint, outbox
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from ledger import lock
 from ledger.errors import Conflict, PerfledgerError
 from ledger.event import EventPayload, NewEvent
 from ledger.events.uploads import QueuedRecord, RecordsUploaded, UploadQueued, UploadRefused, UploadStarted
 from ledger.ledger import Ledger
+from ledger.log import lock
 from ledger.remotes.hub import DatasetUrl, HubRepo
 from ledger.remotes.hub_files import Committed, commit_files
 from ledger.remotes.retry import RetryPolicy

@@ -17,7 +17,7 @@ from tests.conftest import Result, clean_env
 @pytest.fixture
 def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Like `cli`, but in this process: for tests with many calls. The installed command is what `cli` runs."""
-    from commands.common import run
+    from commands.cli.app import run
     from commands.main import root
 
     def call(*args: Any, env: dict[str, str] | None = None, cwd: Path | None = None, code: int | None = None) -> Result:

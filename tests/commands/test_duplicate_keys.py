@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.formats import json_text
-from commands.reseed import sources
+from commands.intake.formats import json_text
+from commands.reseed.work import sources
 from ledger.errors import BadInput
 from tests.commands.calibrate.published import reports, write_run_directory
 from tests.commands.records import legacy

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import duckdb
 
-from commands import common
+from commands.cli import app as common
 from tests.conftest import PERFLEDGER, clean_env
 
 RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}

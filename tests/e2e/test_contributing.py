@@ -23,7 +23,7 @@ def test_every_block_of_code_names_its_file() -> None:
     assert len(EXCERPTS) == len(re.findall(r"^ *```(?:python|sql)$", PAGE, re.MULTILINE)) == 6
 
 
-@pytest.mark.parametrize(("room", "whole"), [("ledger", True), ("projections", False)])
+@pytest.mark.parametrize(("room", "whole"), [("ledger", True), ("projections", False), ("commands", False)])
 def test_the_map_names_modules_there_are_and_of_the_ledger_all(room: str, whole: bool) -> None:
     table = PAGE.split(f"| in `{room}/` | |")[1].split("\n\n")[0]
     named = {name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.ledger import Ledger
-from projections.state import State
+from projections.state.state import State
 from tests.conftest import PERFLEDGER, Result, clean_env
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def test_a_query_of_the_page_runs_in_the_sandbox_as_of_a_moment(demo: Path, cli:
 
 
 def test_every_view_of_the_page_exists_and_every_view_of_the_contract_is_on_it() -> None:
-    from projections.catalogue import views
+    from projections.state.catalogue import views
 
     contract = {
         "events",

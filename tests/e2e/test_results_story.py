@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from projections.metric_policy import Rules, policy_from
+from projections.results.metric_policy import Rules, policy_from
 from tests.commands.records import IDENTITY, TARGET, history, legacy, modern, raw, write
 
 Cli = Callable[..., Any]

@@ -337,7 +337,7 @@ def _same_states_as_sent(folder: Path, distinct: list[tuple[str, bytes]]) -> Non
         one = json.loads(body)
         key = (one["sha"], one["context"])
         newest[key] = max(newest.get(key, ("", 0, "")), (one["updated_at"], one["id"], one["state"]))
-    from projections.state import State
+    from projections.state.state import State
 
     with State.open(Ledger.open(folder)) as state:
         rows = state.rows("SELECT sha, context, state FROM checks")

@@ -12,9 +12,9 @@ import tarfile
 from hashlib import sha256
 from pathlib import Path
 
-from ledger import evidence
+from ledger.evidence import store as evidence
 from ledger.ledger import Ledger
-from ledger.verify import verify
+from ledger.verification.walk import verify
 from tests.ledger.samples import result
 
 HERE = Path(__file__).parent

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ledger import journal
 from ledger.event import NewEvent
 from ledger.events.results import ResultRecorded
+from ledger.log import journal
 
 
 def result(n: int, *, target: str = "model-a@GPU", stream: str | None = None, key: str | None = None,

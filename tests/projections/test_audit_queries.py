@@ -17,7 +17,7 @@ from ledger.events.reseeds import ReseedApproved, ReseedPlanned, ReseedUploaded
 from ledger.events.thresholds import ThresholdEdited
 from ledger.ledger import Ledger
 from projections.audits import audit, audits, parse
-from projections.console import Question, ask
+from projections.console.query import Question, ask
 from tests.ledger.samples import result
 
 DIGEST = "d" * 64

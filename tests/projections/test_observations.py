@@ -10,7 +10,7 @@ import pytest
 
 from ledger.event import EventPayload, NewEvent
 from ledger.events.calibrations import BlockDiscarded, RepeatImported, RepeatPurged
-from projections.state import State
+from projections.state.state import State
 from tests.gpu_runner.payloads import observed, stage, telemetry
 
 Ask = Callable[[str], list[dict[str, Any]]]

@@ -7,7 +7,7 @@ from ledger.events.reseeds import ReseedUploaded, ReseedUploadStarted
 from ledger.events.uploads import RecordsUploaded, UploadRefused, UploadStarted
 from ledger.ledger import Ledger
 from ledger.sync.uploads import RecordFile, queue
-from projections.state import State
+from projections.state.state import State
 
 DATASET = "hf://datasets/org/perf"
 FILES = [RecordFile("m/1.json", b"{}\n", "m@g"), RecordFile("m/2.json", b"[]\n", "m@g")]

@@ -35,9 +35,9 @@ from ledger.events.thresholds import (
     ThresholdChange,
 )
 from ledger.ledger import Ledger
-from ledger.lock import exclusive
-from projections.calibration_session import STREAM_PREFIX
-from projections.worst_of_n import direction
+from ledger.log.lock import exclusive
+from projections.calibration.session import STREAM_PREFIX
+from projections.calibration.worst_of_n import direction
 
 LOCK = "apply.lock"
 

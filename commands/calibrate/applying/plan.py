@@ -17,8 +17,8 @@ from commands.literals.rewriter import locate
 from commands.literals.source import read_source
 from ledger.errors import BadInput, Refused
 from ledger.events.calibrations import PlannedMetric, PlannedStage
-from projections.calibration_session import Session
-from projections.worst_of_n import direction, metric_worst
+from projections.calibration.session import Session
+from projections.calibration.worst_of_n import direction, metric_worst
 
 _BARE = re.compile(r"_?[A-Z][A-Z0-9_]*\Z")
 _NESTED = re.compile(r"(_?[A-Z][A-Z0-9_]*)\[\s*(['\"])([^'\"]+)\2\s*\]\Z")

@@ -13,7 +13,7 @@ from commands.calibrate.applying.write_value import percent_change
 
 def plan_table(plan: ApplyPlan) -> str:
     """One line per metric: where it stands, what it says, what it would say, what that does."""
-    from commands.output import table
+    from commands.cli.output import table
 
     rows = [
         (
@@ -65,7 +65,7 @@ def decision_lines(decisions: Iterable[Decision]) -> list[str]:
 
 
 def _direction(metric: MetricPlan, decision: Decision) -> str:
-    from projections.worst_of_n import direction
+    from projections.calibration.worst_of_n import direction
 
     return direction(metric.worst_op, metric.current, decision.value)
 

@@ -12,12 +12,12 @@ import msgspec
 
 from commands.calibrate.config.host import HostProfile
 from commands.calibrate.config.model import ModelConfig
+from commands.calibrate.config.stamps import utc_stamp
+from commands.calibrate.measuring.run_planning import Interpreter
 from commands.calibrate.prechecking.assets import check_assets, check_files
 from commands.calibrate.prechecking.findings import Findings, Measured, Stopped
 from commands.calibrate.prechecking.gpus import check_gpus
 from commands.calibrate.prechecking.software import agreement_of, check_interpreter, check_pins, check_repository
-from commands.calibrate.run_planning import Interpreter
-from commands.calibrate.stamps import utc_stamp
 from ledger.errors import PerfledgerError
 
 PRECHECK_NAME = "precheck.json"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands.calibrate.config.repository import Repository
 from commands.calibrate.reporting.contents import Comparison
-from commands.calibrate.repository import Repository
 from ledger.errors import PerfledgerError
-from projections.calibration_session import Session
-from projections.provenance import performance_sensitive
+from projections.calibration.provenance import performance_sensitive
+from projections.calibration.session import Session
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -25,7 +25,7 @@ def last_comparable(
     ledger: Ledger, session: Session, *, as_of: str | None = None, as_recorded: str | None = None
 ) -> Comparison | None:
     """Return the newest earlier reported session of the same model on the same GPUs, or None."""
-    from projections.state import State
+    from projections.state.state import State
 
     with State.open(ledger, as_of=as_of, as_recorded=as_recorded) as state:
         rows = state.rows(

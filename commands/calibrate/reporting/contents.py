@@ -10,10 +10,10 @@ import msgspec
 
 from ledger.events.calibrations import PlannedMetric, PlannedStage
 from ledger.events.thresholds import ThresholdApplied
-from projections.audit import Readiness
-from projections.calibration_session import Session
-from projections.calibration_statistics import Spread, accuracy_interval, spread
-from projections.worst_of_n import MetricWorst, direction, metric_worst
+from projections.calibration.audit import Readiness
+from projections.calibration.session import Session
+from projections.calibration.statistics import Spread, accuracy_interval, spread
+from projections.calibration.worst_of_n import MetricWorst, direction, metric_worst
 
 ACCURACY = "accuracy"
 

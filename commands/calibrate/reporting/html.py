@@ -8,8 +8,8 @@ from html import escape
 from commands.calibrate.reporting.contents import Contents, display
 from commands.calibrate.reporting.plots import Point, strip_plot
 from ledger.events.calibrations import PlannedMetric, PlannedStage
-from projections.calibration_session import Session
-from projections.worst_of_n import is_finite, metric_worst
+from projections.calibration.session import Session
+from projections.calibration.worst_of_n import is_finite, metric_worst
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --paper: #fff;

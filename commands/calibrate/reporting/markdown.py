@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from commands.calibrate.reporting.contents import Contents, display, statistics_of, trimmed
 from ledger.events.calibrations import PlannedStage
-from projections.calibration_session import Session, units_of
-from projections.worst_of_n import counted_rounds, metric_worst
+from projections.calibration.session import Session, units_of
+from projections.calibration.worst_of_n import counted_rounds, metric_worst
 
 OUR_NAME = "perfledger"
 

@@ -13,8 +13,8 @@ from commands.calibrate.import_run import Sources, session_id_of
 from commands.calibrate.run_directory import RunDirectory, read_run_file
 from commands.calibrate.sessions import level_with
 from ledger.events.calibrations import PlanContinued, RepeatImported, RunDirectoryImported
-from projections.audit import readiness
-from projections.worst_of_n import metric_worst
+from projections.calibration.audit import readiness
+from projections.calibration.worst_of_n import metric_worst
 from tests.commands.calibrate.published import COMMIT, METRICS, raw, reports, stage_key, write_run_directory
 
 TTS = next(r for r in reports() if r["report"] == "20260627T174156Z-tts-report")

@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 
-from commands.calibrate.active import active_repeats
+from commands.calibrate.config.context_values import context_values
 from commands.calibrate.config.model import ModelConfig
-from commands.calibrate.context_values import context_values
-from commands.calibrate.planning import drift, refuse_drift
-from commands.calibrate.repository import Repository
+from commands.calibrate.config.planned_stages import drift, refuse_drift
+from commands.calibrate.config.repository import Repository
+from commands.calibrate.measuring.active import active_repeats
+from commands.calibrate.measuring.run_planning import choose_interpreter
+from commands.calibrate.measuring.run_settings import flashinfer_cache
 from commands.calibrate.run_directory import write_if_changed
-from commands.calibrate.run_planning import choose_interpreter
-from commands.calibrate.run_settings import flashinfer_cache
 from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationPlanned, Plan, PlanContinued
-from projections.audit import readiness
-from projections.calibration_fold import fold
-from projections.calibration_session import plan_in_parts, units_of
-from projections.state import State
+from projections.calibration.audit import readiness
+from projections.calibration.fold import fold
+from projections.calibration.session import plan_in_parts, units_of
+from projections.state.state import State
 from tests.e2e.tiny_project import git, make
-from tests.projections.calibration_story import COMMIT, Story, metric, stage
+from tests.projections.calibration.story import COMMIT, Story, metric, stage
 
 SOURCE = """
 CONCURRENCY = 16

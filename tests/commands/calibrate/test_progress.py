@@ -16,7 +16,7 @@ import pytest
 from commands.calibrate.progress import Progress, progress
 from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e.tiny_project import make
-from tests.projections.calibration_story import Story, share, stage
+from tests.projections.calibration.story import Story, share, stage
 
 
 def test_a_units_own_durations_say_how_long_the_rest_takes(ledger: Any) -> None:

@@ -18,10 +18,10 @@ from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import level_with, read_session
 from ledger.events.calibrations import UnitFlagged
 from ledger.events.thresholds import ThresholdApplied
-from projections.audit import readiness
+from projections.calibration.audit import readiness
 from tests.commands.calibrate.published import METRICS, reports, write_run_directory
 from tests.e2e.tiny_project import git
-from tests.projections.calibration_story import COMMIT, OTHER, Story, metric, share, stage
+from tests.projections.calibration.story import COMMIT, OTHER, Story, metric, share, stage
 
 TTS = next(r for r in reports() if r["report"] == "20260627T174156Z-tts-report")
 

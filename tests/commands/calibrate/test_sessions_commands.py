@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from commands.calibrate.compare import moves
-from commands.calibrate.measuring import early_end
-from projections.calibration_session import units_of
+from commands.calibrate.measuring.loop import early_end
+from projections.calibration.session import units_of
 from tests.commands.calibrate.published import reports, write_run_directory
 from tests.e2e.tiny_project import git
-from tests.projections.calibration_story import OTHER, Story, metric, share, stage
+from tests.projections.calibration.story import OTHER, Story, metric, share, stage
 
 TTS = next(r for r in reports() if r["report"] == "20260627T174156Z-tts-report")
 UNIT = ["qwen3_asr_wer", "qwen3_asr_speed"]  # the stages of one test file
@@ -216,7 +216,7 @@ def test_repeats_end_early_only_when_the_worst_can_hardly_move(ledger: Any, valu
     if found is not None:
         assert (found.repeats, found.planned, found.saved_gpu_s) == (3, 5, 1.5 * 2 * 2)
         assert found.risk <= found.allowed
-        from projections.audit import readiness
+        from projections.calibration.audit import readiness
 
         result = readiness(story.append(found).session)
         assert result.ready and result.stages[0].line() == "s: ✓✓✓ (3/3 strict, settled early of 5)"

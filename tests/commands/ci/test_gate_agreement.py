@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from commands.ci import history
 from commands.ci.status import read
+from commands.ci.work import history
 from ledger.event import NewEvent
 from ledger.events.checks import CheckReported
 from ledger.events.policies import CiPolicyAdopted
 from projections.ci.gate import judge
 from projections.ci.policy import Policy, as_data, digest, regexes
-from projections.state import State
+from projections.state.state import State
 from tests.commands.ci.conftest import random_life
 from tests.projections.ci.conftest import shipped
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from commands.ci.api import rate_limit_wait
+from commands.ci.work.api import rate_limit_wait
 from ledger.event import NewEvent
 from ledger.events.checks import (
     ChangeObserved,

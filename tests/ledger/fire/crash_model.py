@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from ledger.heads import MARK_NAME, Indexed, Mark
-from ledger.heads import NAME as HEADS_NAME
+from ledger.log.heads import MARK_NAME, Indexed, Mark
+from ledger.log.heads import NAME as HEADS_NAME
 
 DERIVED_SUFFIXES = (".sqlite", ".sqlite-wal", ".sqlite-shm")
 CALLS = ("open", "write", "pwrite", "fsync", "fdatasync", "ftruncate", "link", "replace", "unlink", "mkdir", "close")

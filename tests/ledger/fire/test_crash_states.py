@@ -17,12 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger import chain, disk, evidence, journal, log, segment
+from ledger import disk
 from ledger.errors import PerfledgerError
 from ledger.event import NewEvent
-from ledger.heads import Mark, head_after
+from ledger.evidence import store as evidence
 from ledger.ledger import Ledger
-from ledger.verify import verify
+from ledger.log import chain, journal, segment
+from ledger.log import origin_log as log
+from ledger.log.heads import Mark, head_after
+from ledger.verification.walk import verify
 from tests.ledger.fire.crash_model import Disk, Killed, State
 from tests.ledger.samples import result
 

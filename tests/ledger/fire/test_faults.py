@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from ledger.ledger import Ledger
-from ledger.verify import verify
-from projections.state import State
+from ledger.verification.walk import verify
+from projections.state.state import State
 from tests.conftest import clean_env
 from tests.ledger.samples import result
 

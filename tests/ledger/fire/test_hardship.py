@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from ledger import chain, journal
 from ledger.event import Event
-from ledger.heads import Head
 from ledger.ledger import Ledger
-from ledger.verify import verify
+from ledger.log import chain, journal
+from ledger.log.heads import Head
+from ledger.verification.walk import verify
 from tests.conftest import PERFLEDGER, Result, clean_env
 from tests.ledger.samples import add_line, lines_of, result
 

@@ -20,8 +20,8 @@ from ledger.errors import Damaged
 from ledger.event import Event
 from ledger.identifiers import parse_time
 from ledger.ledger import Ledger
-from ledger.verify import verify
-from projections.state import State
+from ledger.verification.walk import verify
+from projections.state.state import State
 from tests.conftest import clean_env
 from tests.ledger.samples import result
 

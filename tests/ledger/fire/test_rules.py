@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import chain, segment
 from ledger.event import Event, NewEvent
 from ledger.events.origins import EventsPulled
 from ledger.events.reseeds import ReseedPolicyAdopted
-from ledger.heads import Indexed, Mark, head_after
 from ledger.ledger import Ledger
-from ledger.verify import RULES, verify
+from ledger.log import chain, segment
+from ledger.log.heads import Indexed, Mark, head_after
+from ledger.verification.walk import RULES, verify
 from tests.conftest import Result
 from tests.ledger.samples import lines_of, result
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger import chain, evidence, journal, segment
 from ledger.adoption import adopt
 from ledger.errors import Damaged
-from ledger.heads import Head
+from ledger.evidence import store as evidence
 from ledger.ledger import Ledger
-from ledger.verify import Report, verify
+from ledger.log import chain, journal, segment
+from ledger.log.heads import Head
+from ledger.verification.walk import Report, verify
 from tests.conftest import Result
 from tests.ledger.samples import lines_of, result
 

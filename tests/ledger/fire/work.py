@@ -39,7 +39,7 @@ def write_until(folder: str, name: str, seconds: str) -> None:
 
 def read_until(folder: str, name: str, seconds: str) -> None:
     """List all events and ask the projections, again and again; any gap or error is fatal. Print the rounds."""
-    from projections.state import State
+    from projections.state.state import State
 
     end, rounds, last = time.monotonic() + float(seconds), 0, 0
     while time.monotonic() < end:
@@ -63,7 +63,7 @@ def seal(folder: str) -> None:
 
 def project(folder: str) -> None:
     """Bring the state files up to the log."""
-    from projections.state import State
+    from projections.state.state import State
 
     with State.open(Ledger.open(folder, actor="projector")):
         pass
@@ -83,7 +83,7 @@ def append_one(folder: str, event_id: str) -> None:
 
 def hold(folder: str) -> None:
     """Take the log's lock, say so, and keep it until killed."""
-    from ledger import lock
+    from ledger.log import lock
 
     ledger = Ledger.open(folder, actor="holder")
     with lock.exclusive(ledger.log.lock_path):

@@ -12,9 +12,9 @@ import pytest
 from ledger.ledger import Ledger
 from ledger.remotes.remote import open_remote
 from ledger.sync import checkpoint
-from ledger.verify import verify
-from projections import catalogue
-from projections.state import State
+from ledger.verification.walk import verify
+from projections.state import catalogue
+from projections.state.state import State
 from tests.hub_server import HubServer
 from tests.ledger.sync.samples import HUB_URL, do_pull, do_push
 

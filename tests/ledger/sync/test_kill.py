@@ -12,7 +12,7 @@ import pytest
 
 from ledger.ledger import Ledger
 from ledger.sync.uploads import RecordFile, queue
-from ledger.verify import verify
+from ledger.verification.walk import verify
 from tests.conftest import PERFLEDGER, clean_env
 from tests.hub_server import HubServer
 from tests.ledger.sync.samples import HUB_URL, do_pull, names, remote_segments, write

@@ -14,7 +14,7 @@ import pytest
 
 from ledger.errors import PerfledgerError, Unavailable
 from ledger.ledger import Ledger
-from ledger.verify import verify
+from ledger.verification.walk import verify
 from tests.flaky_proxy import FlakyProxy
 from tests.ledger.sync.samples import do_pull, do_push, names, write
 

@@ -11,8 +11,8 @@ from ledger.errors import BadInput, Unavailable
 from ledger.ledger import Ledger
 from ledger.remotes.hub import HubRemote
 from ledger.sync import checkpoint, outbox
-from ledger.verify import verify
-from projections.state import State
+from ledger.verification.walk import verify
+from projections.state.state import State
 from tests.hub_server import Fault, HubServer
 from tests.ledger.sync.samples import HUB_URL, chain, do_pull, do_push, names, write
 

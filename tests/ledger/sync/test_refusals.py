@@ -10,7 +10,7 @@ import pytest
 
 from ledger.errors import Conflict, Damaged
 from ledger.ledger import Ledger
-from ledger.verify import verify
+from ledger.verification.walk import verify
 from tests.hub_repo import Blob
 from tests.hub_server import HubServer
 from tests.ledger.sync.samples import chain, do_pull, do_push, names, remote_segments, write

@@ -1,0 +1,1 @@
+"""The measuring loop of a calibration."""

@@ -1,0 +1,102 @@
+"""The three standard streams as scripts and CI leave them: closed, full, a pipe nobody reads, an old encoding."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import sys
+
+import click
+
+from ledger.errors import PerfledgerError
+
+# What a terminal obeys, but for line feeds, tabs and colours (SGR): titles and names come from outside, and must
+# not move the cursor, hide a line or set the clipboard of whoever reads them
+_OBEYED = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def prepare() -> None:
+    """Make the streams usable, whatever the caller left.
+
+    A closed descriptor is opened on the null device: otherwise the next file, perhaps the journal, would get its
+    number, and with it what a library writes to stderr. A character an encoding lacks is written as an escape.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.encoding.lower() not in ("utf-8", "utf8"):
+            reconfigure(errors="backslashreplace")
+
+
+def printable(text: str) -> str:
+    """Return `text` with every control character a terminal obeys written out, colours and line ends kept."""
+    return _OBEYED.sub(lambda m: m[0] if len(m[0]) > 1 else f"\\x{ord(m[0]):02x}", text)
+
+
+def say(text: str) -> None:
+    """Print to stdout. A reader that went away ends nothing: what the exit code says still has to be true."""
+    try:
+        click.echo(printable(text) if sys.stdout.isatty() else text)
+    except BrokenPipeError:
+        _discard(1)
+
+
+def note(text: str) -> None:
+    """Print to stderr; that nobody can be told is no reason to stop."""
+    try:
+        click.echo(printable(text) if sys.stderr.isatty() else text, err=True)
+    except OSError:
+        _discard(2)
+
+
+def reader_gone() -> bool:
+    """Whether the pipe that stdout or stderr is has lost its reader (any other broken pipe is a failure)."""
+    with contextlib.suppress(OSError):
+        poll = select.poll()
+        poll.register(1, 0)
+        poll.register(2, 0)
+        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
+    return False
+
+
+def report(error: PerfledgerError, *, as_json: bool) -> None:
+    """Say what went wrong: the error document on stdout with --json, else a sentence and the next step on stderr.
+
+    When stdout is what failed, the sentence goes to stderr in either case.
+    """
+    told = False
+    if as_json:
+        from commands.cli.output import to_json
+
+        document = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
+        with contextlib.suppress(OSError):
+            click.echo(to_json({"error": document}))
+            told = True
+    if not told:
+        note(f"perfledger: {error.message}" + (f"\n  next: {error.hint}" if error.hint else ""))
+    close()
+
+
+def close() -> None:
+    """Write what is buffered. What cannot be written is dropped, so that the interpreter's end is silent."""
+    for fd, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _discard(fd)
+
+
+def _discard(fd: int) -> None:
+    """From now on, what is written there goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, fd)
+    os.close(null)

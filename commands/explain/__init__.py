@@ -1,0 +1,1 @@
+"""`perfledger explain`: the exact events and values behind a decision."""

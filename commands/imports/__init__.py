@@ -1,0 +1,1 @@
+"""`perfledger import`: bring an existing history in."""

@@ -1,0 +1,44 @@
+"""Histories that live in a Hub dataset: mirrored beside the ledger, then imported like any folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commands.cli.app import App
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ledger.ledger import Ledger
+    from ledger.remotes.hub_mirror import MirrorReport
+
+
+def mirror_root(ledger: Ledger, url: str) -> Path:
+    """Return the folder in which a dataset is mirrored; each dataset and prefix has its own."""
+    from ledger.remotes.hub import DatasetUrl
+
+    dataset = DatasetUrl.parse(url.partition("@")[0])
+    name = "--".join([*dataset.repo_id.split("/"), *(dataset.prefix.split("/") if dataset.prefix else [])])
+    return ledger.path / "mirrors" / name
+
+
+def download_history(app: App, ledger: Ledger, url: str) -> Path:
+    """Bring the mirror of `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]` up to date and return its folder."""
+    report = mirror(ledger, url)
+    app.note(f"{report.url} at {report.revision[:12]}: {len(report.downloaded)} files downloaded, "
+             f"{report.unchanged} unchanged" + (f", {len(report.removed)} gone" if report.removed else ""))
+    return report.root
+
+
+def mirror(ledger: Ledger, url: str) -> MirrorReport:
+    """Bring the mirror of a dataset up to date. See `ledger.remotes.hub_mirror.mirror_dataset`."""
+    from ledger.remotes.hub_mirror import mirror_dataset
+
+    return mirror_dataset(url, mirror_root(ledger, url))
+
+
+def known_datasets(app: App, ledger: Ledger) -> list[str]:
+    """Return the datasets this ledger has imported a history from, in name order."""
+    with app.state(ledger) as state:
+        rows = state.rows("SELECT DISTINCT source FROM fact_result_shared WHERE source LIKE 'hf://%' ORDER BY 1")
+    return [str(row["source"]) for row in rows]

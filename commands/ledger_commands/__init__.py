@@ -1,0 +1,1 @@
+"""The ledger itself on the command line: create, read, replay, verify, share, query."""

@@ -1,0 +1,243 @@
+"""perfledger doctor: what is wrong with this setup, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from commands.cli.app import App, command
+from ledger.errors import BadInput, PerfledgerError
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+
+GIB = 2**30
+FREE_FAIL_BYTES = 200 * 2**20  # an append must still fit, with its index and a sealed segment
+FREE_WARN_BYTES = 5 * GIB
+CLOCK_AHEAD_S = 5.0
+SIGNS = {"ok": "ok", "note": "-", "warn": "warn", "fail": "FAIL"}
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing looked at. state: `ok`, `note` (nothing to mend), `warn`, `fail`; mend: the command that helps."""
+
+    name: str
+    state: str
+    message: str
+    mend: str | None = None
+
+
+@command("doctor")
+@click.option("--fast", is_flag=True, help="Do not recompute the hashes of the log and the evidence.")
+def doctor(app: App, fast: bool) -> int:
+    """Look at Python, ledger, git, tokens, GPUs and disk; name what is wrong and the command that mends it.
+
+    Never prints a token. Exit 1 when something has to be mended; warnings alone are exit 0.
+    """
+    checks = list(_checks(app, fast=fast))
+    failed = sum(check.state == "fail" for check in checks)
+    warned = sum(check.state == "warn" for check in checks)
+    document = {"ok": failed == 0, "failed": failed, "warned": warned, "checks": checks}
+
+    def text() -> str:
+        width = max(len(check.name) for check in checks)
+        lines = []
+        for check in checks:
+            lines.append(f"{SIGNS[check.state]:>4}  {check.name:<{width}}  {check.message}")
+            if check.mend:
+                lines.append(f"{'':>4}  {'':<{width}}  mend: {check.mend}")
+        verdict = "nothing to mend" if not failed else f"{failed} to mend"
+        return "\n".join([*lines, "", verdict + (f", {warned} warning(s)" if warned else "")])
+
+    app.emit(document, text)
+    return 1 if failed else 0
+
+
+def _checks(app: App, *, fast: bool) -> Iterator[Check]:
+    yield _python()
+    yield from _packages()
+    yield from _ledger(app, fast=fast)
+    yield _git()
+    yield _hub_token()
+    yield _token("GitHub token", ("GITHUB_TOKEN",), "only `perfledger ci publish` needs one", None)
+    yield from _processes()
+    yield from _gpus()
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
+
+
+def _packages() -> Iterator[Check]:
+    """Every required distribution, and one that must not be there."""
+    missing = []
+    for requirement in importlib.metadata.requires("perfledger") or []:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        if "extra ==" not in requirement:
+            try:
+                importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                missing.append(requirement)
+    version = importlib.metadata.version("perfledger")
+    if missing:
+        yield Check("packages", "fail", f"not installed: {', '.join(missing)}",
+                    "pip install " + " ".join(f"'{item}'" for item in missing))
+    else:
+        yield Check("packages", "ok", f"perfledger {version} with everything it needs")
+    try:
+        importlib.metadata.version("pynvml")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    yield Check("pynvml", "warn", "the deprecated distribution `pynvml` is installed beside nvidia-ml-py and runs "
+                "code at every Python start", "pip uninstall pynvml")
+
+
+def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
+    try:
+        ledger = app.ledger()
+        head = ledger.head()
+    except BadInput as error:
+        yield Check("ledger", "fail", error.message, error.hint or "perfledger init")
+        return
+    except PerfledgerError as error:
+        yield Check("ledger", "fail", error.message, error.hint or "perfledger verify")
+        return
+    yield Check("ledger", "ok", f"{ledger.path}, origin {ledger.origin}, {head.position} events")
+    if fast:
+        yield Check("verify", "note", "not done (--fast)", "perfledger verify")
+    else:
+        yield _guarded("verify", "perfledger verify", lambda: _verify(ledger))
+    yield _guarded("projections", "perfledger replay", lambda: _projections(app, ledger))
+    yield _clock(head.recorded_us)
+    yield _disk(ledger.path)
+    yield Check("actor", "ok", f"events are written as {ledger.actor}")
+
+
+def _guarded(name: str, mend: str, look: Callable[[], Check]) -> Check:
+    """A look that fails is a finding of its own: the doctor goes on with the other checks."""
+    try:
+        return look()
+    except PerfledgerError as error:
+        return Check(name, "fail", error.message, mend)
+    except Exception as error:  # noqa: BLE001  (whatever a damaged file makes a library raise)
+        return Check(name, "fail", f"{type(error).__name__}: {error}", mend)
+
+
+def _verify(ledger: Ledger) -> Check:
+    from ledger.verification.walk import verify
+
+    report = verify(ledger)
+    if not report.ok:
+        first = report.findings[0]
+        return Check("verify", "fail", f"{len(report.findings)} broken rule(s); {first.file}: {first.message}",
+                     "perfledger verify   # lists all of them")
+    return Check("verify", "ok", f"{report.events} events and {report.blobs} pieces of evidence hold")
+
+
+def _projections(app: App, ledger: Ledger) -> Check:
+    with app.state(ledger) as state:
+        state.rows("SELECT 1 AS one")
+    return Check("projections", "ok", "caught up with the log")
+
+
+def _clock(recorded_us: int) -> Check:
+    ahead = recorded_us / 1e6 - time.time()
+    if ahead > CLOCK_AHEAD_S:
+        return Check("clock", "warn", f"the last event is {ahead:.0f} s in the future: the clock was set back",
+                     "timedatectl set-ntp true")
+    return Check("clock", "ok", "not behind the last event")
+
+
+def _disk(path: Path) -> Check:
+    usage = shutil.disk_usage(path)
+    words = f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} GiB where the ledger is"
+    state = "fail" if usage.free < FREE_FAIL_BYTES else "warn" if usage.free < FREE_WARN_BYTES else "ok"
+    return Check("disk", state, words, None if state == "ok" else f"du -sh {path}/* && df -h {path}")
+
+
+def _git() -> Check:
+    try:
+        done = subprocess.run(["git", "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return Check("git", "fail", "git does not run; commits of measurements would be unknown", "apt-get install git")
+    mail = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, timeout=10, check=False)
+    if mail.returncode != 0 and not os.environ.get("PERFLEDGER_ACTOR"):
+        return Check("git", "warn", f"{done.stdout.strip()}, but nobody is named: events would say user@host",
+                     'git config --global user.email "you@example.org"')
+    return Check("git", "ok", done.stdout.strip())
+
+
+def _hub_token() -> Check:
+    from ledger.remotes.hub_session import TOKEN_VARIABLES, endpoint, find_token
+
+    mend = f"export HF_TOKEN=...   # from {endpoint()}/settings/tokens, with write access"
+    try:
+        find_token()
+    except BadInput as error:
+        return Check("Hub token", "fail", error.message, error.hint)
+    without = "reading public datasets works without; pushing and uploading need one"
+    return _token("Hub token", TOKEN_VARIABLES, without, mend)
+
+
+def _token(name: str, variables: tuple[str, ...], without: str, mend: str | None) -> Check:
+    """Whether a token is there; its value is never shown, not even its length."""
+    present = next((variable for variable in variables if os.environ.get(variable)), None)
+    if present:
+        return Check(name, "ok", f"set in {present}")
+    return Check(name, "note", f"not set; {without}", mend)
+
+
+def _processes() -> Iterator[Check]:
+    """What ownership of a repeat's processes is built on: /proc and pidfd (Linux 5.3)."""
+    if not Path("/proc/self/environ").exists() or not hasattr(os, "pidfd_open"):
+        yield Check("processes", "fail", "no /proc or no pidfd: repeats need Linux 5.3 or newer")
+        return
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        yield Check("processes", "fail", f"pidfd_open is refused ({error.strerror}): a sandbox forbids it",
+                    "allow pidfd_open and pidfd_send_signal in the container's seccomp profile")
+        return
+    yield Check("processes", "ok", "repeats can be started and ended exactly")
+
+
+def _gpus() -> Iterator[Check]:
+    from gpu_runner.gate import GHOST_WAY_OUT, survey
+    from gpu_runner.locks import lock_dir, try_lock
+    from gpu_runner.nvml import Nvml
+    from gpu_runner.request import GatePolicy
+
+    try:
+        with Nvml() as nvml:
+            driver = nvml.driver()["driver"]
+            standings = survey(nvml, GatePolicy(), environ={})
+            lost = nvml.unreadable()
+    except PerfledgerError as error:
+        yield Check("GPUs", "note", f"{error.message}; everything but GPU tests works")
+        return
+    names = sorted({s.gpu.name for s in standings})
+    yield Check("GPUs", "ok" if standings else "note", f"{len(standings)} ({', '.join(names)}), driver {driver}")
+    for index in lost:
+        yield Check(f"GPU {index}", "fail", "the driver does not answer for it", f"nvidia-smi --gpu-reset -i {index}")
+    for standing in standings:
+        if standing.ghost or standing.load.lost:
+            mend = GHOST_WAY_OUT if standing.ghost else f"nvidia-smi --gpu-reset -i {standing.gpu.index}"
+            yield Check(f"GPU {standing.gpu.label}", "warn", standing.reason, mend)
+    try:
+        lock = try_lock(lock_dir(), "doctor")
+        if not isinstance(lock, str):
+            lock.release()
+        yield Check("GPU locks", "ok", f"runners of this machine meet in {lock_dir()}")
+    except PerfledgerError as error:
+        yield Check("GPU locks", "fail", error.message, error.hint)

@@ -1,0 +1,1 @@
+"""The work of a reseed: no file here knows the command line."""

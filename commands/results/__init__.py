@@ -1,0 +1,1 @@
+"""Results, verdicts and baselines on the command line."""

@@ -1,0 +1,1 @@
+"""One origin's log: journal, sealed segments, the derived index."""

@@ -1,0 +1,1 @@
+"""Whether a ledger is what its hashes say."""

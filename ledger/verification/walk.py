@@ -1,0 +1,354 @@
+"""Verification: read everything, recompute every hash, and name the first bad event.
+
+Each rule has an id. A finding says the rule, the file, the position and what to do; any finding is exit 7,
+notes are not. What cannot be found this way is said in docs/guarantees.md: events cut off the end that no
+checkpoint has seen, and a whole history rewritten together with its checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ledger import canonical
+from ledger.errors import BadInput, Damaged
+from ledger.event import Event, evidence_paths, load_catalogue
+from ledger.log import chain, journal, segment
+from ledger.log.heads import Head, head_after
+from ledger.verification import columns as verify_columns
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+    from ledger.log.origin_log import OriginLog
+
+RULES = {
+    "segment-unreadable": "every segment is a readable Parquet file with whole pages",
+    "segment-bytes": "a segment's bytes have the SHA-256 the segment holds, also where no reader looks",
+    "segment-name": "a segment is named by its first position and says its own bounds",
+    "segment-metadata": "what a segment says of its bounds and hashes is what it holds",
+    "foreign-origin": "a log folder holds events of its own origin only",
+    "position-gap": "positions count 1, 2, 3, ... without gaps",
+    "hash-wrong": "every event's hash is the SHA-256 of its canonical JSON",
+    "chain-broken": "every event holds the hash of the one before it",
+    "stream-version": "versions of a stream count 1, 2, 3, ... in its origin",
+    "time-backwards": "recorded times increase strictly within an origin",
+    "event-id-twice": "an event id stands for one event",
+    "payload-not-canonical": "a payload is canonical JSON",
+    "journal-line": "every journal line is whole, except bytes of an unfinished write at the end",
+    "twice-different": "an event in the journal and in a segment is the same event",
+    "log-cut": "the log reaches every position it has acknowledged, pulled or checkpointed",
+    "evidence-changed": "a piece of evidence has the SHA-256 that names it",
+    "evidence-missing": "evidence an event cites is there",
+    "pull-mismatch": "what a pull announced is what the other origin's log holds",
+}
+
+
+PULLED = "EventsPulled"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken rule. `position` is the first bad event's, `file` relative to the ledger folder."""
+
+    rule: str
+    origin: str
+    file: str
+    position: int | None
+    message: str
+
+
+@dataclass
+class Report:
+    """What a verification read and found. `heads` is where each origin's log ends."""
+
+    events: int = 0
+    segments: int = 0
+    blobs: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    heads: dict[str, Head] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no rule is broken."""
+        return not self.findings
+
+
+@dataclass
+class Walk:
+    """What the walk over one origin carries from event to event.
+
+    `wanted` are positions whose hash something else vouches for; `hashes` is what was found there. `pulls` are the
+    payloads of EventsPulled, `cited` maps evidence digests to the first position that cites them.
+    """
+
+    origin: str
+    fields: Mapping[str, list[tuple[str, ...]]]
+    wanted: frozenset[int] = frozenset()
+    head: Head = field(default_factory=Head)
+    last_time: str = ""
+    versions: dict[str, int] = field(default_factory=dict)
+    ids: verify_columns.Ids = field(default_factory=verify_columns.Ids)
+    hashes: dict[int, str] = field(default_factory=dict)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
+    cited: dict[str, int] = field(default_factory=dict)
+
+    def broken(self, event: Event) -> tuple[str, str] | None:
+        """Return (rule, what is wrong) for the next event, checking the cheap and telling rules first."""
+        if event.origin != self.origin:
+            return "foreign-origin", f"it belongs to origin {event.origin}"
+        if event.position != self.head.position + 1:
+            return "position-gap", f"position {event.position} follows {self.head.position}"
+        if chain.hash_of(event) != event.hash:
+            return "hash-wrong", "its content does not match its hash"
+        if event.prev_hash != self.head.hash:
+            return "chain-broken", f"it does not hold the hash of position {self.head.position}"
+        if event.recorded_at <= self.last_time:
+            return "time-backwards", f"recorded at {event.recorded_at}, after {self.last_time}"
+        if event.version != self.versions.get(event.stream, 0) + 1:
+            before = self.versions.get(event.stream, 0)
+            return "stream-version", f"version {event.version} of {event.stream} follows {before}"
+        if not self.ids.add_one(event.event_id):
+            return "event-id-twice", f"event id {event.event_id} was used before"
+        raw = bytes(event.payload)
+        try:
+            if canonical.encode(canonical.decode(raw)) != raw:
+                return "payload-not-canonical", "its payload is not canonical JSON"
+        except (msgspec.MsgspecError, BadInput):
+            return "payload-not-canonical", "its payload is not JSON"
+        return None
+
+    def take(self, event: Event) -> None:
+        """Go on to the next event, whatever was wrong with this one."""
+        self.head = head_after([event])
+        self.last_time = event.recorded_at
+        self.versions[event.stream] = event.version
+        if event.position in self.wanted:
+            self.hashes[event.position] = event.hash
+        if event.type in self.fields or event.type == PULLED:
+            with contextlib.suppress(msgspec.MsgspecError):  # named by its own rule already
+                self.note(event.type, event.position, event.body())
+
+    def note(self, kind: str, position: int, body: dict[str, Any]) -> None:
+        """Remember what an event's payload says of other things: evidence it cites, another origin's head."""
+        if kind == PULLED:
+            self.pulls.append(body)
+        for digest in _digests(body, self.fields.get(kind, [])):
+            self.cited.setdefault(digest, position)
+
+
+def verify(ledger: Ledger, *, checkpoints: Mapping[str, Head] | None = None) -> Report:
+    """Verify logs and evidence of a ledger. `checkpoints`: heads known from outside (a remote, a file kept apart)."""
+    report = Report()
+    outside = dict(checkpoints or {})
+    vouched: dict[str, list[tuple[str, Head]]] = {origin: [("log-cut", head)] for origin, head in outside.items()}
+    walks: dict[str, Walk] = {}
+    fields = _evidence_fields()
+    with _collector_off():
+        for origin in ledger.origins():  # our own first: it says what was pulled of the others
+            wanted = frozenset(head.position for _, head in vouched.get(origin, []))
+            walk = walks[origin] = Walk(origin, fields, wanted)
+            _verify_origin(ledger, walk, report)
+            for body in walk.pulls if origin == ledger.origin else ():
+                head = Head(body["last"], body["head_hash"])
+                vouched.setdefault(body["from_origin"], []).append(("pull-mismatch", head))
+        for origin, heads in vouched.items():
+            _verify_vouched(walks.get(origin), origin, heads, report)
+        _verify_evidence(ledger, report, walks)
+    return report
+
+
+@contextlib.contextmanager
+def _collector_off() -> Iterator[None]:
+    """Hold Python's search for cycles: decoded JSON has none, and looking for them took a seventh of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _verify_origin(ledger: Ledger, walk: Walk, report: Report) -> None:
+    """Walk one origin: whole columns at a time while all is well, event by event where it is not."""
+    log = ledger.log_of(walk.origin)
+    known = log.acknowledged() if walk.origin == ledger.origin else None
+    walk.wanted |= {known.position} if known else set()
+    for path in log.segment_paths():
+        if not _verify_segment(path, str(path.relative_to(ledger.path)), walk, report):
+            return
+    if not _verify_journal(log, str(log.journal_path.relative_to(ledger.path)), walk, report):
+        return
+    twice = walk.ids.twice()
+    if twice is not None:
+        report.findings.append(_event_id_twice(ledger, walk.origin, twice))
+    report.heads[walk.origin] = walk.head
+    if walk.origin == ledger.origin:
+        _verify_acknowledged(known, walk, report)
+
+
+def _verify_segment(path: Path, file: str, walk: Walk, report: Report) -> bool:
+    """Verify one segment. Returns whether the walk can go on: nothing after a broken link can be judged."""
+
+    def found(rule: str, position: int, message: str) -> None:
+        report.findings.append(Finding(rule, walk.origin, file, position, message))
+
+    before = len(report.findings)
+    whole = segment.is_whole(path.read_bytes())
+    try:
+        info = segment.info(path)
+        fast = verify_columns.check(path, info, walk) if whole else None
+        events = segment.read(path) if fast is None else []
+    except Damaged as error:
+        found("segment-unreadable", walk.head.position + 1, error.message)
+        return False
+    report.segments += 1
+    if fast is not None:
+        report.events += fast
+        return True
+    named = segment.first_of(path.name)
+    if not events or named != info.first:
+        found("segment-name", walk.head.position + 1, f"named {named}, says it begins at {info.first}")
+        return False
+    held = (events[0].position, events[-1].position, events[0].prev_hash, events[-1].hash, events[0].origin)
+    if held != (info.first, info.last, info.prev_hash, info.head_hash, info.origin):
+        found("segment-metadata", events[0].position, "its metadata does not match its events")
+    if not _verify_events(events, file, walk, report):
+        return False
+    if not whole and len(report.findings) == before:
+        found("segment-bytes", info.first, f"its bytes changed; the events {info.first} to {info.last} in it did not")
+    return True
+
+
+def _verify_journal(log: OriginLog, file: str, walk: Walk, report: Report) -> bool:
+    try:
+        tail = journal.read(log.journal_path)
+    except Damaged as error:
+        position = error.details.get("position") or walk.head.position + 1
+        report.findings.append(Finding("journal-line", log.origin, file, position, error.message))
+        return False
+    if tail.torn:
+        report.notes.append(f"{file}: {len(tail.torn)} bytes of an unfinished write at the end; "
+                            "the next append sets them aside")
+    both = [e for e in tail.events if e.position <= walk.head.position]
+    if both and both[-1].position == walk.head.position and both[-1].hash != walk.head.hash:
+        report.findings.append(Finding("twice-different", log.origin, file, both[-1].position,
+                                       f"position {both[-1].position} differs between the journal and a segment"))
+        return False
+    return _verify_events(tail.events[len(both):], file, walk, report)
+
+
+def _verify_events(events: Iterable[Event], file: str, walk: Walk, report: Report) -> bool:
+    for event in events:
+        wrong = walk.broken(event)
+        if wrong:
+            position = walk.head.position + 1 if wrong[0] == "position-gap" else event.position
+            message = f"position {event.position}: {wrong[1]}"
+            report.findings.append(Finding(wrong[0], walk.origin, file, position, message))
+            if wrong[0] in ("position-gap", "foreign-origin", "hash-wrong", "chain-broken"):
+                return False  # everything after a broken link follows from it
+        walk.take(event)
+        report.events += 1
+    return True
+
+
+def _event_id_twice(ledger: Ledger, origin: str, event_id: str) -> Finding:
+    """Name the second use of an id that columns showed twice."""
+    log = ledger.log_of(origin)
+    positions = sorted({e.position for p in log.segment_paths() for e in segment.read(p, event_id=event_id)}
+                       | {e.position for e in log.tail() if e.event_id == event_id})
+    return Finding("event-id-twice", origin, f"log/{origin}", positions[1] if len(positions) > 1 else None,
+                   f"event id {event_id} was used at positions {', '.join(map(str, positions))}")
+
+
+def _verify_acknowledged(known: Head | None, walk: Walk, report: Report) -> None:
+    """The mark never leads the log: where it does, acknowledged events are gone."""
+    file = f"log/{walk.origin}"
+    if walk.head.position == 0:
+        report.findings.append(Finding("log-cut", walk.origin, file, 1, "the log of this ledger's own origin is gone"))
+    elif known is not None and known.position > walk.head.position:
+        report.findings.append(Finding("log-cut", walk.origin, file, walk.head.position + 1,
+                                       f"the log ends at {walk.head.position}, position {known.position} was "
+                                       "acknowledged"))
+    elif known is not None and known.position and walk.hashes[known.position] != known.hash:
+        report.findings.append(Finding("log-cut", walk.origin, file, known.position,
+                                       f"position {known.position} is not the event that was acknowledged"))
+
+
+def _verify_vouched(walk: Walk | None, origin: str, heads: list[tuple[str, Head]], report: Report) -> None:
+    """Compare a log with heads that something outside it vouches for. One finding: the first that does not hold."""
+    file = f"log/{origin}"
+    if origin not in report.heads:
+        if any(head.position for _, head in heads) and not any(f.origin == origin for f in report.findings):
+            report.findings.append(Finding(heads[0][0], origin, file, 1, f"the log of {origin} is gone"))
+        return
+    assert walk is not None
+    cut = any(f.rule == "log-cut" and f.origin == origin for f in report.findings)
+    for rule, head in sorted(heads, key=lambda item: item[1].position):
+        by = "a checkpoint" if rule == "log-cut" else "a pull"
+        if head.position > walk.head.position and not cut:
+            message = f"the log ends at {walk.head.position}, {by} saw position {head.position}"
+            report.findings.append(Finding(rule, origin, file, walk.head.position + 1, message))
+            return
+        if 0 < head.position <= walk.head.position and walk.hashes[head.position] != head.hash:
+            message = f"position {head.position} is not the event {by} saw"
+            report.findings.append(Finding(rule, origin, file, head.position, message))
+            return
+
+
+def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) -> None:
+    good: set[str] = set()
+    changed: set[str] = set()
+    for item in ledger.evidence.check():
+        if isinstance(item, str):
+            good.add(item)
+            continue
+        changed.add(item.digest)
+        origin, position = next(((o, w.cited[item.digest]) for o, w in walks.items() if item.digest in w.cited),
+                                ("", None))
+        name = f"evidence {item.digest[:12]}" if item.digest else "evidence"
+        report.findings.append(Finding("evidence-changed", origin, f"evidence/{item.place}", position,
+                                       f"{name}: {item.reason}"))
+    report.blobs = len(good)
+    own = walks[ledger.origin].cited
+    for digest, position in sorted(own.items(), key=lambda item: item[1]):
+        if digest not in good and digest not in changed:
+            report.findings.append(Finding("evidence-missing", ledger.origin, "evidence", position,
+                                           f"position {position} cites evidence {digest[:12]}, which is not here"))
+    for digest, place in ledger.evidence.remembered().items():
+        if digest not in good and digest not in changed and digest not in own and place.startswith(ledger.origin + "/"):
+            report.findings.append(Finding("evidence-missing", ledger.origin, f"evidence/{place}", None,
+                                           f"evidence {digest[:12]} was put there and is not there now"))
+
+
+@functools.cache
+def _evidence_fields() -> dict[str, list[tuple[str, ...]]]:
+    """Return, by event type, the paths of payload fields that cite evidence (see `ledger.event.Evidence`)."""
+    return {name: paths for name, kind in load_catalogue().items() if (paths := evidence_paths(kind.payload))}
+
+
+def _digests(body: Any, paths: list[tuple[str, ...]]) -> Iterator[str]:
+    for path in paths:
+        yield from _follow(body, path)
+
+
+def _follow(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _follow(item, path)
+    elif isinstance(value, dict) and path and path[0] == "*":
+        for item in value.values():
+            yield from _follow(item, path[1:])
+    elif not path:
+        if isinstance(value, str) and value:
+            yield value
+    elif isinstance(value, dict):
+        yield from _follow(value.get(path[0]), path[1:])

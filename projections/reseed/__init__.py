@@ -1,0 +1,1 @@
+"""The steps of a reseed, and what it would move."""

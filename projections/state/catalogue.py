@@ -1,0 +1,119 @@
+"""What there is to project: the fact tables, the SQL that fills them, and the views over them.
+
+Read from the files beside this one; nothing is registered anywhere else. The digest of all of it names the
+shape of a state file: a state made by another shape is built again.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+HERE = Path(__file__).parents[1]
+FACTS = HERE / "facts"
+VIEWS = HERE / "views"
+STATE_VERSION = 1
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMMENT = re.compile(r"--[^\n]*")
+_RESULT_ROWS = re.compile(r"\bresult_rows\b")
+
+
+@dataclass(frozen=True)
+class FactTable:
+    """A fact table: its DDL, the SELECT that makes rows of `arrivals`, and the event types that SELECT names.
+
+    A SELECT may read other facts made of the same events as `here.<table>`: `needs` names them. Two tables have
+    `result_rows` in common, which costs what reading JSON costs.
+    """
+
+    name: str
+    ddl: str
+    select: str
+    types: frozenset[str]
+
+    @property
+    def needs(self) -> list[str]:
+        """The fact tables that must be filled before."""
+        return re.findall(r"\bhere\.(\w+)", self.select)
+
+    @property
+    def key(self) -> str:
+        """The columns no two rows have in common, as an ORDER BY takes them.
+
+        Where these are not an event's, rows are no event's either: the same row is made again for other events.
+        """
+        return "origin, position, item" if self.of_events else self.ddl.split("(", 1)[1].split()[0]
+
+    @property
+    def of_events(self) -> bool:
+        """Whether each row is made from one event, not from what several have in common."""
+        return " position BIGINT" in self.ddl
+
+    @property
+    def of_results(self) -> bool:
+        """Whether the SELECT reads `result_rows`."""
+        return _RESULT_ROWS.search(self.select) is not None
+
+    def rows(self, schema: str, *, staged: bool = False) -> str:
+        """Return the SELECT for the tables of a schema. staged: `result_rows` is a table there, made before."""
+        source = f"{schema}.result_rows" if staged else f"(\n{result_rows()})"
+        return _RESULT_ROWS.sub(lambda _: source, re.sub(r"\bhere\.", f"{schema}.", self.select))
+
+
+@functools.cache
+def facts() -> dict[str, FactTable]:
+    """Return all fact tables by name, in the order they are filled: pulls first, since they say what is known."""
+    ddl = {m.group(1): m.group(0) for m in re.finditer(r"CREATE TABLE (\w+) \([^;]*\)", _read(FACTS / "schema.sql"))}
+    found = {}
+    for path in sorted(FACTS.glob("fact_*.sql"), key=lambda p: (p.stem != "fact_pull", p.stem)):
+        select = _read(path)
+        named = select + (result_rows() if _RESULT_ROWS.search(select) else "")
+        types = frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", named))
+        if path.stem in ddl:
+            found[path.stem] = FactTable(path.stem, ddl[path.stem], select, types)
+    return found
+
+
+@functools.cache
+def result_rows() -> str:
+    """Return the SELECT that makes a row of everything of each result in `arrivals`."""
+    return _read(FACTS / "result_rows.sql")
+
+
+@functools.cache
+def views() -> dict[str, str]:
+    """Return the body of every view by name."""
+    return {path.stem: _read(path).strip().rstrip(";") for path in sorted(VIEWS.glob("*.sql"))}
+
+
+@functools.cache
+def digest() -> str:
+    """Return the digest of everything that decides what a fact row looks like."""
+    parts = [str(STATE_VERSION), result_rows(), *(f"{t.ddl}\n{t.select}" for t in facts().values())]
+    return sha256("\n\n".join(parts).encode()).hexdigest()
+
+
+def mentioned(sql: str) -> list[str]:
+    """Return the views and facts a query needs, each after the ones it is made of."""
+    order: list[str] = []
+
+    def visit(text: str, inside: frozenset[str]) -> None:
+        for word in dict.fromkeys(w.lower() for w in _WORD.findall(_COMMENT.sub("", text))):
+            if word in inside or word in order:
+                continue
+            if word in views():
+                visit(views()[word], inside | {word})
+                order.append(word)
+            elif word in facts():
+                order.append(word)
+
+    visit(sql, frozenset())
+    return order
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
