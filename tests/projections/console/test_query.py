@@ -262,7 +262,7 @@ def test_the_process_of_a_query_has_nothing_of_the_callers(ledger: Ledger, askin
         thread, _ = asking(ENDLESS, Limits(timeout_s=2, memory_mb=128))
         (pid,) = wait_for(children)
         # between its fork and its exec a process still shows what its parent has
-        wait_for(lambda: "console_child" in Path(f"/proc/{pid}/cmdline").read_text())
+        wait_for(lambda: "console.child" in Path(f"/proc/{pid}/cmdline").read_text())
         environment = dict(item.split("=", 1) for item in
                            Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0"))
         assert environment == console.ENVIRONMENT
