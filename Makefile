@@ -24,6 +24,7 @@ demo: setup      ## the main job on real data, step by step
 
 lint: setup      ## ruff, mypy --strict, import-linter, generated files fresh
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m commands.docs --check

@@ -34,19 +34,24 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         limit, ratio = ("" if row[key] is None else f"{row[key]}" for key in ("limit", "ratio"))
         verdict = "ok" if row["ok"] else "**missed**"
-        lines.append(f"| {row['name']} | {row['value']:,} {row['unit']} | {ratio} | {row['against']} | {limit} "
-                     f"| {verdict} |")
+        lines.append(
+            f"| {row['name']} | {row['value']:,} {row['unit']} | {ratio} | {row['against']} | {limit} | {verdict} |"
+        )
     return "\n".join(lines)
 
 
 def page(results: dict[str, list[dict[str, Any]]], about: dict[str, Any]) -> str:
     """Return docs/performance.md."""
-    parts = ["# Performance", "",
-             "Made by `python -m benchmarks --write-docs` from that run's own output; do not edit it by hand.", "",
-             f"Run on {about['when']}: {about['cores']} cores, load average {about['load']} before and "
-             f"{about['load_after']} after, Python {about['python']}, {about['system']}"
-             f"{', scaled down with --quick' if about['quick'] else ''}. Each ratio has its peer in the same run, so "
-             "it holds on a busy machine better than the milliseconds do."]
+    parts = [
+        "# Performance",
+        "",
+        "Made by `python -m benchmarks --write-docs` from that run's own output; do not edit it by hand.",
+        "",
+        f"Run on {about['when']}: {about['cores']} cores, load average {about['load']} before and "
+        f"{about['load_after']} after, Python {about['python']}, {about['system']}"
+        f"{', scaled down with --quick' if about['quick'] else ''}. Each ratio has its peer in the same run, so "
+        "it holds on a busy machine better than the milliseconds do.",
+    ]
     for name, rows in results.items():
         described = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip().split("\n\n")[0]
         parts += ["", f"## {name}", "", " ".join(described.split()), "", table(rows)]
@@ -69,9 +74,15 @@ def main() -> int:
         results[name] = [dict(row) for row in importlib.import_module(f"benchmarks.{name}").main()]
         print(name)
         print_rows(results[name])
-    about = {"when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load": f"{load:.1f}",
-             "load_after": f"{os.getloadavg()[0]:.1f}", "python": platform.python_version(),
-             "system": f"{platform.system()} {platform.machine()}", "quick": given.quick}
+    about = {
+        "when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "load": f"{load:.1f}",
+        "load_after": f"{os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "quick": given.quick,
+    }
     if given.json:
         Path(given.json).write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
     if given.write_docs:

@@ -66,10 +66,22 @@ def main() -> list[dict[str, Any]]:
     against = f"a bare json.load loop over {RECORDS:,} files, {bare:.2f} s"
     return [
         row(f"import hf-tracking of {RECORDS:,} files", imported, peer=bare, against=against, limit=IMPORT_RATIO_LIMIT),
-        row(f"check of one result, {RECORDS:,} records", seconds, peer=bare, against=against, limit=RATIO_LIMIT,
-            fewer=False),
-        row(f"check of one result, {MORE:,} records", more, peer=bare * MORE / RECORDS,
-            against=f"the same loop, times {MORE // RECORDS}", limit=RATIO_LIMIT_MORE, fewer=False),
+        row(
+            f"check of one result, {RECORDS:,} records",
+            seconds,
+            peer=bare,
+            against=against,
+            limit=RATIO_LIMIT,
+            fewer=False,
+        ),
+        row(
+            f"check of one result, {MORE:,} records",
+            more,
+            peer=bare * MORE / RECORDS,
+            against=f"the same loop, times {MORE // RECORDS}",
+            limit=RATIO_LIMIT_MORE,
+            fewer=False,
+        ),
     ]
 
 
@@ -88,8 +100,13 @@ def _import(folder: Path, history: Path) -> float:
     """Make a ledger and import the history into it; return the seconds of the import."""
     subprocess.run([PERFLEDGER, "init"], cwd=folder, env=environment(), check=True, capture_output=True)
     began = time.perf_counter()
-    subprocess.run([PERFLEDGER, "import", "hf-tracking", str(history)], cwd=folder, env=environment(), check=True,
-                   capture_output=True)
+    subprocess.run(
+        [PERFLEDGER, "import", "hf-tracking", str(history)],
+        cwd=folder,
+        env=environment(),
+        check=True,
+        capture_output=True,
+    )
     return time.perf_counter() - began
 
 

@@ -90,8 +90,15 @@ def _history() -> list[dict[str, Any]]:
         edits = sum(1 for _ in walk_history(repo, paths=[], since=None))
         floor_s = best(floor, 3)
         walk_s = best(lambda: sum(1 for _ in walk_history(repo, paths=[], since=None)), 3)
-    return [row(f"walk {COMMITS} commits, {edits} threshold edits", walk_s, peer=floor_s,
-                against=f"git and ast.parse alone ({floor_s * 1000:.0f} ms)", limit=WALK_LIMIT)]
+    return [
+        row(
+            f"walk {COMMITS} commits, {edits} threshold edits",
+            walk_s,
+            peer=floor_s,
+            against=f"git and ast.parse alone ({floor_s * 1000:.0f} ms)",
+            limit=WALK_LIMIT,
+        )
+    ]
 
 
 def _commits(repo: Path) -> None:
@@ -104,9 +111,14 @@ def _commits(repo: Path) -> None:
         stamp = 1_780_000_000 + number
         message = f"Move it (#{number})".encode()
         stream += [
-            b"commit refs/heads/main\n", f"committer n <n@example.org> {stamp} +0000\n".encode(),
-            f"data {len(message)}\n".encode(), message, b"\n",
-            f"M 100644 inline test_{number % FILES}.py\ndata {len(data)}\n".encode(), data, b"\n",
+            b"commit refs/heads/main\n",
+            f"committer n <n@example.org> {stamp} +0000\n".encode(),
+            f"data {len(message)}\n".encode(),
+            message,
+            b"\n",
+            f"M 100644 inline test_{number % FILES}.py\ndata {len(data)}\n".encode(),
+            data,
+            b"\n",
         ]
     _git(repo, "init", "-q", "-b", "main")
     _git(repo, "fast-import", "--quiet", stdin=b"".join(stream))

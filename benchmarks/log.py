@@ -40,15 +40,30 @@ def event(n: int) -> NewEvent:
     """Return a result as a benchmark of a model writes it, about 550 bytes of JSON; no file is kept as its evidence."""
     model, at = f"model-{n % 200}", f"2026-06-01T00:{n // 60 % 60:02d}:{n % 60:02d}"
     record = {
-        "model_id": model, "timestamp": f"{at}+00:00",
-        "commit_sha": sha256(str(n).encode()).hexdigest()[:40], "gpu_type": "NVIDIA L40S",
-        "latency": 28.4 + n % 97 / 100, "throughput": 1.58,
-        "memory": 10840.0, "text_encoder_time_s": 2.141, "dit_time_s": 8.437, "vae_decode_time_s": 3.208,
+        "model_id": model,
+        "timestamp": f"{at}+00:00",
+        "commit_sha": sha256(str(n).encode()).hexdigest()[:40],
+        "gpu_type": "NVIDIA L40S",
+        "latency": 28.4 + n % 97 / 100,
+        "throughput": 1.58,
+        "memory": 10840.0,
+        "text_encoder_time_s": 2.141,
+        "dit_time_s": 8.437,
+        "vae_decode_time_s": 3.208,
         "success": True,
     }
-    return NewEvent(stream=f"target/{model}@NVIDIA L40S", payload=ResultRecorded(
-        target=f"{model}@NVIDIA L40S", record=record, path=f"{model}/{n}.json", format="hf-tracking", sha256="",
-        instant=f"{at}.000000Z", source="/history"))
+    return NewEvent(
+        stream=f"target/{model}@NVIDIA L40S",
+        payload=ResultRecorded(
+            target=f"{model}@NVIDIA L40S",
+            record=record,
+            path=f"{model}/{n}.json",
+            format="hf-tracking",
+            sha256="",
+            instant=f"{at}.000000Z",
+            source="/history",
+        ),
+    )
 
 
 class Sqlite:
@@ -58,8 +73,10 @@ class Sqlite:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
-        self.db.execute("CREATE TABLE events (position INTEGER PRIMARY KEY, event_id TEXT UNIQUE, stream TEXT, "
-                        "version INTEGER, body TEXT, hash TEXT, UNIQUE (stream, version))")
+        self.db.execute(
+            "CREATE TABLE events (position INTEGER PRIMARY KEY, event_id TEXT UNIQUE, stream TEXT, "
+            "version INTEGER, body TEXT, hash TEXT, UNIQUE (stream, version))"
+        )
         self.position, self.hash = 0, "0" * 64
         self.versions: dict[str, int] = {}
 
@@ -71,9 +88,21 @@ class Sqlite:
             version = self.versions[new.stream] = self.versions.get(new.stream, 0) + 1
             payload = {f: getattr(new.payload, f) for f in new.payload.__struct_fields__}
             event_id = str(uuid.uuid4())
-            body = json.dumps({"actor": "a@b", "event_id": event_id, "payload": payload, "position": self.position,
-                               "prev_hash": self.hash, "recorded_at": time.time(), "stream": new.stream,
-                               "type": "ResultRecorded", "version": version}, sort_keys=True, separators=(",", ":"))
+            body = json.dumps(
+                {
+                    "actor": "a@b",
+                    "event_id": event_id,
+                    "payload": payload,
+                    "position": self.position,
+                    "prev_hash": self.hash,
+                    "recorded_at": time.time(),
+                    "stream": new.stream,
+                    "type": "ResultRecorded",
+                    "version": version,
+                },
+                sort_keys=True,
+                separators=(",", ":"),
+            )
             self.hash = sha256(body.encode()).hexdigest()
             rows.append((self.position, event_id, new.stream, version, body, self.hash))
         self.db.execute("BEGIN IMMEDIATE")
@@ -93,8 +122,9 @@ def floor(path: Path) -> Callable[[list[NewEvent]], None]:
     return append
 
 
-def interleaved(ways: dict[str, Callable[[list[NewEvent]], None]], rounds: int, size: int,
-                burst: int = 1) -> dict[str, list[float]]:
+def interleaved(
+    ways: dict[str, Callable[[list[NewEvent]], None]], rounds: int, size: int, burst: int = 1
+) -> dict[str, list[float]]:
     """Let all ways append the same events, taking turns of `burst` appends. Returns the seconds of every append.
 
     Small appends come in bursts, as a user's do, so that nobody's sync pays for what another left unsynced.
@@ -118,7 +148,7 @@ def quartile(times: list[float]) -> float:
 
 def quickest_five(times: list[float]) -> float:
     """Return the mean of the quickest five appends in a row."""
-    return min(statistics.mean(times[n:n + 5]) for n in range(len(times) - 4))
+    return min(statistics.mean(times[n : n + 5]) for n in range(len(times) - 4))
 
 
 def appends(folder: Path) -> list[dict[str, Any]]:
@@ -130,14 +160,25 @@ def appends(folder: Path) -> list[dict[str, Any]]:
         here.mkdir()
         ledger = Ledger.create(here / ".perfledger", origin="bench", actor="a@b")
         sqlite = Sqlite(here / "peer.sqlite")
-        times = interleaved({"ours": ledger.append, "eventsourcing on SQLite": appender(here / "library.sqlite"),
-                             "SQLite synchronous=FULL": sqlite.append, "raw write + fdatasync": floor(here / "raw")},
-                            rounds, size, BURST if size == 1 else 1)
+        times = interleaved(
+            {
+                "ours": ledger.append,
+                "eventsourcing on SQLite": appender(here / "library.sqlite"),
+                "SQLite synchronous=FULL": sqlite.append,
+                "raw write + fdatasync": floor(here / "raw"),
+            },
+            rounds,
+            size,
+            BURST if size == 1 else 1,
+        )
         middle = quartile if size == 1 else quickest_five
         ours = middle(times["ours"])
         name = "one durable append" if size == 1 else "batch of 1,000"
-        for peer, limit in (("eventsourcing on SQLite", 1.0), ("SQLite synchronous=FULL", 1.0),
-                            ("raw write + fdatasync", 2.5)):
+        for peer, limit in (
+            ("eventsourcing on SQLite", 1.0),
+            ("SQLite synchronous=FULL", 1.0),
+            ("raw write + fdatasync", 2.5),
+        ):
             if size > 1 and peer.startswith("raw"):
                 continue
             rows.append(row(name, ours, peer=middle(times[peer]), against=peer, limit=limit))
@@ -165,8 +206,15 @@ def history(folder: Path) -> list[dict[str, Any]]:
         for count, path in found.items():
             times[count].append(once(path))
     few, many = (quartile(times[count]) for count in found)
-    return [row(f"open and append, {SEGMENTS_MANY:,} segments", many, peer=few, against=f"{SEGMENTS_FEW} segments",
-                limit=1.5)]
+    return [
+        row(
+            f"open and append, {SEGMENTS_MANY:,} segments",
+            many,
+            peer=few,
+            against=f"{SEGMENTS_FEW} segments",
+            limit=1.5,
+        )
+    ]
 
 
 def _writer(path: str, name: str, begin: float, done: Any) -> None:
@@ -193,8 +241,17 @@ def fairness(folder: Path) -> list[dict[str, Any]]:
     for writer in writers:
         writer.join()
     share = counts[0] / counts[-1]
-    return [{"name": "4 writers, appends of the slowest", "value": counts[0], "unit": "appends",
-             "ratio": round(share, 3), "against": "appends of the fastest", "limit": 0.8, "ok": share >= 0.8}]
+    return [
+        {
+            "name": "4 writers, appends of the slowest",
+            "value": counts[0],
+            "unit": "appends",
+            "ratio": round(share, 3),
+            "against": "appends of the fastest",
+            "limit": 0.8,
+            "ok": share >= 0.8,
+        }
+    ]
 
 
 def verification(folder: Path) -> list[dict[str, Any]]:
@@ -217,8 +274,15 @@ def verification(folder: Path) -> list[dict[str, Any]]:
         assert canonical.encode(canonical.decode(bytes(stored.payload))) == bytes(stored.payload)
         previous = stored.hash
     peer = time.perf_counter() - start_s
-    return [row(f"verify {VERIFY_EVENTS:,} events", ours, peer=peer,
-                against="a loop over the events that checks hash, link and form only", limit=1.0)]
+    return [
+        row(
+            f"verify {VERIFY_EVENTS:,} events",
+            ours,
+            peer=peer,
+            against="a loop over the events that checks hash, link and form only",
+            limit=1.0,
+        )
+    ]
 
 
 def main() -> list[dict[str, Any]]:

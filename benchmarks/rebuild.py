@@ -37,8 +37,9 @@ RATIO_LIMIT = 6.0
 def event(n: int) -> NewEvent:
     """Return a result as an import makes it, with the digest of a file of its own; about 600 bytes of JSON."""
     plain = log.event(n)
-    return NewEvent(stream=plain.stream, payload=msgspec.structs.replace(
-        plain.payload, sha256=sha256(b"file %d" % n).hexdigest()))
+    return NewEvent(
+        stream=plain.stream, payload=msgspec.structs.replace(plain.payload, sha256=sha256(b"file %d" % n).hexdigest())
+    )
 
 
 def full_event(n: int) -> NewEvent:
@@ -48,23 +49,40 @@ def full_event(n: int) -> NewEvent:
     digest = sha256(b"%d" % n).hexdigest()
     metrics = [name for name, value in plain.record.items() if isinstance(value, float)]
     record = plain.record | {
-        "result_schema_version": 2, "workload_id": plain.record["model_id"], "variant_id": "1.3b-sp2",
-        "benchmark_version": 3, "recipe": {"height": 480, "width": 832, "num_frames": 81, "steps": 50, "seed": 1024},
-        "recipe_fingerprint": sha256(plain.target.encode()).hexdigest(), "hardware_profile_id": "hw-3dc7f1d8fc58debd",
-        "hardware_profile": {"device_type": "cuda", "gpu_count": 2, "interconnect": "none_or_partial", "gpus": [
-            {"name": "NVIDIA L40S", "memory_gb": 44, "compute_capability": "8.9"}] * 2},
-        "software_profile_id": "sw-fbe0146609c2e645", "environment_fingerprint": "env-88d4ec530eca6d14",
-        "regression_thresholds": {name: {"threshold_percent": 0.08, "threshold_absolute": 0.5, "gated": True}
-                                  for name in metrics},
-        "run_source": "scheduled_main", "baseline_eligible": True, "branch": "main", "pr_number": "",
-        "test_scope": "full", "build_url": f"https://ci.example.org/builds/{9000 + n // 50}",
-        "build_id": digest[:32], "job_id": digest[32:],
-        "baseline_status": "compared", "comparison_status": "PASS",
+        "result_schema_version": 2,
+        "workload_id": plain.record["model_id"],
+        "variant_id": "1.3b-sp2",
+        "benchmark_version": 3,
+        "recipe": {"height": 480, "width": 832, "num_frames": 81, "steps": 50, "seed": 1024},
+        "recipe_fingerprint": sha256(plain.target.encode()).hexdigest(),
+        "hardware_profile_id": "hw-3dc7f1d8fc58debd",
+        "hardware_profile": {
+            "device_type": "cuda",
+            "gpu_count": 2,
+            "interconnect": "none_or_partial",
+            "gpus": [{"name": "NVIDIA L40S", "memory_gb": 44, "compute_capability": "8.9"}] * 2,
+        },
+        "software_profile_id": "sw-fbe0146609c2e645",
+        "environment_fingerprint": "env-88d4ec530eca6d14",
+        "regression_thresholds": {
+            name: {"threshold_percent": 0.08, "threshold_absolute": 0.5, "gated": True} for name in metrics
+        },
+        "run_source": "scheduled_main",
+        "baseline_eligible": True,
+        "branch": "main",
+        "pr_number": "",
+        "test_scope": "full",
+        "build_url": f"https://ci.example.org/builds/{9000 + n // 50}",
+        "build_id": digest[:32],
+        "job_id": digest[32:],
+        "baseline_status": "compared",
+        "comparison_status": "PASS",
         "comparison_status_reason": "Comparable baseline found with no gated regressions",
     }
     identity = record["recipe_fingerprint"]
-    payload = msgspec.structs.replace(plain, record=record, target=f"identity:{identity[:12]}",
-                                      identity_digest=identity)
+    payload = msgspec.structs.replace(
+        plain, record=record, target=f"identity:{identity[:12]}", identity_digest=identity
+    )
     return NewEvent(stream=f"target/{payload.target}", payload=payload)
 
 
@@ -90,8 +108,7 @@ def measure(path: str) -> None:
         rebuilds.append(time.perf_counter() - began)
         connection = engine.connect(memory_limit=store.BUILD_MEMORY)
         began = time.perf_counter()
-        connection.execute(
-            f"SELECT count(json_extract_string(payload, '$.record.latency')) FROM {files}").fetchall()
+        connection.execute(f"SELECT count(json_extract_string(payload, '$.record.latency')) FROM {files}").fetchall()
         scans.append(time.perf_counter() - began)
         connection.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -102,8 +119,13 @@ def measured(events: int, make: Callable[[int], NewEvent]) -> tuple[float, float
     """Return the seconds of a rebuild, those of a scan, and the peak memory in MiB, of a ledger of so many results."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = write(Path(folder), events, make)
-        done = subprocess.run([sys.executable, "-m", "benchmarks.rebuild", "--measure", str(ledger.path)],
-                              capture_output=True, text=True, check=True, env={**os.environ})
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.rebuild", "--measure", str(ledger.path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ},
+        )
     rebuild, scan, peak = map(float, done.stdout.split())
     return rebuild, scan, peak
 
@@ -115,10 +137,22 @@ def main(events: int = EVENTS) -> list[dict[str, Any]]:
     full_rebuild, full_scan, _ = measured(FULL_EVENTS, full_event)
     return [
         row(f"rebuild from {events:,} events", rebuild, peer=scan, against=against, limit=RATIO_LIMIT),
-        row(f"rebuild from {FULL_EVENTS:,} events, version 2 records", full_rebuild, peer=full_scan, against=against,
-            limit=RATIO_LIMIT),
-        {"name": f"peak memory, rebuild from {events:,} events", "value": round(peak), "unit": "MiB",
-         "ratio": round(peak / MEMORY_LIMIT_MIB, 2), "against": "2 GiB", "limit": 1.0, "ok": peak <= MEMORY_LIMIT_MIB},
+        row(
+            f"rebuild from {FULL_EVENTS:,} events, version 2 records",
+            full_rebuild,
+            peer=full_scan,
+            against=against,
+            limit=RATIO_LIMIT,
+        ),
+        {
+            "name": f"peak memory, rebuild from {events:,} events",
+            "value": round(peak),
+            "unit": "MiB",
+            "ratio": round(peak / MEMORY_LIMIT_MIB, 2),
+            "against": "2 GiB",
+            "limit": 1.0,
+            "ok": peak <= MEMORY_LIMIT_MIB,
+        },
     ]
 
 

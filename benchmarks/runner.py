@@ -60,11 +60,18 @@ def _overhead() -> dict[str, Any]:
             subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **PLAIN})
             bare.append(time.perf_counter() - began)
             request = RepeatRequest(
-                unit="test_it", repeat=number, python=sys.executable, test="test_it.py", cwd=root,
-                basetemp=root / "run" / f"bt{number}", log=root / "run" / f"run{number}.log",
-                stages=(StageSpec(key="a", metrics={"qps": qps}),), evidence=ledger.evidence,
+                unit="test_it",
+                repeat=number,
+                python=sys.executable,
+                test="test_it.py",
+                cwd=root,
+                basetemp=root / "run" / f"bt{number}",
+                log=root / "run" / f"run{number}.log",
+                stages=(StageSpec(key="a", metrics={"qps": qps}),),
+                evidence=ledger.evidence,
                 emit=lambda p: ledger.append([NewEvent(stream="calibration/b", payload=p)]) and None,
-                known_environment=known, env=PLAIN,
+                known_environment=known,
+                env=PLAIN,
             )
             began = time.perf_counter()
             known = run_repeat(request).environment
@@ -73,9 +80,13 @@ def _overhead() -> dict[str, Any]:
         test_s = min(bare[1:])
         value = min(whole[1:]) - test_s
     return {
-        "name": "runner overhead per repeat, without GPU gates", "value": round(value, 3), "unit": "s",
-        "ratio": round((test_s + value) / test_s, 3), "against": f"bare pytest ({test_s:.2f} s)",
-        "limit": OVERHEAD_LIMIT_S, "ok": value < OVERHEAD_LIMIT_S,
+        "name": "runner overhead per repeat, without GPU gates",
+        "value": round(value, 3),
+        "unit": "s",
+        "ratio": round((test_s + value) / test_s, 3),
+        "against": f"bare pytest ({test_s:.2f} s)",
+        "limit": OVERHEAD_LIMIT_S,
+        "ok": value < OVERHEAD_LIMIT_S,
     }
 
 
@@ -89,12 +100,15 @@ def _sampling() -> list[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "libnvidia-ml.so.1"
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1", "-o", str(library),
-                        str(FAKE)], check=True)
+        subprocess.run(
+            [compiler, "-O2", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1", "-o", str(library), str(FAKE)],
+            check=True,
+        )
         state = Path(folder) / "state"
         keys = ("total 97871", "used 4", "sm 1980", "mem 2619", "power 75000", "temp 31", "util 0", "throttle 0")
-        state.write_text("".join(f"gpu {n} uuid GPU-{n}\n" + "".join(f"gpu {n} {key}\n" for key in keys)
-                                 for n in range(8)))
+        state.write_text(
+            "".join(f"gpu {n} uuid GPU-{n}\n" + "".join(f"gpu {n} {key}\n" for key in keys) for n in range(8))
+        )
         os.environ["FAKE_NVML_STATE"] = str(state)
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
         with Nvml() as nvml:
@@ -113,9 +127,13 @@ def _share(nvml: Any, sampler_class: Any, gpus: int, hz: float) -> dict[str, Any
     share = (time.process_time() - before) / elapsed
     samples = len(sampler.tracks[0].offset_ms)
     return {
-        "name": f"sampling {gpus} GPUs at {hz:g} Hz", "value": round(100 * share, 3), "unit": "% of a core",
-        "ratio": round(share / SAMPLING_LIMIT, 3), "against": f"1 % of a core ({samples} samples)",
-        "limit": 100 * SAMPLING_LIMIT, "ok": share < SAMPLING_LIMIT,
+        "name": f"sampling {gpus} GPUs at {hz:g} Hz",
+        "value": round(100 * share, 3),
+        "unit": "% of a core",
+        "ratio": round(share / SAMPLING_LIMIT, 3),
+        "against": f"1 % of a core ({samples} samples)",
+        "limit": 100 * SAMPLING_LIMIT,
+        "ok": share < SAMPLING_LIMIT,
     }
 
 

@@ -49,12 +49,21 @@ def build(folder: Path) -> Path:
 
     ledger = Ledger.create(folder, origin="bench", actor="bench@example.org")
     for start in range(0, RESULTS, 5_000):
-        ledger.append([
-            NewEvent(stream=f"target/m{n % 50}@GPU", payload=ResultRecorded(
-                target=f"m{n % 50}@GPU", path=f"run-{n}.json", format="normalized", sha256="0" * 64,
-                record={"model_id": f"m{n % 50}", "gpu_type": "GPU", "latency": 20 + n % 17, "success": True}))
-            for n in range(start, start + 5_000)
-        ])
+        ledger.append(
+            [
+                NewEvent(
+                    stream=f"target/m{n % 50}@GPU",
+                    payload=ResultRecorded(
+                        target=f"m{n % 50}@GPU",
+                        path=f"run-{n}.json",
+                        format="normalized",
+                        sha256="0" * 64,
+                        record={"model_id": f"m{n % 50}", "gpu_type": "GPU", "latency": 20 + n % 17, "success": True},
+                    ),
+                )
+                for n in range(start, start + 5_000)
+            ]
+        )
     ledger.seal()
     State.open(ledger).close()
     return ledger.path
@@ -72,8 +81,17 @@ def main() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
     def add(name: str, seconds: float, peer: float, against: str, limit: float) -> None:
-        rows.append({"name": name, "value": round(seconds * 1000, 1), "unit": "ms", "ratio": round(seconds / peer, 2),
-                     "against": f"{against} ({peer * 1000:.0f} ms)", "limit": limit, "ok": seconds / peer <= limit})
+        rows.append(
+            {
+                "name": name,
+                "value": round(seconds * 1000, 1),
+                "unit": "ms",
+                "ratio": round(seconds / peer, 2),
+                "against": f"{against} ({peer * 1000:.0f} ms)",
+                "limit": limit,
+                "ok": seconds / peer <= limit,
+            }
+        )
 
     def sandboxed(query: str, form: Any = "json") -> None:
         ask(ledger, Question(query, format=form), io.BytesIO(), Limits(timeout_s=120))
@@ -88,10 +106,24 @@ def main() -> list[dict[str, Any]]:
         add("sql: a short query, `perfledger sql`", whole, short_peer, "plain duckdb process", 4.0)
         add("sql: a long query, sandboxed", best(lambda: sandboxed(LONG)), long_peer, "plain duckdb process", 1.5)
         wide_peer = best(lambda: plain(ledger, WIDE))
-        add(f"sql: {RESULTS:,} whole rows as JSON, sandboxed", best(lambda: sandboxed(WIDE)), wide_peer,
-            "plain duckdb process", 4.0)
-        rows.append({"name": "sql: what the sandbox adds to a query", "value": round((short - short_peer) * 1000, 1),
-                     "unit": "ms", "ratio": None, "against": "", "limit": None, "ok": True})
+        add(
+            f"sql: {RESULTS:,} whole rows as JSON, sandboxed",
+            best(lambda: sandboxed(WIDE)),
+            wide_peer,
+            "plain duckdb process",
+            4.0,
+        )
+        rows.append(
+            {
+                "name": "sql: what the sandbox adds to a query",
+                "value": round((short - short_peer) * 1000, 1),
+                "unit": "ms",
+                "ratio": None,
+                "against": "",
+                "limit": None,
+                "ok": True,
+            }
+        )
     return rows
 
 

@@ -32,8 +32,9 @@ def fastest(command: list[str], *, cwd: Path, repeats: int, codes: tuple[int, ..
     return min(times[1:])
 
 
-def row(name: str, seconds: float, *, peer: float, against: str, limit: float | None,
-        fewer: bool = True) -> dict[str, Any]:
+def row(
+    name: str, seconds: float, *, peer: float, against: str, limit: float | None, fewer: bool = True
+) -> dict[str, Any]:
     """One line of the result. `fewer`: the ratio may be at most the limit; else it must be at least that."""
     ratio = seconds / peer if fewer else peer / seconds
     return {
@@ -88,8 +89,11 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     for found in rows:
         peer = "" if found["ratio"] is None else f"{found['ratio']:>8}x of {found['against']}"
         limit = "" if found["limit"] is None else f"  (limit {found['limit']})"
-        print(f"{'ok  ' if found['ok'] else 'MISS'}  {found['name']:<{width}}{found['value']:>12,} {found['unit']:<12}"
-              f"{peer}{limit}", flush=True)
+        print(
+            f"{'ok  ' if found['ok'] else 'MISS'}  {found['name']:<{width}}{found['value']:>12,} {found['unit']:<12}"
+            f"{peer}{limit}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

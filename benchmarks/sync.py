@@ -44,9 +44,16 @@ def pin(number: int) -> Any:
     from ledger.event import NewEvent
     from ledger.events.baselines import BaselinePinned
 
-    return NewEvent(stream=f"target/{number % 50}", payload=BaselinePinned(
-        target="m@g", name=f"pin {number}", medians={"latency": 20.0 + number % 17}, result_event_ids=[],
-        reason="bench"))
+    return NewEvent(
+        stream=f"target/{number % 50}",
+        payload=BaselinePinned(
+            target="m@g",
+            name=f"pin {number}",
+            medians={"latency": 20.0 + number % 17},
+            result_event_ids=[],
+            reason="bench",
+        ),
+    )
 
 
 def counted(server: Any, action: Callable[[], object]) -> tuple[int, float]:
@@ -59,8 +66,15 @@ def counted(server: Any, action: Callable[[], object]) -> tuple[int, float]:
 def row(name: str, value: float, unit: str, peer: float, against: str, limit: float) -> Row:
     """One line of the table. The ratio is `value` to `peer`."""
     ratio = value / peer if peer else float("inf")
-    return {"name": name, "value": round(value, 4), "unit": unit, "ratio": round(ratio, 4), "against": against,
-            "limit": limit, "ok": ratio <= limit}
+    return {
+        "name": name,
+        "value": round(value, 4),
+        "unit": unit,
+        "ratio": round(ratio, 4),
+        "against": against,
+        "limit": limit,
+        "ok": ratio <= limit,
+    }
 
 
 def pushes(folder: Path) -> list[Row]:
@@ -72,12 +86,25 @@ def pushes(folder: Path) -> list[Row]:
             server.lfs = lfs
             few, many, plain, commits = one_push(server, folder / store)
         rows += [
-            row(f"sync: requests of a push of {EVENTS_MANY:,} events, {store}", many[0], "requests", few[0],
-                f"a push of {EVENTS_FEW} events ({few[0]})", limit),
-            row(f"sync: commits of a push of {EVENTS_MANY:,} events, {store}", commits, "commits", 1, "one commit",
-                1.0),
-            row(f"sync: time of a push of {EVENTS_MANY:,} events, {store}", many[1], "s", plain,
-                f"encoding them as Parquet and one plain commit ({plain:.3f} s)", 5.0),
+            row(
+                f"sync: requests of a push of {EVENTS_MANY:,} events, {store}",
+                many[0],
+                "requests",
+                few[0],
+                f"a push of {EVENTS_FEW} events ({few[0]})",
+                limit,
+            ),
+            row(
+                f"sync: commits of a push of {EVENTS_MANY:,} events, {store}", commits, "commits", 1, "one commit", 1.0
+            ),
+            row(
+                f"sync: time of a push of {EVENTS_MANY:,} events, {store}",
+                many[1],
+                "s",
+                plain,
+                f"encoding them as Parquet and one plain commit ({plain:.3f} s)",
+                5.0,
+            ),
         ]
     return rows
 
@@ -104,9 +131,15 @@ def one_push(server: Any, folder: Path) -> tuple[tuple[int, float], tuple[int, f
     batches = [segment.read(path) for path in ledger.log.segment_paths() if path not in known]
 
     def plainly() -> None:
-        api.create_commit("org/perf", [CommitOperationAdd(f"plain/{number}.parquet", segment.encode(events))
-                                       for number, events in enumerate(batches)],
-                          commit_message="plain", repo_type="dataset")
+        api.create_commit(
+            "org/perf",
+            [
+                CommitOperationAdd(f"plain/{number}.parquet", segment.encode(events))
+                for number, events in enumerate(batches)
+            ],
+            commit_message="plain",
+            repo_type="dataset",
+        )
 
     return found[0], found[1], counted(server, plainly)[1], commits
 
@@ -133,16 +166,30 @@ def pulls(folder: Path) -> list[Row]:
         writer.append([pin(SEGMENTS)])
         push(writer, open_remote(URL))
         requests, seconds = counted(server, lambda: pull(reader, open_remote(URL)))
-        peer_requests, peer_seconds = counted(server, lambda: snapshot_download(
-            "org/perf", repo_type="dataset", local_dir=mirror, endpoint=server.endpoint))
+        peer_requests, peer_seconds = counted(
+            server,
+            lambda: snapshot_download("org/perf", repo_type="dataset", local_dir=mirror, endpoint=server.endpoint),
+        )
         again, _ = counted(server, lambda: pull(reader, open_remote(URL)))
     peer = f"snapshot_download into a folder that has the rest ({peer_requests:,})"
     return [
         row(f"sync: requests to pull 1 new of {SEGMENTS:,} segments", requests, "requests", peer_requests, peer, 0.1),
-        row(f"sync: requests per known segment, {SEGMENTS:,} known", (requests - again) / SEGMENTS, "requests", 1,
-            "one request per known segment", 0.01),
-        row(f"sync: time to pull 1 new of {SEGMENTS:,} segments", seconds, "s", peer_seconds,
-            f"snapshot_download ({peer_seconds:.2f} s)", 1.0),
+        row(
+            f"sync: requests per known segment, {SEGMENTS:,} known",
+            (requests - again) / SEGMENTS,
+            "requests",
+            1,
+            "one request per known segment",
+            0.01,
+        ),
+        row(
+            f"sync: time to pull 1 new of {SEGMENTS:,} segments",
+            seconds,
+            "s",
+            peer_seconds,
+            f"snapshot_download ({peer_seconds:.2f} s)",
+            1.0,
+        ),
     ]
 
 
@@ -165,8 +212,12 @@ def uploads(folder: Path) -> list[Row]:
         def theirs() -> None:
             api = HfApi(endpoint=server.endpoint, token=os.environ["HF_TOKEN"])
             for number in range(RECORDS):
-                api.upload_file(path_or_fileobj=b'{"latency": %d}' % number, path_in_repo=f"peer/{number}.json",
-                                repo_id="org/perf", repo_type="dataset")
+                api.upload_file(
+                    path_or_fileobj=b'{"latency": %d}' % number,
+                    path_in_repo=f"peer/{number}.json",
+                    repo_id="org/perf",
+                    repo_type="dataset",
+                )
 
         before = len(repo.commits)
         requests, seconds = counted(server, ours)
@@ -174,12 +225,30 @@ def uploads(folder: Path) -> list[Row]:
         peer_requests, peer_seconds = counted(server, theirs)
         peer_commits = len(repo.commits) - before - commits
     return [
-        row(f"sync: commits of an upload of {RECORDS} records", commits, "commits", peer_commits,
-            f"upload_file per record ({peer_commits})", 0.01),
-        row(f"sync: requests of an upload of {RECORDS} records", requests, "requests", peer_requests,
-            f"upload_file per record ({peer_requests})", 0.05),
-        row(f"sync: time of an upload of {RECORDS} records", seconds, "s", peer_seconds,
-            f"upload_file per record ({peer_seconds:.2f} s)", 0.5),
+        row(
+            f"sync: commits of an upload of {RECORDS} records",
+            commits,
+            "commits",
+            peer_commits,
+            f"upload_file per record ({peer_commits})",
+            0.01,
+        ),
+        row(
+            f"sync: requests of an upload of {RECORDS} records",
+            requests,
+            "requests",
+            peer_requests,
+            f"upload_file per record ({peer_requests})",
+            0.05,
+        ),
+        row(
+            f"sync: time of an upload of {RECORDS} records",
+            seconds,
+            "s",
+            peer_seconds,
+            f"upload_file per record ({peer_seconds:.2f} s)",
+            0.5,
+        ),
     ]
 
 

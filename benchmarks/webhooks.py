@@ -34,8 +34,11 @@ def main() -> list[dict[str, Any]]:
     """Measure the four in turn, several rounds, and return a row for each with its ratio to the floor."""
     bodies = [_body(n) for n in range(COUNT)]
     kinds: dict[str, Callable[[list[bytes]], float]] = {
-        "floor": _floor, "one by one": lambda b: asyncio.run(_intake(b, 1)),
-        "intake": lambda b: asyncio.run(_intake(b, 256)), "http": _http}
+        "floor": _floor,
+        "one by one": lambda b: asyncio.run(_intake(b, 1)),
+        "intake": lambda b: asyncio.run(_intake(b, 256)),
+        "http": _http,
+    }
     rates: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, measure in kinds.items():
@@ -49,23 +52,39 @@ def main() -> list[dict[str, Any]]:
     ]
 
 
-def _row(name: str, rates: dict[str, list[float]], other: float, against: str,
-         limit: float | None = None) -> dict[str, Any]:
+def _row(
+    name: str, rates: dict[str, list[float]], other: float, against: str, limit: float | None = None
+) -> dict[str, Any]:
     """One line of the result: the median rate, and its ratio to another."""
     ratio = median(rates[name]) / other
-    return {"name": f"webhooks: {name}", "value": round(median(rates[name])), "unit": "deliveries/s",
-            "ratio": round(ratio, 2), "against": against, "limit": f">= {limit}" if limit else None,
-            "ok": limit is None or ratio >= limit}
+    return {
+        "name": f"webhooks: {name}",
+        "value": round(median(rates[name])),
+        "unit": "deliveries/s",
+        "ratio": round(ratio, 2),
+        "against": against,
+        "limit": f">= {limit}" if limit else None,
+        "ok": limit is None or ratio >= limit,
+    }
 
 
 def _body(number: int) -> bytes:
     """A status webhook as long as GitHub sends them."""
     repository = {"id": 1, "full_name": "octocat/Hello-World", "owner": {"login": "octocat", "url": "x" * 200}}
-    return json.dumps({
-        "id": number, "sha": f"{number % 97:040x}", "context": f"buildkite/ci/test-{number % 40}", "state": "success",
-        "description": "Build passed", "target_url": "https://ci.example.org/1", "repository": repository,
-        "updated_at": "2026-06-01T10:00:00Z", "commit": {"message": "x" * 1500}, "sender": {"login": "octocat"},
-    }).encode()
+    return json.dumps(
+        {
+            "id": number,
+            "sha": f"{number % 97:040x}",
+            "context": f"buildkite/ci/test-{number % 40}",
+            "state": "success",
+            "description": "Build passed",
+            "target_url": "https://ci.example.org/1",
+            "repository": repository,
+            "updated_at": "2026-06-01T10:00:00Z",
+            "commit": {"message": "x" * 1500},
+            "sender": {"login": "octocat"},
+        }
+    ).encode()
 
 
 def _floor(bodies: list[bytes]) -> float:
@@ -93,8 +112,14 @@ def _events(body: bytes, number: int) -> list[Any]:
 
     signature = f"sha256={signatures.sign(SECRET, body)}"
     assert signatures.github_is_genuine([SECRET], body, signature)
-    return reading.events("github", f"d-{number}", "status", body_sha256=hashlib.sha256(body).hexdigest(),
-                          body_bytes=len(body), reading=github.read("status", body))
+    return reading.events(
+        "github",
+        f"d-{number}",
+        "status",
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        body_bytes=len(body),
+        reading=github.read("status", body),
+    )
 
 
 async def _intake(bodies: list[bytes], batch_max: int) -> float:
@@ -131,13 +156,23 @@ def _http(bodies: list[bytes]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         book = Ledger.create(folder, origin="bench", actor="bench")
         program = str(Path(sys.executable).with_name("perfledger"))
-        server = subprocess.Popen([program, "serve", "--port", "0", "-q", "--ledger", str(book.path)],
-                                  stdout=subprocess.PIPE, text=True,
-                                  env={**os.environ, "PERFLEDGER_GITHUB_SECRET": SECRET.decode()})
+        server = subprocess.Popen(
+            [program, "serve", "--port", "0", "-q", "--ledger", str(book.path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PERFLEDGER_GITHUB_SECRET": SECRET.decode()},
+        )
         assert server.stdout is not None
         port = int(server.stdout.readline().split(";")[0].rsplit(":", 1)[1])
-        headers = [{"Content-Type": "application/json", "X-GitHub-Event": "status", "X-GitHub-Delivery": f"d-{n}",
-                    "X-Hub-Signature-256": f"sha256={sign(SECRET, body)}"} for n, body in enumerate(bodies)]
+        headers = [
+            {
+                "Content-Type": "application/json",
+                "X-GitHub-Event": "status",
+                "X-GitHub-Delivery": f"d-{n}",
+                "X-Hub-Signature-256": f"sha256={sign(SECRET, body)}",
+            }
+            for n, body in enumerate(bodies)
+        ]
 
         def send(first: int) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

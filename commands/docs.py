@@ -25,16 +25,27 @@ def event_catalogue() -> str:
 
     types = load_catalogue()
     lines = [
-        "# Event catalogue", "",
+        "# Event catalogue",
+        "",
         "Made by `make docs` from the classes in `ledger/events/`. Every event also has the envelope of "
         "[concepts](concepts.md#event). A field of type `Evidence` is the SHA-256 of bytes in the evidence store: "
-        "`verify` demands that they are there.", "",
+        "`verify` demands that they are there.",
+        "",
         f"{len(types)} types: " + ", ".join(f"[{n}](#{n.lower()})" for n in types) + ".",
     ]
     for name, kind in types.items():
         stream = kind.payload.__module__.rsplit(".", 1)[1]
-        lines += ["", f"## {name}", "", f"Schema version {kind.schema_version}, in `ledger/events/{stream}.py`.", "",
-                  inspect.cleandoc(kind.payload.__doc__ or ""), "", "| field | type |", "|---|---|"]
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            f"Schema version {kind.schema_version}, in `ledger/events/{stream}.py`.",
+            "",
+            inspect.cleandoc(kind.payload.__doc__ or ""),
+            "",
+            "| field | type |",
+            "|---|---|",
+        ]
         lines += [f"| `{field}` | `{_cell(text)}` |" for field, text in iter_fields(kind.payload)]
     return "\n".join(lines) + "\n"
 

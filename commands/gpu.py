@@ -32,8 +32,7 @@ def gpu() -> None:
 def _choice(function: Any) -> Any:
     """--include and --exclude, as every gpu command takes them."""
     for name, words in (("exclude", "leave these out"), ("include", "only these")):
-        function = click.option(f"--{name}", metavar="LIST", default="",
-                                help=f"Indices or UUIDs: {words}.")(function)
+        function = click.option(f"--{name}", metavar="LIST", default="", help=f"Indices or UUIDs: {words}.")(function)
     return function
 
 
@@ -57,9 +56,17 @@ def list_gpus(app: App, include: str, exclude: str) -> int:
         columns = ("gpu", "name", "uuid", "used MiB", "total MiB", "util %", "temp C", "power W", "free")
         right = ("used MiB", "total MiB", "util %", "temp C", "power W")
         lines = [
-            (r["index"], r["name"], r["uuid"][:12], r["used_mib"], r["total_mib"], r["utilization_percent"],
-             r["temperature_c"], None if r["power_mw"] is None else f"{r['power_mw'] / 1000:.0f}",
-             "yes" if r["free"] else f"no: {r['reason']}")
+            (
+                r["index"],
+                r["name"],
+                r["uuid"][:12],
+                r["used_mib"],
+                r["total_mib"],
+                r["utilization_percent"],
+                r["temperature_c"],
+                None if r["power_mw"] is None else f"{r['power_mw'] / 1000:.0f}",
+                "yes" if r["free"] else f"no: {r['reason']}",
+            )
             for r in rows
         ]
         found = ", ".join(f"{name} {value or '?'}" for name, value in driver.items())
@@ -71,17 +78,46 @@ def list_gpus(app: App, include: str, exclude: str) -> int:
 
 @command("wait")
 @click.option("-n", "--count", default=1, show_default=True, type=click.IntRange(1), help="How many GPUs.")
-@click.option("--timeout", "timeout_s", default=600.0, show_default=True, type=click.FloatRange(0), metavar="S",
-              help="The most to wait.")
-@click.option("--poll", "poll_s", default=5.0, show_default=True, type=click.FloatRange(0.01), metavar="S",
-              help="Seconds between looks.")
-@click.option("--settle", "settle_s", default=3.0, show_default=True, type=click.FloatRange(0), metavar="S",
-              help="Seconds before the second look.")
-@click.option("--memory-limit", "limit_mib", default=2048, show_default=True, type=click.IntRange(0), metavar="MIB",
-              help="Memory in use up to which a GPU is free.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="S",
+    help="The most to wait.",
+)
+@click.option(
+    "--poll",
+    "poll_s",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    metavar="S",
+    help="Seconds between looks.",
+)
+@click.option(
+    "--settle",
+    "settle_s",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="S",
+    help="Seconds before the second look.",
+)
+@click.option(
+    "--memory-limit",
+    "limit_mib",
+    default=2048,
+    show_default=True,
+    type=click.IntRange(0),
+    metavar="MIB",
+    help="Memory in use up to which a GPU is free.",
+)
 @_choice
-def wait(app: App, count: int, timeout_s: float, poll_s: float, settle_s: float, limit_mib: int,
-         include: str, exclude: str) -> int:
+def wait(
+    app: App, count: int, timeout_s: float, poll_s: float, settle_s: float, limit_mib: int, include: str, exclude: str
+) -> int:
     """Wait until N GPUs are free and print them as CUDA_VISIBLE_DEVICES. Exit 4 when they do not get free.
 
     Free is: no compute process, memory in use at most the limit, not taken by another runner; looked at twice.
@@ -95,7 +131,9 @@ def wait(app: App, count: int, timeout_s: float, poll_s: float, settle_s: float,
         grant = acquire(nvml, count, policy, say=app.note)
         grant.release()
     document = {
-        "cuda_visible_devices": grant.visible, "waited_s": grant.waited_s, "held_up_by": grant.reasons,
+        "cuda_visible_devices": grant.visible,
+        "waited_s": grant.waited_s,
+        "held_up_by": grant.reasons,
         "gpus": [{"index": gpu.label, "uuid": gpu.uuid, "used_mib": grant.used_mib[gpu.uuid]} for gpu in grant.gpus],
     }
     app.emit(document, grant.visible)
@@ -105,8 +143,13 @@ def wait(app: App, count: int, timeout_s: float, poll_s: float, settle_s: float,
 @command("sample")
 @click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1), metavar="S", help="How long.")
 @click.option("--hz", default=1.0, show_default=True, type=click.FloatRange(0.1, 10), help="Samples a second.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Also write every row to a Parquet file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write every row to a Parquet file.",
+)
 @click.option("--record", is_flag=True, help="Record the rows in the ledger; the `telemetry` view then has them.")
 @_choice
 def sample(app: App, seconds: float, hz: float, output: Path | None, record: bool, include: str, exclude: str) -> int:
@@ -121,8 +164,12 @@ def sample(app: App, seconds: float, hz: float, output: Path | None, record: boo
     if output is not None:
         outside_ledger(output)
     if output is not None and output.exists():
-        raise BadInput(f"{output} exists already; nothing was sampled", code="file_exists",
-                       hint="name another file, or remove it", file=str(output))
+        raise BadInput(
+            f"{output} exists already; nothing was sampled",
+            code="file_exists",
+            hint="name another file, or remove it",
+            file=str(output),
+        )
     ledger = app.ledger() if record else None
     with Nvml() as nvml:
         gpus = [standing.gpu for standing in survey(nvml, _policy(include, exclude))]
@@ -161,8 +208,9 @@ def _record(ledger: Any, sampler: Sampler) -> None:
     events = [
         NewEvent(
             stream=f"telemetry/{host}",
-            payload=recorded(track, unit="gpu sample", repeat=0, attempt=0, repeat_id="",
-                             started_at=sampler.started_at),
+            payload=recorded(
+                track, unit="gpu sample", repeat=0, attempt=0, repeat_id="", started_at=sampler.started_at
+            ),
         )
         for track in sampler.tracks
         if track.offset_ms
@@ -186,8 +234,10 @@ def _spreads(summaries: list[Any]) -> str:
         throttled = "unknown" if gpu.throttled_share is None else f"{gpu.throttled_share:.1%}"
         reasons = ", ".join(f"{name} {share:.1%}" for name, share in gpu.throttle_reasons.items())
         energy = "unknown" if gpu.energy_j is None else f"{gpu.energy_j:.1f} J"
-        lines.append(f"GPU {gpu.index}: {gpu.samples} samples, energy {energy}, throttled {throttled}"
-                     + (f" ({reasons})" if reasons else ""))
+        lines.append(
+            f"GPU {gpu.index}: {gpu.samples} samples, energy {energy}, throttled {throttled}"
+            + (f" ({reasons})" if reasons else "")
+        )
     return "\n".join(lines)
 
 

@@ -144,12 +144,17 @@ def check_telemetry(report: Report, nvml: Nvml, gpu: Gpu) -> None:
     for name in sorted(set(before.columns) & set(after.columns)):
         low, high = before.columns[name], after.columns[name]
         print(f"      {name}: idle median {low.median:g}, under load median {high.median:g} max {high.max:g}")
-    print(f"      energy {before.energy_j} J idle in 3 s, {after.energy_j} J under load in {LOAD_S:g} s; "
-          f"throttled {after.throttled_share} {after.throttle_reasons}")
+    print(
+        f"      energy {before.energy_j} J idle in 3 s, {after.energy_j} J under load in {LOAD_S:g} s; "
+        f"throttled {after.throttled_share} {after.throttle_reasons}"
+    )
     power = [summary.columns.get("power_w") for summary in (before, after)]
     if power[0] and power[1]:
-        report.check(power[1].median > power[0].median, "power rises under load",
-                     f"{power[0].median:g} W to {power[1].median:g} W")
+        report.check(
+            power[1].median > power[0].median,
+            "power rises under load",
+            f"{power[0].median:g} W to {power[1].median:g} W",
+        )
     clock = after.columns.get("sm_clock_mhz")
     report.check(clock is not None, "the SM clock is sampled", clock)
     report.check(share < 0.01, "sampling at 10 Hz costs under 1 % of a core", f"{100 * share:.3f} %")
@@ -161,11 +166,20 @@ def repeat(folder: Path, gpu: Gpu, name: str, *, seconds: float, stall_s: float 
     (folder / "test_gpu.py").write_text(TEST.format(script=script, mib=HELD_MIB, seconds=seconds))
     source = ValueSource(json_file="test_gpu0/r.json", json_path="speed.qps")
     request = RepeatRequest(
-        unit=name, repeat=1, python=sys.executable, test="test_gpu.py", cwd=folder, gpus=1, telemetry_hz=10,
-        basetemp=folder / name / "basetemp_run1", log=folder / name / "run1.log", emit=lambda _: None,
+        unit=name,
+        repeat=1,
+        python=sys.executable,
+        test="test_gpu.py",
+        cwd=folder,
+        gpus=1,
+        telemetry_hz=10,
+        basetemp=folder / name / "basetemp_run1",
+        log=folder / name / "run1.log",
+        emit=lambda _: None,
         stages=(StageSpec(key="gpu", metrics={"qps": source}),),
         gate=GatePolicy(include=(gpu.uuid,), wait_s=60.0, release_wait_s=60.0),
-        limits=Limits(attempts=1, stall_s=stall_s, poll_s=0.2), say=lambda line: print(f"      {line}", flush=True),
+        limits=Limits(attempts=1, stall_s=stall_s, poll_s=0.2),
+        say=lambda line: print(f"      {line}", flush=True),
     )
     began = time.monotonic()
     return run_repeat(request), time.monotonic() - began
@@ -180,15 +194,22 @@ def check_repeats(report: Report, nvml: Nvml, gpu: Gpu) -> None:
             ("hangs", 600.0, 8.0, "timeout (no output for 8 s)"),
         ):
             seen, took = repeat(folder, gpu, name, seconds=seconds, stall_s=stall_s)
-            report.check(seen.attempt_history[0].outcome == outcome, f"a repeat that {name}",
-                         seen.attempt_history[0].outcome, f"{took:.1f} s")
+            report.check(
+                seen.attempt_history[0].outcome == outcome,
+                f"a repeat that {name}",
+                seen.attempt_history[0].outcome,
+                f"{took:.1f} s",
+            )
             report.check(not processes.marked(seen.repeat_id), "no process of it is left", seen.environment_problems)
             load = nvml.load(gpu)
             report.check(not gate.judge(gpu, load, 2048).reason, "its memory is back", f"{load.used_mib} MiB in use")
             peak = next((t.columns["used_mib"].max for t in seen.telemetry if "used_mib" in t.columns), None)
             report.check((peak or 0) >= HELD_MIB, "its memory was sampled", f"peak {peak} MiB")
-            report.check(not any(d.startswith("foreign") for d in seen.suspect), "its server is not a stranger",
-                         seen.suspect or "no doubts")
+            report.check(
+                not any(d.startswith("foreign") for d in seen.suspect),
+                "its server is not a stranger",
+                seen.suspect or "no doubts",
+            )
 
 
 def run() -> int:

@@ -93,11 +93,19 @@ class AttemptRun:
         command = compose.command(request, place.basetemp)
         self._announce(command, git_sha)
         self.watch = LogWatch(
-            place.log, request.limits, now=self.clock, crashes=request.crash_signatures,
-            environment=request.environment_signatures, patterns=request.log_patterns,
+            place.log,
+            request.limits,
+            now=self.clock,
+            crashes=request.crash_signatures,
+            environment=request.environment_signatures,
+            patterns=request.log_patterns,
         )
         self.running = Attended(
-            command, cwd=place.cwd, env=self.env, log=place.log, repeat_id=self.repeat_id,
+            command,
+            cwd=place.cwd,
+            env=self.env,
+            log=place.log,
+            repeat_id=self.repeat_id,
             hold_fds=[lock.fd for lock in self.grant.locks] if self.grant else (),
             grace_s=request.limits.term_grace_s,
         )
@@ -106,7 +114,10 @@ class AttemptRun:
         except KeyboardInterrupt as interrupt:
             request.emit(
                 RepeatInterrupted(
-                    unit=request.unit, repeat=request.repeat, repeat_id=self.repeat_id, by=name_of(interrupt),
+                    unit=request.unit,
+                    repeat=request.repeat,
+                    repeat_id=self.repeat_id,
+                    by=name_of(interrupt),
                     killed_pids=sorted(self.running.ended),
                 )
             )
@@ -117,19 +128,24 @@ class AttemptRun:
         request, place = self.request, self.place
         request.emit(
             RepeatStarted(
-                unit=request.unit, repeat=request.repeat, attempt=self.number,
-                stages=[stage.key for stage in request.stages], repeat_id=self.repeat_id, host=place.host,
-                boot_id=place.boot_id, log=str(place.log), basetemp=str(place.basetemp),
-                command=[self.redactor.text(part) for part in command], git_sha=git_sha,
+                unit=request.unit,
+                repeat=request.repeat,
+                attempt=self.number,
+                stages=[stage.key for stage in request.stages],
+                repeat_id=self.repeat_id,
+                host=place.host,
+                boot_id=place.boot_id,
+                log=str(place.log),
+                basetemp=str(place.basetemp),
+                command=[self.redactor.text(part) for part in command],
+                git_sha=git_sha,
             )
         )
 
     def _follow(self) -> None:
         """Watch the run until it ends or has to be ended; leaving here, nothing of it is left."""
         if self.nvml and self.grant:
-            self.sampler = telemetry.Sampler(
-                self.nvml, self.grant.gpus, self.request.telemetry_hz, self.running.owns
-            )
+            self.sampler = telemetry.Sampler(self.nvml, self.grant.gpus, self.request.telemetry_hz, self.running.owns)
         with self.running, self.sampler or contextlib.nullcontext():
             next_word = time.monotonic() + PROGRESS_S
             while not self.running.wait(self.request.limits.poll_s):
@@ -150,7 +166,10 @@ class AttemptRun:
         files = ResultFiles(self.place.basetemp)
         extracted = {stage.key: extract(stage, files) for stage in request.stages}
         outcome = classify(
-            running.exit_code, findings, stop=self.stop, complete=is_complete(request.stages, extracted),
+            running.exit_code,
+            findings,
+            stop=self.stop,
+            complete=is_complete(request.stages, extracted),
             keeper_lost=running.lost,
         )
         problems = [self.redactor.text(sentence) for sentence in findings.environment]

@@ -87,7 +87,10 @@ class Background:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as out:
                 self._running = subprocess.Popen(
-                    ["nice", "-n", str(NICE), *self.command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                    ["nice", "-n", str(NICE), *self.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
                     start_new_session=True,
                 )
         except OSError:

@@ -25,31 +25,40 @@ def check(request: RepeatRequest) -> None:
         if name in request.env or name in request.stage_env:
             raise BadInput(
                 f"{request.unit}: the environment sets {name}, but the runner picks the GPUs",
-                code="bad_repeat_env", hint=f"remove {name}; use the include and exclude lists", field=name,
+                code="bad_repeat_env",
+                hint=f"remove {name}; use the include and exclude lists",
+                field=name,
             )
     for argument in request.extra_args:
         if STOPS_EARLY.match(argument) or argument.startswith("--basetemp"):
             raise BadInput(
                 f"{request.unit}: the pytest argument {argument} is not allowed: a repeat always runs to its end "
                 "in a folder of its own",
-                code="bad_pytest_args", hint="remove it from pytest_extra_args", field="extra_args",
+                code="bad_pytest_args",
+                hint="remove it from pytest_extra_args",
+                field="extra_args",
             )
     test = request.cwd / request.test.partition("::")[0]
     if not test.exists():
         raise BadInput(
-            f"{request.unit}: no test file {test}", code="no_test_file", hint="check the repository root",
+            f"{request.unit}: no test file {test}",
+            code="no_test_file",
+            hint="check the repository root",
             field="test",
         )
     if shutil.which(request.python) is None:
         raise BadInput(
             f"{request.unit}: the interpreter {request.python} is missing or not executable",
-            code="bad_interpreter", hint="name a working one with --venv-python or in the host profile",
+            code="bad_interpreter",
+            hint="name a working one with --venv-python or in the host profile",
             field="python",
         )
     if request.cwd.resolve().is_relative_to(request.basetemp.absolute()):
         raise BadInput(
             f"{request.unit}: basetemp {request.basetemp} holds the repository, and would be emptied",
-            code="bad_basetemp", hint="choose a run directory inside or beside the repository", field="basetemp",
+            code="bad_basetemp",
+            hint="choose a run directory inside or beside the repository",
+            field="basetemp",
         )
 
 
@@ -59,7 +68,15 @@ def command(request: RepeatRequest, basetemp: Path) -> list[str]:
     found = shutil.which(request.python)
     python = str(Path(found).absolute()) if found else request.python
     return [
-        python, "-m", "pytest", request.test, "-v", "-s", f"--basetemp={basetemp}", *request.extra_args, "--maxfail=0",
+        python,
+        "-m",
+        "pytest",
+        request.test,
+        "-v",
+        "-s",
+        f"--basetemp={basetemp}",
+        *request.extra_args,
+        "--maxfail=0",
     ]
 
 
@@ -91,7 +108,8 @@ def empty(basetemp: Path) -> None:
         except OSError as error:
             raise Unavailable(
                 f"cannot empty {basetemp}: {error.strerror}; results of an earlier attempt would be read",
-                code="basetemp_not_empty", hint="remove it by hand, then run again",
+                code="basetemp_not_empty",
+                hint="remove it by hand, then run again",
             ) from None
     assert not basetemp.exists(), basetemp
     basetemp.parent.mkdir(parents=True, exist_ok=True)

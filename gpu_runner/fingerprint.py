@@ -22,8 +22,24 @@ from ledger import canonical
 from ledger.errors import BadInput
 
 PREFIXES = (
-    "CUDA_", "CUBLAS_", "CUDNN_", "NCCL_", "NVIDIA_", "TORCH", "PYTORCH_", "TRITON_", "FLASHINFER_", "VLLM_", "SGLANG_",
-    "SGL_", "OMP_", "MKL_", "PYTHONHASHSEED", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET", "TRANSFORMERS_OFFLINE",
+    "CUDA_",
+    "CUBLAS_",
+    "CUDNN_",
+    "NCCL_",
+    "NVIDIA_",
+    "TORCH",
+    "PYTORCH_",
+    "TRITON_",
+    "FLASHINFER_",
+    "VLLM_",
+    "SGLANG_",
+    "SGL_",
+    "OMP_",
+    "MKL_",
+    "PYTHONHASHSEED",
+    "HF_HUB_OFFLINE",
+    "HF_HUB_DISABLE_XET",
+    "TRANSFORMERS_OFFLINE",
 )
 SECRET = re.compile(r"(?i)TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|KEY|COOKIE")
 # the picked GPUs differ from repeat to repeat without changing what is comparable
@@ -75,7 +91,11 @@ def interpreter(python: str, path: str | None = None) -> dict[str, Any]:
     """
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False,
+            [python, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
             env={**os.environ, **({"PYTHONPATH": path} if path else {})},
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -66,7 +66,8 @@ class NotGranted(Unavailable):
             f"need {needed} GPU(s) each <= {policy.memory_limit_mib} MiB and without a compute process; "
             f"ready after {waited_s:.0f} s: {', '.join(ready) or 'none'} ({why})",
             code="gpus_not_free",
-            hint=f"ghost memory: {GHOST_WAY_OUT}" if any(s.ghost for s in standings)
+            hint=f"ghost memory: {GHOST_WAY_OUT}"
+            if any(s.ghost for s in standings)
             else "end what holds them (perfledger gpu list shows it), exclude them, or wait longer",
             reasons=reasons,
         )

@@ -36,7 +36,11 @@ def keep_telemetry(
     for track in sampled:
         request.emit(
             telemetry.recorded(
-                track, unit=request.unit, repeat=request.repeat, attempt=attempt, repeat_id=repeat_id,
+                track,
+                unit=request.unit,
+                repeat=request.repeat,
+                attempt=attempt,
+                repeat_id=repeat_id,
                 started_at=sampler.started_at,
             )
         )

@@ -46,7 +46,10 @@ def end_leftovers(started: Iterable[RepeatStarted], *, grace_s: float = 5.0) -> 
             killed, _stuck = processes.end_marked(attempt.repeat_id, grace_s)
         ended.append(
             RepeatInterrupted(
-                unit=attempt.unit, repeat=attempt.repeat, repeat_id=attempt.repeat_id, by="runner died",
+                unit=attempt.unit,
+                repeat=attempt.repeat,
+                repeat_id=attempt.repeat_id,
+                by="runner died",
                 killed_pids=sorted(killed),
             )
         )

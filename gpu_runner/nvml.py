@@ -155,8 +155,15 @@ class Nvml:
             )
         except (nvml.NVMLError_GpuIsLost, nvml.NVMLError_InvalidArgument):
             nothing = dict.fromkeys(
-                ("sm_clock_mhz", "memory_clock_mhz", "power_mw", "temperature_c", "used_mib", "utilization_percent",
-                 "throttle")
+                (
+                    "sm_clock_mhz",
+                    "memory_clock_mhz",
+                    "power_mw",
+                    "temperature_c",
+                    "used_mib",
+                    "utilization_percent",
+                    "throttle",
+                )
             )
             return Reading(**nothing, lost=True)
 

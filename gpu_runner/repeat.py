@@ -1,8 +1,8 @@
 """One repeat, from the wait for GPUs to the observation.
 
-    gate -> lock -> re-check -> launch -> watch -> end the tree -> memory back -> extract -> classify
-      ^                                                                                          |
-      +------------- up to 4 attempts: out of memory, crash, timeout, infrastructure <------------+
+gate -> lock -> re-check -> launch -> watch -> end the tree -> memory back -> extract -> classify
+  ^                                                                                          |
+  +------------- up to 4 attempts: out of memory, crash, timeout, infrastructure <------------+
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ class _Repeat:
     def _environment(self) -> str:
         request = self.request
         document = fingerprint.fingerprint(
-            python=request.python, packages=request.packages, env={**os.environ, **request.env}, nvml=self.nvml,
+            python=request.python,
+            packages=request.packages,
+            env={**os.environ, **request.env},
+            nvml=self.nvml,
             image=request.container_image,
         )
         digest = fingerprint.digest(document)
@@ -132,8 +135,11 @@ class _Repeat:
             self._waited(True, grant.waited_s, grant.reasons)
         request.emit(
             GpusPicked(
-                unit=request.unit, repeat=request.repeat, attempt=number,
-                gpu_indices=[gpu.index for gpu in grant.gpus], gpu_uuids=[gpu.uuid for gpu in grant.gpus],
+                unit=request.unit,
+                repeat=request.repeat,
+                attempt=number,
+                gpu_indices=[gpu.index for gpu in grant.gpus],
+                gpu_uuids=[gpu.uuid for gpu in grant.gpus],
                 used_mib=grant.used_mib,
             )
         )
@@ -145,8 +151,13 @@ class _Repeat:
         request = self.request
         request.emit(
             GpuWaited(
-                unit=request.unit, repeat=request.repeat, needed=request.gpus, granted=granted,
-                waited_s=round(waited_s, 3), limit_s=request.gate.wait_s, reasons=reasons,
+                unit=request.unit,
+                repeat=request.repeat,
+                needed=request.gpus,
+                granted=granted,
+                waited_s=round(waited_s, 3),
+                limit_s=request.gate.wait_s,
+                reasons=reasons,
             )
         )
 

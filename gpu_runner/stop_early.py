@@ -54,9 +54,7 @@ class Decision:
         return sorted((name for name, risk in self.risks.items() if risk > share), key=lambda n: -self.risks[n])
 
 
-def decide(
-    series: Sequence[Series], planned: int, *, alpha: float = ALPHA, repeats_min: int = REPEATS_MIN
-) -> Decision:
+def decide(series: Sequence[Series], planned: int, *, alpha: float = ALPHA, repeats_min: int = REPEATS_MIN) -> Decision:
     """Decide after k repeats (the length of every series) whether the other `planned` - k may be left out."""
     assert 0 < alpha < 1 and repeats_min >= 3, (alpha, repeats_min)
     counts = {len(one.values) for one in series}

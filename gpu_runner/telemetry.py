@@ -139,9 +139,7 @@ class Sampler:
 
 def summarize(track: Track) -> GpuTelemetry:
     """Minimum, median, p95 and maximum per column, throttling, energy, errors."""
-    present = {
-        name: [value for value in column if value != ABSENT] for name, column in track.columns.items()
-    }
+    present = {name: [value for value in column if value != ABSENT] for name, column in track.columns.items()}
     masks = present.pop("throttle")
     power = present.pop("power_mw")
     columns = {name: _spread(values) for name, values in present.items() if values}

@@ -81,7 +81,8 @@ class LogWatch:
         # most lines say nothing: one search over all patterns at once decides that
         self._anything = _any_of(
             [*(c.pattern for c in crashes), *(c.recovered for c in crashes if c.recovered)]
-            + [e.pattern for e in environment] + list((patterns or {}).values())
+            + [e.pattern for e in environment]
+            + list((patterns or {}).values())
             + [OUT_OF_MEMORY.pattern, TIMED_OUT.pattern, PYTEST_ERROR.pattern]
         )
 

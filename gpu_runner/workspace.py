@@ -64,7 +64,9 @@ def _git(root: Path, *args: str) -> bytes | None:
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", "-C", str(root), *args],
-            capture_output=True, timeout=GIT_TIMEOUT_S, check=False,
+            capture_output=True,
+            timeout=GIT_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -37,8 +37,11 @@ def adopt(ledger: Ledger, origin: str, staged: Sequence[Path], *, remote: str) -
         fresh: list[segment.SegmentInfo] = []
         for info in sorted((segment.info(path) for path in staged), key=lambda i: i.first):
             if info.origin != origin:
-                raise Damaged(f"{info.path.name} belongs to {info.origin}, not to {origin}", code="foreign_segment",
-                              hint="perfledger verify --remote")
+                raise Damaged(
+                    f"{info.path.name} belongs to {info.origin}, not to {origin}",
+                    code="foreign_segment",
+                    hint="perfledger verify --remote",
+                )
             if info.last <= position and not fresh:
                 _refuse_fork(info, held)
                 continue
@@ -54,8 +57,12 @@ def _verify(info: segment.SegmentInfo, origin: str, position: int, head: str) ->
     if info.first <= position:
         raise _fork(origin, info.first)
     if info.first != position + 1:
-        raise Damaged(f"{origin}: {info.path.name} begins at {info.first}, after position {position}", code="gap",
-                      hint="pull again; a segment in between is missing on the remote", position=position + 1)
+        raise Damaged(
+            f"{origin}: {info.path.name} begins at {info.first}, after position {position}",
+            code="gap",
+            hint="pull again; a segment in between is missing on the remote",
+            position=position + 1,
+        )
     events = segment.read(info.path)
     if events and events[0].prev_hash != head:
         raise _fork(origin, info.first)
@@ -64,8 +71,12 @@ def _verify(info: segment.SegmentInfo, origin: str, position: int, head: str) ->
     if not (wrong or bad) and not segment.is_whole(info.path.read_bytes()):
         wrong = "its bytes do not match the digest it holds"
     if wrong or bad is not None or not events or events[-1].hash != info.head_hash:
-        raise Damaged(f"{origin}: {info.path.name} does not verify: {wrong or f'position {bad} is not what it was'}",
-                      code="chain_broken", hint="perfledger verify --remote", position=bad or position + 1)
+        raise Damaged(
+            f"{origin}: {info.path.name} does not verify: {wrong or f'position {bad} is not what it was'}",
+            code="chain_broken",
+            hint="perfledger verify --remote",
+            position=bad or position + 1,
+        )
     return events[-1].position, events[-1].hash
 
 
@@ -83,15 +94,23 @@ def _refuse_fork(info: segment.SegmentInfo, held: Sequence[segment.SegmentInfo])
 def _fork(origin: str, position: int) -> Conflict:
     return Conflict(
         f"origin {origin} has two different histories from position {position} on; nothing was taken in",
-        code="forked_origin", origin=origin, position=position,
+        code="forked_origin",
+        origin=origin,
+        position=position,
         hint="one ledger folder was copied and both copies wrote: give one of them a new origin with "
-             "`perfledger init --origin NEW` and record its later results again",
+        "`perfledger init --origin NEW` and record its later results again",
     )
 
 
 def _announce(ledger: Ledger, origin: str, *, last: int, head_hash: str, remote: str) -> EventsPulled | None:
-    announced = max((int(e.body()["last"]) for e in ledger.read(origin=ledger.origin, types=["EventsPulled"])
-                     if e.body()["from_origin"] == origin), default=0)
+    announced = max(
+        (
+            int(e.body()["last"])
+            for e in ledger.read(origin=ledger.origin, types=["EventsPulled"])
+            if e.body()["from_origin"] == origin
+        ),
+        default=0,
+    )
     if last <= announced:
         return None
     pulled = EventsPulled(from_origin=origin, first=announced + 1, last=last, head_hash=head_hash, remote=remote)

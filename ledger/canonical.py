@@ -105,7 +105,9 @@ def _name_offender(value: Any, path: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(
             f"field {path or 'value'} is {value}: NaN and infinities are not measurements",
-            code="not_finite", hint="remove the field or store null with the reason", field=path,
+            code="not_finite",
+            hint="remove the field or store null with the reason",
+            field=path,
         )
     if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
         raise BadInput(f"field {path or 'value'} is outside 64 bits: {value}", code="integer_too_large", field=path)

@@ -65,7 +65,7 @@ def write_all(fd: int, data: bytes) -> None:
     """Write every byte; the kernel may take fewer at a time."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view):]
+        view = view[os.write(fd, view) :]
 
 
 def write_all_at(fd: int, data: bytes, offset: int) -> None:

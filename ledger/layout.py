@@ -1,15 +1,15 @@
 """Where things are in a ledger folder, and the ledger's own description file.
 
-    .perfledger/
-      ledger.toml                        format version, origin, created
-      log/<origin>/journal.jsonl         the tail: chained canonical JSON, one line per append, then empty lines
-      log/<origin>/<first position>.parquet   sealed segments, never changed
-      log/<origin>/head                  what was acknowledged last; found at once when the log is cut
-      log/<origin>/heads.sqlite          derived index; may be deleted
-      log/<origin>/torn/                 bytes of writes that were never acknowledged, kept for a person to see
-      evidence/<origin>/                 small evidence: a tail and sealed packs
-      evidence/sha256/ab/<digest>        large evidence
-      state.duckdb, state-recent.duckdb  projections; may be deleted
+.perfledger/
+  ledger.toml                        format version, origin, created
+  log/<origin>/journal.jsonl         the tail: chained canonical JSON, one line per append, then empty lines
+  log/<origin>/<first position>.parquet   sealed segments, never changed
+  log/<origin>/head                  what was acknowledged last; found at once when the log is cut
+  log/<origin>/heads.sqlite          derived index; may be deleted
+  log/<origin>/torn/                 bytes of writes that were never acknowledged, kept for a person to see
+  evidence/<origin>/                 small evidence: a tail and sealed packs
+  evidence/sha256/ab/<digest>        large evidence
+  state.duckdb, state-recent.duckdb  projections; may be deleted
 """
 
 from __future__ import annotations
@@ -62,12 +62,16 @@ def read_description(path: Path) -> Description:
         found = Description(int(raw["format"]), str(raw["origin"]), str(raw["created"]))
     except (KeyError, TypeError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise BadInput(f"{file} is not a ledger description: {why}", code="bad_ledger_toml",
-                       hint="restore ledger.toml from a copy; the log itself is in log/") from None
+        raise BadInput(
+            f"{file} is not a ledger description: {why}",
+            code="bad_ledger_toml",
+            hint="restore ledger.toml from a copy; the log itself is in log/",
+        ) from None
     if found.format > FORMAT_VERSION:
         raise BadInput(
             f"{file} has ledger format {found.format}, this version reads up to {FORMAT_VERSION}; nothing was touched",
-            code="newer_format", hint="upgrade perfledger",
+            code="newer_format",
+            hint="upgrade perfledger",
         )
     check_origin(found.origin)
     return found
@@ -78,6 +82,7 @@ def check_origin(origin: str) -> str:
     if not ORIGIN_PATTERN.fullmatch(origin):
         raise BadInput(
             f"origin {origin!r} is not a name: lower-case letters, digits, dot, dash, underscore, at most 63",
-            code="bad_origin", hint="perfledger init --origin NAME",
+            code="bad_origin",
+            hint="perfledger init --origin NAME",
         )
     return origin

@@ -74,13 +74,21 @@ class Ledger:
             folder = folder / layout.FOLDER_NAME
         name = layout.check_origin(origin or default_origin())
         if (folder / "ledger.toml").exists():
-            raise BadInput(f"{folder} is a ledger already; nothing was changed", code="ledger_exists",
-                           hint="perfledger doctor")
+            raise BadInput(
+                f"{folder} is a ledger already; nothing was changed", code="ledger_exists", hint="perfledger doctor"
+            )
         for part in ("log", f"log/{name}", "evidence"):
             disk.make_directory(folder / part)
         ledger = cls(folder, name, actor)
-        ledger.append([NewEvent(stream=f"origin/{name}", key=f"created/{name}", payload=LedgerCreated(
-            ledger_format=layout.FORMAT_VERSION, perfledger_version=PERFLEDGER_VERSION))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream=f"origin/{name}",
+                    key=f"created/{name}",
+                    payload=LedgerCreated(ledger_format=layout.FORMAT_VERSION, perfledger_version=PERFLEDGER_VERSION),
+                )
+            ]
+        )
         # last: a ledger whose description is there is whole
         text = f'format = {layout.FORMAT_VERSION}\norigin = "{name}"\ncreated = "{format_time(next_time(0))}"\n'
         disk.put_if_absent(folder / "ledger.toml", text.encode())
@@ -94,8 +102,9 @@ class Ledger:
 
     # ---------------------------------------------------------------- writing
 
-    def append(self, events: Sequence[NewEvent], *, seen: Mapping[str, int] | None = None,
-               correlation_id: str | None = None) -> list[Receipt]:
+    def append(
+        self, events: Sequence[NewEvent], *, seen: Mapping[str, int] | None = None, correlation_id: str | None = None
+    ) -> list[Receipt]:
         """Append events to this origin's log, all or none; durable on return. See `OriginLog.append`."""
         return self.log.append(events, author=Author(self.actor, self.host), seen=seen, correlation_id=correlation_id)
 
@@ -129,8 +138,16 @@ class Ledger:
         """Return where an origin's log ends."""
         return self.log_of(origin or self.origin).head()
 
-    def read(self, *, origin: str | None = None, after: int = 0, stream: str | None = None,
-             types: Iterable[str] | None = None, since: str | None = None, until: str | None = None) -> Iterator[Event]:
+    def read(
+        self,
+        *,
+        origin: str | None = None,
+        after: int = 0,
+        stream: str | None = None,
+        types: Iterable[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> Iterator[Event]:
         """Yield events, origin by origin (own first), in position order.
 
         `since` (inclusive) and `until` (exclusive) bound `recorded_at`, any ISO 8601 time.
@@ -156,8 +173,11 @@ class Ledger:
             return self.log_of(origin).at(int(position))
         for name in self.origins():
             log = self.log_of(name)
-            found = log.position_of(event_id) if name == self.origin else next(
-                (e.position for e in log.read() if e.event_id == event_id), None)
+            found = (
+                log.position_of(event_id)
+                if name == self.origin
+                else next((e.position for e in log.read() if e.event_id == event_id), None)
+            )
             if found is not None:
                 return log.at(found)
         raise BadInput(f"no event {event_id}", code="no_such_event", hint="perfledger events list")

@@ -51,11 +51,24 @@ def cli(tmp_path: Path) -> Callable[..., Result]:
     With `code` given the exit code is asserted and the output shown when it differs.
     """
 
-    def run(*args: Any, env: dict[str, str] | None = None, cwd: Path | None = None,
-            code: int | None = None, stdin: str | None = None, timeout: float = 120) -> Result:
-        done = subprocess.run([PERFLEDGER, *map(str, args)], cwd=cwd or tmp_path, env=clean_env(**(env or {})),
-                              input=stdin if stdin is not None else "", capture_output=True, text=True,
-                              timeout=timeout, check=False)
+    def run(
+        *args: Any,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        code: int | None = None,
+        stdin: str | None = None,
+        timeout: float = 120,
+    ) -> Result:
+        done = subprocess.run(
+            [PERFLEDGER, *map(str, args)],
+            cwd=cwd or tmp_path,
+            env=clean_env(**(env or {})),
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
         if code is not None:
             assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr

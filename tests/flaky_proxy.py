@@ -38,8 +38,9 @@ class FlakyProxy:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -97,8 +98,10 @@ class FlakyProxy:
             if b"100-continue" in data and b"\r\n\r\n" in data:
                 source.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         head, _, body = data.partition(b"\r\n\r\n")
-        fields = {name.strip().lower(): value.strip() for name, _, value in
-                  (row.partition(b":") for row in head.split(b"\r\n")[1:])}
+        fields = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (row.partition(b":") for row in head.split(b"\r\n")[1:])
+        }
         if head_only:
             return data
         if fields.get(b"transfer-encoding", b"").lower() == b"chunked":

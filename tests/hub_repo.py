@@ -30,8 +30,9 @@ class Blob:
     @property
     def pointer(self) -> bytes:
         """The small text file git holds in place of an LFS object."""
-        return (f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\n"
-                f"size {len(self.data)}\n").encode()
+        return (
+            f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.data)}\n"
+        ).encode()
 
     @property
     def oid(self) -> str:
@@ -91,14 +92,18 @@ class Repo:
         """Apply additions and deletions of files or folders (`name/`) as one commit on the head."""
         files = dict(self.head.files)
         for path in delete:
-            files = {name: blob for name, blob in files.items()
-                     if name != path and not (path.endswith("/") and name.startswith(path))}
+            files = {
+                name: blob
+                for name, blob in files.items()
+                if name != path and not (path.endswith("/") and name.startswith(path))
+            }
         return self._append(title, files | add)
 
     def _append(self, title: str, files: dict[str, Blob]) -> Commit:
         parent = self.commits[-1].oid if self.commits else None
         seed = f"{self.repo_id}\0{len(self.commits)}\0{parent}\0{title}\0" + "\0".join(
-            f"{path}\0{blob.oid}" for path, blob in sorted(files.items()))
+            f"{path}\0{blob.oid}" for path, blob in sorted(files.items())
+        )
         commit = Commit(hashlib.sha1(seed.encode()).hexdigest(), parent, title, files)
         self.commits.append(commit)
         return commit
@@ -110,7 +115,7 @@ class Repo:
         for path, blob in commit.files.items():
             if not path.startswith(prefix):
                 continue
-            parts = path[len(prefix):].split("/")
+            parts = path[len(prefix) :].split("/")
             for depth in range(1, len(parts)):
                 if recursive or depth == 1:
                     name = prefix + "/".join(parts[:depth])

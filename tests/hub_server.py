@@ -79,7 +79,7 @@ class HubServer:
     """The server: state, faults, and a thread that serves it."""
 
     page_size: int = 1000
-    lfs: bool = True     # *.parquet goes through LFS, as .gitattributes of a dataset says; False: as it is
+    lfs: bool = True  # *.parquet goes through LFS, as .gitattributes of a dataset says; False: as it is
     repos: dict[str, Repo] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -94,8 +94,17 @@ class HubServer:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> HubServer:
-        config = uvicorn.Config(self, host="127.0.0.1", port=self.port, log_level="critical", http=_Connections,
-                                ws="none", lifespan="off", access_log=False, timeout_keep_alive=60)
+        config = uvicorn.Config(
+            self,
+            host="127.0.0.1",
+            port=self.port,
+            log_level="critical",
+            http=_Connections,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            timeout_keep_alive=60,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
@@ -118,8 +127,12 @@ class HubServer:
 
     def env(self, token: str | None = WRITE_TOKEN, **extra: str) -> dict[str, str]:
         """Environment variables for a client process."""
-        return {"HF_ENDPOINT": self.endpoint, "HF_HUB_DISABLE_XET": "1",
-                **({"HF_TOKEN": token} if token else {}), **extra}
+        return {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HUB_DISABLE_XET": "1",
+            **({"HF_TOKEN": token} if token else {}),
+            **extra,
+        }
 
     def create(self, repo_id: str, *, private: bool = False, files: dict[str, bytes] | None = None) -> Repo:
         """Create a repository, with some files if given."""
@@ -200,8 +213,14 @@ class HubServer:
             if caller is None:
                 return _error(401, "Invalid username or password.")
             role = "write" if caller.write else "read"
-            return JSONResponse({"type": "user", "name": caller.user, "orgs": [],
-                                 "auth": {"accessToken": {"displayName": "test", "role": role}}})
+            return JSONResponse(
+                {
+                    "type": "user",
+                    "name": caller.user,
+                    "orgs": [],
+                    "auth": {"accessToken": {"displayName": "test", "role": role}},
+                }
+            )
         if parts[:3] == ["api", "repos", "create"]:
             return self._create(json.loads(body), caller)
         if parts[:2] == ["api", "validate-yaml"]:
@@ -244,22 +263,41 @@ class HubServer:
         if verb in ("preupload", "commit") and not (caller and caller.write):
             return _error(403, f"you don't have write access to {repo.repo_id}")
         if verb == "revision":
-            return JSONResponse({"_id": "0" * 24, "id": repo.repo_id, "sha": commit.oid, "private": repo.private,
-                                 "siblings": [{"rfilename": path} for path in sorted(commit.files)]})
+            return JSONResponse(
+                {
+                    "_id": "0" * 24,
+                    "id": repo.repo_id,
+                    "sha": commit.oid,
+                    "private": repo.private,
+                    "siblings": [{"rfilename": path} for path in sorted(commit.files)],
+                }
+            )
         if verb == "tree":
             return self._tree(request, repo, revision, unquote("/".join(parts[4:])))
         if verb == "paths-info":
             paths = parse_qs(body.decode())["paths"]
             return JSONResponse([commit.files[path].entry(path) for path in paths if path in commit.files])
         if verb == "commits":
-            return JSONResponse([{"id": c.oid, "title": c.title, "message": "", "authors": [],
-                                  "date": "2026-01-01T00:00:00.000Z"} for c in reversed(repo.commits)])
+            return JSONResponse(
+                [
+                    {"id": c.oid, "title": c.title, "message": "", "authors": [], "date": "2026-01-01T00:00:00.000Z"}
+                    for c in reversed(repo.commits)
+                ]
+            )
         if verb == "preupload":
-            return JSONResponse({"files": [
-                {"path": row["path"], "shouldIgnore": False,
-                 "uploadMode": "lfs" if self._is_lfs(row["path"], row["size"]) else "regular",
-                 **({"oid": commit.files[row["path"]].etag} if row["path"] in commit.files else {})}
-                for row in json.loads(body)["files"]]})
+            return JSONResponse(
+                {
+                    "files": [
+                        {
+                            "path": row["path"],
+                            "shouldIgnore": False,
+                            "uploadMode": "lfs" if self._is_lfs(row["path"], row["size"]) else "regular",
+                            **({"oid": commit.files[row["path"]].etag} if row["path"] in commit.files else {}),
+                        }
+                        for row in json.loads(body)["files"]
+                    ]
+                }
+            )
         if verb == "commit":
             return self._commit(repo, body, hide=hide)
         return _error(404, "not found")
@@ -272,7 +310,7 @@ class HubServer:
         if entries is None:
             return _error(404, f"{folder} does not exist on {revision}", code="EntryNotFound")
         start = int(request.query_params.get("cursor", "0"))
-        page = entries[start:start + self.page_size]
+        page = entries[start : start + self.page_size]
         headers = {}
         if start + self.page_size < len(entries):
             url = request.url.include_query_params(cursor=start + self.page_size)
@@ -301,8 +339,14 @@ class HubServer:
             else:
                 return _error(400, f"unknown operation {key}")
         commit = repo.commit(header["summary"], {} if hide else add, delete=tuple(delete))
-        return JSONResponse({"success": True, "commitOid": commit.oid, "hookOutput": "",
-                             "commitUrl": f"{self.endpoint}/datasets/{repo.repo_id}/commit/{commit.oid}"})
+        return JSONResponse(
+            {
+                "success": True,
+                "commitOid": commit.oid,
+                "hookOutput": "",
+                "commitUrl": f"{self.endpoint}/datasets/{repo.repo_id}/commit/{commit.oid}",
+            }
+        )
 
     # -- files and LFS -------------------------------------------------------------------------------------------
 
@@ -313,11 +357,25 @@ class HubServer:
         if parts[2:] == ["info", "lfs", "objects", "batch"]:
             if not (caller and caller.write):
                 return _error(403, f"you don't have write access to {repo.repo_id}")
-            return JSONResponse({"transfer": "basic", "objects": [
-                {"oid": row["oid"], "size": row["size"]} | ({} if row["oid"] in self.objects else {"actions": {
-                    "upload": {"href": f"{self.endpoint}/_lfs/{row['oid']}?signature=do-not-print"},
-                    "verify": {"href": f"{self.endpoint}/_lfs/verify"}}})
-                for row in json.loads(body)["objects"]]})
+            return JSONResponse(
+                {
+                    "transfer": "basic",
+                    "objects": [
+                        {"oid": row["oid"], "size": row["size"]}
+                        | (
+                            {}
+                            if row["oid"] in self.objects
+                            else {
+                                "actions": {
+                                    "upload": {"href": f"{self.endpoint}/_lfs/{row['oid']}?signature=do-not-print"},
+                                    "verify": {"href": f"{self.endpoint}/_lfs/verify"},
+                                }
+                            }
+                        )
+                        for row in json.loads(body)["objects"]
+                    ],
+                }
+            )
         if parts[2] != "resolve":
             return _error(404, "not found")
         commit, path = repo.at(unquote(parts[3])), unquote("/".join(parts[4:]))
@@ -326,8 +384,12 @@ class HubServer:
         blob = commit.files.get(path)
         if blob is None:
             return _error(404, f"{path} does not exist", code="EntryNotFound")
-        headers = {"ETag": f'"{blob.etag}"', "X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes",
-                   "Content-Disposition": f"inline; filename*=UTF-8''{quote(path.rsplit('/', 1)[-1])}"}
+        headers = {
+            "ETag": f'"{blob.etag}"',
+            "X-Repo-Commit": commit.oid,
+            "Accept-Ranges": "bytes",
+            "Content-Disposition": f"inline; filename*=UTF-8''{quote(path.rsplit('/', 1)[-1])}",
+        }
         if request.method == "HEAD":
             return Response(headers=headers | {"Content-Length": str(len(blob.data))})
         return Response(blob.data, headers=headers, media_type="application/octet-stream")

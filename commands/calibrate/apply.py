@@ -25,19 +25,35 @@ PHRASE = "apply thresholds"
 
 @command("apply")
 @run_dir_options
-@click.option("--mode", type=click.Choice(["report", "smart", "full"]), required=True,
-              help="report: write nothing; smart: ask about what loosens; full: write all.")  # fmt: skip
+@click.option(
+    "--mode",
+    type=click.Choice(["report", "smart", "full"]),
+    required=True,
+    help="report: write nothing; smart: ask about what loosens; full: write all.",
+)
 @click.option("--keep", multiple=True, metavar="KEY", help="Leave this metric, stage, @group, or all that `loosens`.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
-              help="Write this number; VALUE `write_value` is the planned one.")  # fmt: skip
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Write this number; VALUE `write_value` is the planned one.",
+)
 @click.option("--confirm", metavar="PHRASE", help=f'"{PHRASE}" to write without being asked.')
 @click.option("--dry-run", is_flag=True, help="Show the diff; write nothing.")
 @click.option("--rollback", is_flag=True, help="Put an interrupted apply's files back.")
 def apply(
-    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, mode: str,
-    keep: tuple[str, ...], assignments: tuple[str, ...], confirm: str | None, dry_run: bool,
+    app: App,
+    run_dir: Path,
+    stages_yaml: Path | None,
+    repo_root: Path | None,
+    mode: str,
+    keep: tuple[str, ...],
+    assignments: tuple[str, ...],
+    confirm: str | None,
+    dry_run: bool,
     rollback: bool,
-) -> int:  # fmt: skip
+) -> int:
     """Write the worst of N into the literals of a ready session's test files.
 
     KEY is STAGE.METRIC, a literal, symbol, stage, metric, @GROUP or direction. Every other byte of the

@@ -23,4 +23,3 @@ def audit(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | N
     if not result.ready and not app.as_json:
         app.note(f"not ready: {'; '.join(result.reasons)}")
     return 0 if result.ready else 1
-

@@ -43,12 +43,16 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     def as_json(self) -> dict[str, Any]:
         """One object of `compare --json`."""
         return {
-            "stage": self.stage, "metric": self.metric.key, "worst_op": self.metric.worst,
+            "stage": self.stage,
+            "metric": self.metric.key,
+            "worst_op": self.metric.worst,
             "before": {"worst": self.before.worst_raw, "values": list(self.before.values)},
             "after": {"worst": self.after.worst_raw, "values": list(self.after.values)},
-            "delta": self.delta, "percent": self.percent, "p_value": self.p_value,
+            "delta": self.delta,
+            "percent": self.percent,
+            "p_value": self.p_value,
             "verdict": self.verdict,
-        }  # fmt: skip
+        }
 
 
 def moves(before: Session, after: Session) -> list[Move]:
@@ -77,15 +81,18 @@ def _move(
     delta = new_middle - old_middle
     p_value = rank_p_value(old.values, new.values)
     return Move(
-        stage=stage.key, metric=metric, before=old, after=new, delta=delta,
-        percent=delta / abs(old_middle) if old_middle else None, p_value=p_value,
+        stage=stage.key,
+        metric=metric,
+        before=old,
+        after=new,
+        delta=delta,
+        percent=delta / abs(old_middle) if old_middle else None,
+        p_value=p_value,
         verdict=_verdict(metric, delta, p_value, old.values, new.values),
-    )  # fmt: skip
+    )
 
 
-def _verdict(
-    metric: PlannedMetric, delta: float, p_value: float, old: Sequence[float], new: Sequence[float]
-) -> str:
+def _verdict(metric: PlannedMetric, delta: float, p_value: float, old: Sequence[float], new: Sequence[float]) -> str:
     if p_value <= P_LIMIT and abs(delta) > resolution_of(metric):
         return "better" if (delta > 0) == (metric.worst == "min") else "worse"
     # the smallest p-value two samples of these sizes can give: fully separated
@@ -98,9 +105,7 @@ def _verdict(
 @click.argument("after_dir", type=click.Path(path_type=Path))
 @click.option("--repo-root", type=click.Path(path_type=Path), help="The measured repository.")
 @click.option("--all", "everything", is_flag=True, help="Also what moved within noise.")
-def compare(
-    app: App, before_dir: Path, after_dir: Path, repo_root: Path | None, everything: bool
-) -> None:
+def compare(app: App, before_dir: Path, after_dir: Path, repo_root: Path | None, everything: bool) -> None:
     """Compare two calibrations metric by metric: medians, worst values, and a rank test on the repeats.
 
     `better` and `worse` follow from the bound of the metric. Exit 5 when they have nothing in common.
@@ -115,13 +120,14 @@ def compare(
             hint="compare calibrations of the same stages",
         )
     document = {
-        "before": before.id, "after": after.id,
+        "before": before.id,
+        "after": after.id,
         "before_git_sha": before.plan.calibration_git_sha,
         "after_git_sha": after.plan.calibration_git_sha,
         "only_before": sorted(set(before.stages) - set(after.stages)),
         "only_after": sorted(set(after.stages) - set(before.stages)),
         "moves": [move.as_json() for move in found],
-    }  # fmt: skip
+    }
     app.emit(document, lambda: _text(found, everything))
 
 
@@ -133,12 +139,16 @@ def _text(found: list[Move], everything: bool) -> str:
         return f"nothing moved beyond noise ({summary})"
     rows = [
         (
-            m.stage, m.metric.label, display(m.metric, m.before.worst_raw),
+            m.stage,
+            m.metric.label,
+            display(m.metric, m.before.worst_raw),
             display(m.metric, m.after.worst_raw),
-            "-" if m.percent is None else f"{m.percent * 100:+.1f}%", f"{m.p_value:.3f}", m.verdict,
+            "-" if m.percent is None else f"{m.percent * 100:+.1f}%",
+            f"{m.p_value:.3f}",
+            m.verdict,
         )
         for m in shown
-    ]  # fmt: skip
+    ]
     names = ("stage", "metric", "worst before", "worst after", "median moved", "p", "verdict")
     grid = table(names, rows, right=names[2:6])
     return f"{grid}\n{summary}"

@@ -56,17 +56,14 @@ def session_id_of(plan: Mapping[str, Any]) -> str:
     if isinstance(named, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,80}", named):
         return named
     identity = {
-        key: plan.get(key)
-        for key in ("model", "stages", "repeats", "timestamp", "calibration_git_sha", "git_sha")
+        key: plan.get(key) for key in ("model", "stages", "repeats", "timestamp", "calibration_git_sha", "git_sha")
     }
     digest = hashlib.sha256(canonical.encode(identity)).hexdigest()
     stamp = re.sub(r"[^0-9TZ]", "", str(plan.get("timestamp") or "")) or "undated"
     return f"{stamp}-{digest[:12]}"
 
 
-def new_events(
-    ledger: Ledger, directory: RunDirectory, known: Session | None, sources: Sources
-) -> list[NewEvent]:
+def new_events(ledger: Ledger, directory: RunDirectory, known: Session | None, sources: Sources) -> list[NewEvent]:
     """Return the events that bring the ledger level with a run directory; empty when it is.
 
     Raises `BadInput` when the directory has no plan, or its schema cannot be found.
@@ -85,9 +82,13 @@ def new_events(
 
 
 def _run_files(
-    ledger: Ledger, directory: RunDirectory, session: str, plan: Plan, known: Session | None,
+    ledger: Ledger,
+    directory: RunDirectory,
+    session: str,
+    plan: Plan,
+    known: Session | None,
     sources: Sources,
-) -> list[EventPayload]:  # fmt: skip
+) -> list[EventPayload]:
     payloads: list[EventPayload] = []
     stages = {stage.key: stage for stage in plan.stages}
     units = {key: unit.name for unit in units_of(plan) for key in unit.keys}
@@ -144,9 +145,12 @@ def look_for_evidence(stage: PlannedStage, log: Path) -> dict[str, str | None]:
 
 
 def _plan(
-    ledger: Ledger, directory: RunDirectory, document: Mapping[str, Any], known: Session | None,
+    ledger: Ledger,
+    directory: RunDirectory,
+    document: Mapping[str, Any],
+    known: Session | None,
     sources: Sources,
-) -> Plan:  # fmt: skip
+) -> Plan:
     keys = document["stages"]
     if not all(isinstance(key, str) for key in keys):
         raise BadInput(
@@ -161,25 +165,33 @@ def _plan(
     versions = precheck.get("versions")
     text = _TextOf(document)
     return Plan(
-        model=document["model"], stages=stages, repeats=document["repeats"],
+        model=document["model"],
+        stages=stages,
+        repeats=document["repeats"],
         run_dir=str(directory.path.resolve()),
         calibration_git_sha=text("calibration_git_sha") or text("git_sha"),
-        git_branch=text("git_branch"), dirty=document.get("dirty") is True,
+        git_branch=text("git_branch"),
+        dirty=document.get("dirty") is True,
         started_at=text("calibration_started_at") or text("timestamp"),
-        repo_root=str(root) if root else "", venv_python=text("venv_python"),
-        venv_source=text("venv_source"), tune_version=text("tune_version") or None,
-        stages_yaml=schema, stages_yaml_sha256=schema_sha,
+        repo_root=str(root) if root else "",
+        venv_python=text("venv_python"),
+        venv_source=text("venv_source"),
+        tune_version=text("tune_version") or None,
+        stages_yaml=schema,
+        stages_yaml_sha256=schema_sha,
         gpu_summary=_TextOf(precheck)("gpu_summary"),
-        versions={k: v for k, v in versions.items() if isinstance(v, str)}
-        if isinstance(versions, dict) else {},
+        versions={k: v for k, v in versions.items() if isinstance(v, str)} if isinstance(versions, dict) else {},
         equivalent_commits=_texts(document.get("equivalent_commits")),
-    )  # fmt: skip
+    )
 
 
 def _schema(
-    ledger: Ledger, document: Mapping[str, Any], known: Session | None, sources: Sources,
+    ledger: Ledger,
+    document: Mapping[str, Any],
+    known: Session | None,
+    sources: Sources,
     root: Path | None,
-) -> tuple[list[PlannedStage], str, str | None]:  # fmt: skip
+) -> tuple[list[PlannedStage], str, str | None]:
     path = _schema_path(document, known, sources, root)
     if path is None:
         if known is not None:  # the file is gone, what it said is in the log
@@ -214,15 +226,11 @@ def _schema_path(
     return next((path.resolve() for path in candidates if path.is_file()), None)
 
 
-def _repo_root(
-    document: Mapping[str, Any], known: Session | None, sources: Sources
-) -> Path | None:
+def _repo_root(document: Mapping[str, Any], known: Session | None, sources: Sources) -> Path | None:
     """The given root, the one known, else the checkout the named stages.yaml lies in."""
     if sources.repo_root is not None:
         if not sources.repo_root.is_dir():
-            raise BadInput(
-                f"no such folder: {sources.repo_root}", code="no_repository", hint="give --repo-root"
-            )
+            raise BadInput(f"no such folder: {sources.repo_root}", code="no_repository", hint="give --repo-root")
         return sources.repo_root.resolve()
     if known is not None and known.plan.repo_root:
         return Path(known.plan.repo_root)
@@ -253,9 +261,7 @@ def _texts(value: Any) -> list[str]:
 @click.option("--stages-yaml", type=click.Path(path_type=Path), help="The schema of the run.")
 @click.option("--repo-root", type=click.Path(path_type=Path), help="The measured repository.")
 @click.option("--logs/--no-logs", default=True, help="Keep the pytest logs as evidence too.")
-def import_run(
-    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, logs: bool
-) -> None:
+def import_run(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, logs: bool) -> None:
     """Bring a run directory of the existing tool in as events; again and again, only what is new."""
     from commands.calibrate.sessions import level_with
 

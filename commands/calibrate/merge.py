@@ -34,9 +34,13 @@ SAME = ("model", "repeats", "calibration_git_sha", "stages_yaml_sha256", "gpu_su
 @click.option("--repo-root", type=click.Path(path_type=Path), help="The measured repository.")
 @click.option("--dry-run", is_flag=True, help="Say what would be merged; write nothing.")
 def merge(
-    app: App, run_dirs: tuple[Path, ...], output_dir: Path, stages_yaml: Path | None,
-    repo_root: Path | None, dry_run: bool,
-) -> None:  # fmt: skip
+    app: App,
+    run_dirs: tuple[Path, ...],
+    output_dir: Path,
+    stages_yaml: Path | None,
+    repo_root: Path | None,
+    dry_run: bool,
+) -> None:
     """Merge strict-ready run directories with disjoint stages, equal commit, schema and environment."""
     if len(run_dirs) < 2:
         raise BadInput("merging takes two run directories or more", code="too_few", hint="name another")
@@ -47,8 +51,13 @@ def merge(
     target = RunDirectory(output_dir)
     plan = merged_plan(sessions, output_dir)
     merged_id = _merged_id(sessions)
-    document = {"session": merged_id, "run_dir": str(output_dir), "dry_run": dry_run,
-                "sources": [s.id for s in sessions], "stages": [s.key for s in plan.stages]}  # fmt: skip
+    document = {
+        "session": merged_id,
+        "run_dir": str(output_dir),
+        "dry_run": dry_run,
+        "sources": [s.id for s in sessions],
+        "stages": [s.key for s in plan.stages],
+    }
     if target.exists() and target.plan()[0].get(SESSION_KEY) != merged_id:
         raise BadInput(f"{output_dir} holds another run", code="plan_exists", hint="give a fresh --output-dir")
     if not dry_run:
@@ -99,10 +108,14 @@ def merged_plan(sessions: list[Session], output_dir: Path) -> Plan:
     started = min(plan.started_at for plan in plans)
     accepted = sorted({c for s in sessions for c in s.accepted_commits} - {plans[0].calibration_git_sha})
     return msgspec.structs.replace(
-        plans[0], stages=[stage for plan in plans for stage in plan.stages], started_at=started,
-        run_dir=str(output_dir.resolve()), dirty=any(plan.dirty for plan in plans),
-        equivalent_commits=accepted, diff_sha256=plans[0].diff_sha256,
-    )  # fmt: skip
+        plans[0],
+        stages=[stage for plan in plans for stage in plan.stages],
+        started_at=started,
+        run_dir=str(output_dir.resolve()),
+        dirty=any(plan.dirty for plan in plans),
+        equivalent_commits=accepted,
+        diff_sha256=plans[0].diff_sha256,
+    )
 
 
 def _merged_id(sessions: list[Session]) -> str:
@@ -118,9 +131,12 @@ def _append(ledger: Ledger, merged_id: str, plan: Plan, sessions: list[Session])
     stream = STREAM_PREFIX + merged_id
     whole, parts = plan_in_parts(plan)
     payload = CalibrationMerged(
-        session=merged_id, plan=whole, sources=[s.id for s in sessions],
-        source_run_dirs=[s.plan.run_dir for s in sessions], merged_at=utc_stamp(),
-    )  # fmt: skip
+        session=merged_id,
+        plan=whole,
+        sources=[s.id for s in sessions],
+        source_run_dirs=[s.plan.run_dir for s in sessions],
+        merged_at=utc_stamp(),
+    )
     continued = [PlanContinued(session=merged_id, part=n, stages=p) for n, p in enumerate(parts, 1)]
     events = [NewEvent(stream=stream, payload=p) for p in (payload, *continued)]
     for session in sessions:
@@ -138,18 +154,31 @@ def copies(session: Session, merged_id: str) -> list[RepeatImported]:
         document = run_file_document(session, seen)
         found.append(
             RepeatImported(
-                session=merged_id, stage=stage, repeat=repeat,
-                sha256=hashlib.sha256(to_file_json(document)).hexdigest(), readable=seen.readable,
-                status=seen.status, reason=seen.reason, metrics=dict(seen.metrics),
-                not_finite=dict(seen.not_finite), samples_total=seen.samples_total,
-                samples_ok=seen.samples_ok, duration_s=seen.duration_s, attempts=seen.attempts,
-                git_sha=seen.commits[0] if seen.commits else "", recorded_at=seen.recorded_at,
-                pytest_log=seen.pytest_log, basetemp=seen.basetemp, pytest_rc=seen.pytest_rc,
+                session=merged_id,
+                stage=stage,
+                repeat=repeat,
+                sha256=hashlib.sha256(to_file_json(document)).hexdigest(),
+                readable=seen.readable,
+                status=seen.status,
+                reason=seen.reason,
+                metrics=dict(seen.metrics),
+                not_finite=dict(seen.not_finite),
+                samples_total=seen.samples_total,
+                samples_ok=seen.samples_ok,
+                duration_s=seen.duration_s,
+                attempts=seen.attempts,
+                git_sha=seen.commits[0] if seen.commits else "",
+                recorded_at=seen.recorded_at,
+                pytest_log=seen.pytest_log,
+                basetemp=seen.basetemp,
+                pytest_rc=seen.pytest_rc,
                 destructive=document.get("destructive") is True,
                 block_discarded=document.get("block_discarded") is True,
                 destructive_evidence=list(document.get("destructive_evidence", [])),
-                log_found=dict(seen.log_found), log_sha256=seen.log_sha256, extra=dict(seen.extra),
+                log_found=dict(seen.log_found),
+                log_sha256=seen.log_sha256,
+                extra=dict(seen.extra),
                 from_event=seen.event_id,
             )
-        )  # fmt: skip
+        )
     return found

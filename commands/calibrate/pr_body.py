@@ -40,8 +40,11 @@ def pr_body(
 ) -> None:
     """Print the pull request text: what was measured, the worst of N, what was applied, the evidence."""
     if make_commit and (app.as_of or app.as_recorded):
-        raise BadInput("--commit commits what is applied now; --as-of asks about another moment", code="usage",
-                       hint="leave one of them out")
+        raise BadInput(
+            "--commit commits what is applied now; --as-of asks about another moment",
+            code="usage",
+            hint="leave one of them out",
+        )
     ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
     result = readiness(session)
     if not result.ready:
@@ -107,15 +110,13 @@ def _applied(session: Session) -> list[str]:
     if not changes:
         return ["Nothing was applied."]
     rows = ["| Stage | Metric | Old | New | Direction |", "|-------|--------|-----|-----|-----------|"]
-    return rows + [
-        f"| {c.stage} | {c.literal} | {trimmed(c.old)} | {trimmed(c.new)} | {c.move()} |" for c in changes
-    ]
+    return rows + [f"| {c.stage} | {c.literal} | {trimmed(c.old)} | {trimmed(c.new)} | {c.move()} |" for c in changes]
 
 
 def _evidence(session: Session, result: Readiness) -> list[str]:
-    lines = [
-        f"- Report: `{report.report}` (sha256 `{report.report_sha256}`)" for report in session.reports[-1:]
-    ] or ["- Report: not written yet (`perfledger calibrate report`)"]
+    lines = [f"- Report: `{report.report}` (sha256 `{report.report_sha256}`)" for report in session.reports[-1:]] or [
+        "- Report: not written yet (`perfledger calibrate report`)"
+    ]
     lines.append(f"- Provenance: {'ok' if result.provenance.ok else result.provenance.reason}")
     found = [
         f"{stage.stage}: {name} {'found' if seen == looked and looked else 'MISSING'} ({seen}/{looked})"
@@ -162,9 +163,7 @@ def commit(ledger: Ledger, session: Session, files: list[str]) -> str:
             hint=f"git -C {root} log -1 -- {files[0]}",
         )
     message = title(session)
-    intended = PullRequestCommitIntended(
-        session=session.id, repo_root=str(root), files=files, message=message
-    )
+    intended = PullRequestCommitIntended(session=session.id, repo_root=str(root), files=files, message=message)
     session = follow(ledger, session, [NewEvent(stream=session.stream, payload=intended)])
     sha = repository.commit(files, message)
     done = PullRequestCommitted(session=session.id, repo_root=str(root), git_sha=sha)

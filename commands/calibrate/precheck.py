@@ -22,10 +22,17 @@ from commands.cli.app import App, command, outside_ledger
 @host_option
 @repo_root_option
 def precheck(
-    app: App, model: str | None, stages: str | None, stages_yaml: Path | None, output_dir: Path | None,
-    venv_python: str | None, skip_version_check: bool, config_dir: str | None, host: str | None,
+    app: App,
+    model: str | None,
+    stages: str | None,
+    stages_yaml: Path | None,
+    output_dir: Path | None,
+    venv_python: str | None,
+    skip_version_check: bool,
+    config_dir: str | None,
+    host: str | None,
     repo_root: str | None,
-) -> int:  # fmt: skip
+) -> int:
     """Check repository, interpreter, pins, models, datasets, files and GPUs; print the command for each gap.
 
     Nothing is installed, downloaded or ended. Exit 0 when nothing is missing, else 1.

@@ -29,8 +29,9 @@ class Purge(msgspec.Struct, frozen=True):
     reason: str
 
 
-def chosen(session: Session, *, stages: tuple[str, ...], repeats: tuple[int, ...],
-           stale: bool, incomplete: bool) -> list[Purge]:  # fmt: skip
+def chosen(
+    session: Session, *, stages: tuple[str, ...], repeats: tuple[int, ...], stale: bool, incomplete: bool
+) -> list[Purge]:
     """Return what to purge: named repeats, those of another commit, or those that are not strict.
 
     A condition met by one stage takes the repeat of its whole unit. Raises `BadInput` for a stage or
@@ -75,16 +76,20 @@ def purge_events(session: Session, purges: list[Purge]) -> list[NewEvent]:
         NewEvent(
             stream=session.stream,
             payload=RepeatPurged(
-                session=session.id, unit=p.unit.name, repeat=p.repeat,
-                stages=list(p.unit.keys), reason=p.reason,
+                session=session.id,
+                unit=p.unit.name,
+                repeat=p.repeat,
+                stages=list(p.unit.keys),
+                reason=p.reason,
             ),
         )
         for p in purges
-    ]  # fmt: skip
+    ]
 
 
-def _reason(session: Session, unit: Unit, repeat: int, repeats: tuple[int, ...], *,
-            stale: bool, incomplete: bool) -> str:  # fmt: skip
+def _reason(
+    session: Session, unit: Unit, repeat: int, repeats: tuple[int, ...], *, stale: bool, incomplete: bool
+) -> str:
     if repeat in repeats:
         return "asked for"
     for stage in unit.stages:
@@ -107,9 +112,16 @@ def _reason(session: Session, unit: Unit, repeat: int, repeats: tuple[int, ...],
 @click.option("--incomplete", is_flag=True, help="Every repeat that is not strict.")
 @click.option("--dry-run", is_flag=True, help="Show what would be purged; change nothing.")
 def purge(
-    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None,
-    stages: tuple[str, ...], repeats: tuple[int, ...], stale: bool, incomplete: bool, dry_run: bool,
-) -> None:  # fmt: skip
+    app: App,
+    run_dir: Path,
+    stages_yaml: Path | None,
+    repo_root: Path | None,
+    stages: tuple[str, ...],
+    repeats: tuple[int, ...],
+    stale: bool,
+    incomplete: bool,
+    dry_run: bool,
+) -> None:
     """Set repeats aside for all stages of their unit, as events, and remove their run files."""
     ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
     purges = chosen(session, stages=stages, repeats=repeats, stale=stale, incomplete=incomplete)
@@ -123,9 +135,10 @@ def purge(
     document = {
         "session": session.id,
         "dry_run": dry_run,
-        "purged": [{"unit": p.unit.name, "repeat": p.repeat, "stages": list(p.unit.keys),
-                    "reason": p.reason} for p in purges],
-    }  # fmt: skip
+        "purged": [
+            {"unit": p.unit.name, "repeat": p.repeat, "stages": list(p.unit.keys), "reason": p.reason} for p in purges
+        ],
+    }
     verb = "would purge" if dry_run else "purged"
     lines = [f"{verb} {p.unit.name} run{p.repeat}: {p.reason}" for p in purges]
     app.emit(document, "\n".join(lines) or "nothing to purge")

@@ -36,9 +36,7 @@ MISSING_SHOWN = 15
 @command("report", reads=True)
 @run_dir_options
 @click.option("--dry-run", is_flag=True, help="Print the report; write nothing.")
-def report(
-    app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, dry_run: bool
-) -> int:
+def report(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, dry_run: bool) -> int:
     """Write the report of a ready session: Markdown, and HTML with plots.
 
     Written again, it keeps context lines a person wrote and the applied changes. Exit 1 when the
@@ -52,9 +50,11 @@ def report(
         lines = refusal_lines(result)
         if app.as_json:
             raise Refused(
-                "; ".join(result.reasons), code="not_ready",
-                hint=f"perfledger calibrate audit {run_dir}", reasons=list(result.reasons),
-            )  # fmt: skip
+                "; ".join(result.reasons),
+                code="not_ready",
+                hint=f"perfledger calibrate audit {run_dir}",
+                reasons=list(result.reasons),
+            )
         click.echo("\n".join(lines), err=True)
         return 1
     if dry_run or past:
@@ -87,14 +87,15 @@ def write_report(ledger: Ledger, session: Session, *, shown_dir: str) -> Path:
     page = html.render(contents, text)
     before = contents.comparison
     payload = CalibrationReported(
-        session=session.id, report=str(directory.report_path),
+        session=session.id,
+        report=str(directory.report_path),
         report_sha256=ledger.evidence.put(text.encode(), "text/markdown"),
         html_sha256=ledger.evidence.put(page.encode(), "text/html"),
         calibration_git_sha=session.plan.calibration_git_sha,
         previous_session=before.session if before else None,
         previous_git_sha=before.git_sha if before else None,
         changed_files=list(before.changed_files) if before else [],
-    )  # fmt: skip
+    )
     ledger.append([NewEvent(stream=session.stream, payload=payload)])
     write_if_changed(directory.report_path, text.encode())
     write_if_changed(directory.report_path.with_suffix(".html"), page.encode())
@@ -114,17 +115,19 @@ def contents_of(ledger: Ledger, session: Session, *, shown_dir: str, past: App |
     if past:
         existing, ours = ours, ""
     kept = kept_contexts(existing, ours)
-    contexts = {
-        stage.key: kept.get(stage.title) or context_line(session, stage)
-        for stage in session.plan.stages
-    }
+    contexts = {stage.key: kept.get(stage.title) or context_line(session, stage) for stage in session.plan.stages}
     return Contents(
-        session=session, audit=readiness(session), run_dir=shown_dir, generated_at=utc_stamp(),
-        contexts=contexts, applied=applied_changes(session), kept_applied=kept_section(existing),
+        session=session,
+        audit=readiness(session),
+        run_dir=shown_dir,
+        generated_at=utc_stamp(),
+        contexts=contexts,
+        applied=applied_changes(session),
+        kept_applied=kept_section(existing),
         comparison=last_comparable(
             ledger, session, as_of=past.as_of if past else None, as_recorded=past.as_recorded if past else None
         ),
-    )  # fmt: skip
+    )
 
 
 def refusal_lines(result: Readiness) -> list[str]:
@@ -134,9 +137,7 @@ def refusal_lines(result: Readiness) -> list[str]:
         lines = [f"error: refusing report — git provenance failed: {proof.reason}"]
         return lines + [f"  {x}" for x in (*proof.mismatches[:LINES_SHOWN], *proof.missing[:LINES_SHOWN])]
     if not result.strict_complete or not result.stages:
-        lines = [
-            f"error: refusing report — strict audit incomplete ({result.strict_ratio} stages strict-ready)"
-        ]
+        lines = [f"error: refusing report — strict audit incomplete ({result.strict_ratio} stages strict-ready)"]
         return lines + [f"  {_short(stage.line())}" for stage in result.stages if not stage.ready]
     lines = [f"error: refusing report — incomplete calibration ({result.ok}/{result.total})"]
     return lines + [f"  {m.name()}: {m.reason}" for m in result.missing[:MISSING_SHOWN]]

@@ -47,11 +47,20 @@ from projections.calibration.session import Session
 @click.option("--stages-yaml", type=click.Path(path_type=Path), help="The schema. Default: the model's own.")
 @click.option("--venv-python", metavar="PATH", help="The interpreter that runs pytest.")
 @click.option("--destructive-rejection/--no-destructive-rejection", default=True, help="Replace destructive rounds.")
-@click.option("--reject-when", default="", metavar="REASONS",
-              help="Health reasons that make a round destructive: throttling, clocks, foreign_process, ecc, lost.")
+@click.option(
+    "--reject-when",
+    default="",
+    metavar="REASONS",
+    help="Health reasons that make a round destructive: throttling, clocks, foreign_process, ecc, lost.",
+)
 @click.option("--keep-caches", is_flag=True, help="Do not wipe the FlashInfer cache before each GPU attempt.")
-@click.option("--stop-early", "stop_early_alpha", type=click.FloatRange(0.0001, 0.5), metavar="ALPHA",
-              help="End repeats that could hardly move the worst of N, at this error rate.")  # fmt: skip
+@click.option(
+    "--stop-early",
+    "stop_early_alpha",
+    type=click.FloatRange(0.0001, 0.5),
+    metavar="ALPHA",
+    help="End repeats that could hardly move the worst of N, at this error rate.",
+)
 @click.option("--sync/--no-sync", default=True, help="Push new events to the known remote beside the repeats.")
 @click.option("--stall-limit", "stall_s", type=click.FloatRange(1), metavar="S", help="Seconds a log may stand still.")
 @click.option("--wall-limit", "wall_s", type=click.FloatRange(1), metavar="S", help="Seconds one attempt may take.")

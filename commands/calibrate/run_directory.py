@@ -36,10 +36,21 @@ _PLAN_FIELDS: tuple[tuple[str, type, str], ...] = (
 
 # the fields of run{k}.json that an event has a place of its own for
 _KNOWN_FIELDS = {
-    "status", "reason", "metrics", "sample_counts", "duration_s", "attempts", "git_sha",
-    "recorded_at", "pytest_log", "basetemp", "pytest_rc", "destructive", "destructive_evidence",
+    "status",
+    "reason",
+    "metrics",
+    "sample_counts",
+    "duration_s",
+    "attempts",
+    "git_sha",
+    "recorded_at",
+    "pytest_log",
+    "basetemp",
+    "pytest_rc",
+    "destructive",
+    "destructive_evidence",
     "block_discarded",
-}  # fmt: skip
+}
 
 
 class RunDirectory:
@@ -240,19 +251,28 @@ def read_run_file(session: str, stage: str, repeat: int, data: bytes) -> RepeatI
     extra = {k: _storable(v) for k, v in document.items() if k not in _KNOWN_FIELDS}
     evidence = document.get("destructive_evidence")
     return RepeatImported(
-        session=session, stage=stage, repeat=repeat, sha256=digest,
-        status=_text(document.get("status")), reason=_text(document.get("reason")),
-        metrics=metrics, not_finite=not_finite,
-        samples_total=_count(counts.get("total")), samples_ok=_count(counts.get("ok")),
-        duration_s=_number(document.get("duration_s")), attempts=_count(document.get("attempts")),
-        git_sha=_text(document.get("git_sha")), recorded_at=_text(document.get("recorded_at")),
-        pytest_log=_text(document.get("pytest_log")), basetemp=_text(document.get("basetemp")),
+        session=session,
+        stage=stage,
+        repeat=repeat,
+        sha256=digest,
+        status=_text(document.get("status")),
+        reason=_text(document.get("reason")),
+        metrics=metrics,
+        not_finite=not_finite,
+        samples_total=_count(counts.get("total")),
+        samples_ok=_count(counts.get("ok")),
+        duration_s=_number(document.get("duration_s")),
+        attempts=_count(document.get("attempts")),
+        git_sha=_text(document.get("git_sha")),
+        recorded_at=_text(document.get("recorded_at")),
+        pytest_log=_text(document.get("pytest_log")),
+        basetemp=_text(document.get("basetemp")),
         pytest_rc=_count(document.get("pytest_rc")),
         destructive=document.get("destructive") is True,
         block_discarded=document.get("block_discarded") is True,
         destructive_evidence=[_storable(v) for v in evidence] if isinstance(evidence, list) else [],
         extra=extra,
-    )  # fmt: skip
+    )
 
 
 def to_file_json(document: Mapping[str, Any]) -> bytes:

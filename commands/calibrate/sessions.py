@@ -64,9 +64,7 @@ def open_session(
     return ledger, session
 
 
-def level_with(
-    ledger: Ledger, directory: RunDirectory, sources: Sources
-) -> tuple[Session, list[NewEvent]]:
+def level_with(ledger: Ledger, directory: RunDirectory, sources: Sources) -> tuple[Session, list[NewEvent]]:
     """Import what is new in a foreign run directory and return its session with what was added.
 
     A directory of our own session is a projection of the log: nothing is read from it. Raises
@@ -119,9 +117,7 @@ def load_session(app: App, ledger: Ledger, session_id: str) -> Session | None:
             {"stream": STREAM_PREFIX + session_id},
         )
     known = {row["event_id"] for row in rows}
-    return fold(
-        (e for e in _events(ledger, session_id) if e.event_id in known), own_origin=ledger.origin
-    )
+    return fold((e for e in _events(ledger, session_id) if e.event_id in known), own_origin=ledger.origin)
 
 
 def read_session(ledger: Ledger, session_id: str) -> Session | None:

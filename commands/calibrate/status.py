@@ -39,10 +39,7 @@ def status(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | 
 def status_document(session: Session, result: Readiness, run_dir: Path) -> dict[str, Any]:
     """The status object, the existing tool's fields first and in its order."""
     running = active_repeats(Path(session.plan.run_dir))
-    missing = [
-        {"stage_key": m.stage_key, "run": m.run, "reason": m.reason}
-        for m in result.missing[:MISSING_SHOWN]
-    ]
+    missing = [{"stage_key": m.stage_key, "run": m.run, "reason": m.reason} for m in result.missing[:MISSING_SHOWN]]
     return {
         "run_dir": str(run_dir),
         "model": session.plan.model,
@@ -103,6 +100,5 @@ def gpu_memory() -> dict[int, tuple[int, bool]]:
     except Unavailable:
         return {}
     return {
-        index: (UNKNOWN_MIB if load.used_mib is None else load.used_mib, bool(load.processes))
-        for index, load in loads
+        index: (UNKNOWN_MIB if load.used_mib is None else load.used_mib, bool(load.processes)) for index, load in loads
     }

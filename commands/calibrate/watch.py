@@ -57,8 +57,13 @@ class Seen(msgspec.Struct, frozen=True):
 @command("watch", follows="calibrate status RUN_DIR")
 @run_dir_options
 @click.option("--interval", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Seconds between looks.")
-@click.option("--wait", type=click.FloatRange(0), default=30.0, show_default=True,
-              help="Seconds to wait for a repeat to start before giving up.")  # fmt: skip
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for a repeat to start before giving up.",
+)
 def watch(
     app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | None, interval: float, wait: float
 ) -> None:

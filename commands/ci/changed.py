@@ -31,7 +31,12 @@ def changed_options(function: Function) -> Function:
 
 
 def collect(
-    changed: Sequence[str], more: Sequence[str], *, changed_from: str | None, base: str | None, repo_dir: str,
+    changed: Sequence[str],
+    more: Sequence[str],
+    *,
+    changed_from: str | None,
+    base: str | None,
+    repo_dir: str,
 ) -> list[str] | None:
     """Return the changed names, each once, sorted; None when nobody named any. Raises `BadInput`."""
     if more and not changed:
@@ -39,8 +44,11 @@ def collect(
     given = [*changed, *more]
     asked = [bool(given), changed_from is not None, base is not None]
     if sum(asked) > 1:
-        raise BadInput("--changed, --changed-from and --base exclude each other", code="usage",
-                       hint="name the files, or let git tell them")
+        raise BadInput(
+            "--changed, --changed-from and --base exclude each other",
+            code="usage",
+            hint="name the files, or let git tell them",
+        )
     if not any(asked):
         return None
     if base is not None:
@@ -53,8 +61,9 @@ def collect(
 def required(files: list[str] | None) -> list[str]:
     """Return the names, or refuse: this command cannot do without."""
     if files is None:
-        raise BadInput("no changed files were named", code="usage",
-                       hint="--changed FILE..., --changed-from FILE or --base REF")
+        raise BadInput(
+            "no changed files were named", code="usage", hint="--changed FILE..., --changed-from FILE or --base REF"
+        )
     return files
 
 
@@ -85,15 +94,19 @@ def head_sha(repo_dir: str) -> str:
 def git_names(repo_dir: str, arguments: Sequence[str]) -> list[str]:
     """Run a git command that prints NUL-separated names."""
     try:
-        done = subprocess.run(["git", "-C", repo_dir, *arguments], capture_output=True, timeout=GIT_SECONDS_MAX,
-                              check=False)
+        done = subprocess.run(
+            ["git", "-C", repo_dir, *arguments], capture_output=True, timeout=GIT_SECONDS_MAX, check=False
+        )
     except FileNotFoundError:
         raise Unavailable("git is not installed here", code="no_git", hint="--changed FILE...") from None
     except subprocess.TimeoutExpired:
         raise Unavailable(f"git took more than {GIT_SECONDS_MAX} s", code="git_slow", hint="run it again") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise BadInput(f"git: {said[0] if said else 'failed'}", code="git_refused",
-                       hint="fetch the base, and check --base and --repo")
+        raise BadInput(
+            f"git: {said[0] if said else 'failed'}",
+            code="git_refused",
+            hint="fetch the base, and check --base and --repo",
+        )
     text = done.stdout.decode("utf-8", errors="replace")
     return sorted({name for name in text.split("\0") if name})

@@ -20,7 +20,9 @@ SHIPPED = Path(__file__).parent / "policies"
 DEFAULT = "fastvideo-page"
 
 policy_option = click.option(
-    "--policy", "policy_name", metavar="FILE|NAME",
+    "--policy",
+    "policy_name",
+    metavar="FILE|NAME",
     help="Decide by this policy file or shipped policy. Default: the adopted one, else fastvideo-page.",
 )
 
@@ -55,15 +57,18 @@ def load(name: str) -> Chosen:
     path = SHIPPED / f"{name}.yaml" if shipped else Path(name)
     if not path.exists():
         raise BadInput(
-            f"there is no policy file {name} and no shipped policy of that name", code="no_such_policy",
-            hint=f"shipped: {', '.join(shipped_names())}", policy=name,
+            f"there is no policy file {name} and no shipped policy of that name",
+            code="no_such_policy",
+            hint=f"shipped: {', '.join(shipped_names())}",
+            policy=name,
         )
     data = path.read_bytes()
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise BadInput(f"{name}: not UTF-8 at byte {error.start}", code="bad_ci_policy",
-                       hint="save the file as UTF-8", file=name) from None
+        raise BadInput(
+            f"{name}: not UTF-8 at byte {error.start}", code="bad_ci_policy", hint="save the file as UTF-8", file=name
+        ) from None
     return Chosen(rules.from_yaml(text, where=name), "shipped" if shipped else "file", name, data)
 
 

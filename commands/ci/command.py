@@ -22,8 +22,16 @@ from projections.ci import slash
 @click.option("--pr", "number", type=click.IntRange(1), metavar="N", help="The pull request it stands on.")
 @click.option("--ref", metavar="REF", help="The branch of its head.")
 @click.option("--sha", metavar="SHA", help="The commit of its head.")
-def command_(app: App, text: str, policy_name: str | None, permission: str | None, author: str, number: int | None,
-             ref: str | None, sha: str | None) -> int:
+def command_(
+    app: App,
+    text: str,
+    policy_name: str | None,
+    permission: str | None,
+    author: str,
+    number: int | None,
+    ref: str | None,
+    sha: str | None,
+) -> int:
     """Say what a slash command means: `ci command "/test performance"`. TEXT may be a whole comment; - is stdin.
 
     Without --permission the author is taken to have it. Exit 1 when the permission does not suffice,
@@ -53,8 +61,16 @@ def command_(app: App, text: str, policy_name: str | None, permission: str | Non
 def _nothing(app: App, body: str, names: list[str], policy: dict[str, Any]) -> int:
     """Answer a text that holds no command at all."""
     message = f"no slash command in {body.strip()[:60]!r}; known: {', '.join(names)}"
-    document = {"known": False, "action": None, "test_type": None, "scope": None, "policy": policy, "commands": [],
-                "names": names, "error": _error("unknown_command", message, names)}
+    document = {
+        "known": False,
+        "action": None,
+        "test_type": None,
+        "scope": None,
+        "policy": policy,
+        "commands": [],
+        "names": names,
+        "error": _error("unknown_command", message, names),
+    }
     if app.as_json:
         app.emit(document)
     else:

@@ -22,8 +22,10 @@ def find_gate(app: App, ledger: Ledger, text: str) -> str | None:
     repository, number = names.pull(text)
     with app.state(ledger) as state:
         found = history.find_repository(state, repository, number)
-        rows = state.rows("SELECT event_id FROM pull_requests WHERE repository = $repository AND number = $number",
-                          {"repository": found, "number": number})
+        rows = state.rows(
+            "SELECT event_id FROM pull_requests WHERE repository = $repository AND number = $number",
+            {"repository": found, "number": number},
+        )
     return str(rows[0]["event_id"])
 
 
@@ -47,15 +49,27 @@ def explain_command(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, 
     """Explain a decided command: the comment it stood in, the policy, and what became of the answer."""
     decided = event.body()
     wanted = (decided["repository"], decided["comment_id"])
-    comment = next((e for e in ledger.read(types=["CommentReceived"])
-                    if (e.body()["repository"], e.body()["comment_id"]) == wanted), None)
+    comment = next(
+        (
+            e
+            for e in ledger.read(types=["CommentReceived"])
+            if (e.body()["repository"], e.body()["comment_id"]) == wanted
+        ),
+        None,
+    )
     policy = next((e for e in ledger.read(types=["CiPolicyAdopted"]) if e.body()["digest"] == decided["policy"]), None)
     posts = [e for e in ledger.read(types=["PublishPlanned"]) if event.event_id in e.body()["basis"]]
-    document = {"comment": comment.as_dict() if comment else None,
-                "policy_event_id": policy.event_id if policy else None,
-                "posts": [post.as_dict() for post in posts]}
-    lines = [headline(event), decided["answer"], f"policy   {decided['policy'][:12]}"
-             + (f", adopted by {policy.event_id}" if policy else ", the shipped default")]
+    document = {
+        "comment": comment.as_dict() if comment else None,
+        "policy_event_id": policy.event_id if policy else None,
+        "posts": [post.as_dict() for post in posts],
+    }
+    lines = [
+        headline(event),
+        decided["answer"],
+        f"policy   {decided['policy'][:12]}"
+        + (f", adopted by {policy.event_id}" if policy else ", the shipped default"),
+    ]
     if comment:
         lines.append(f"comment  {comment.event_id} by {comment.body()['author']}: {comment.body()['body'][:200]!r}")
     lines += [f"post     {post.event_id} {post.body()['kind']} {post.body()['subject']}" for post in posts]
@@ -65,13 +79,23 @@ def explain_command(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, 
 def explain_post(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any], str]:
     """Explain a planned post: exactly what was sent, what it rests on, and what is known to have become of it."""
     plan = event.body()
-    outcomes = [e for e in ledger.read_stream(event.stream)
-                if e.type in ("Published", "PublishFailed") and e.body()["plan"] == plan["plan"]]
-    said = f"{outcomes[-1].type} ({outcomes[-1].event_id})" if outcomes else (
-        "not known: run the same `perfledger ci publish` again, it looks first")
-    lines = [headline(event), f"POST {plan['destination']}{plan['path']}",
-             *(f"  {name}: {value}" for name, value in plan["body"].items()), f"outcome  {said}",
-             *(f"rests on {_event_line(ledger, one)}" for one in plan["basis"])]
+    outcomes = [
+        e
+        for e in ledger.read_stream(event.stream)
+        if e.type in ("Published", "PublishFailed") and e.body()["plan"] == plan["plan"]
+    ]
+    said = (
+        f"{outcomes[-1].type} ({outcomes[-1].event_id})"
+        if outcomes
+        else ("not known: run the same `perfledger ci publish` again, it looks first")
+    )
+    lines = [
+        headline(event),
+        f"POST {plan['destination']}{plan['path']}",
+        *(f"  {name}: {value}" for name, value in plan["body"].items()),
+        f"outcome  {said}",
+        *(f"rests on {_event_line(ledger, one)}" for one in plan["basis"]),
+    ]
     return {"outcomes": [outcome.as_dict() for outcome in outcomes]}, "\n".join(lines)
 
 

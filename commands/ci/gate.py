@@ -41,10 +41,17 @@ def gate(app: App, pull_request: str | None, file: str | None, policy_name: str 
             found = history.find_repository(state, repository, number)
             verdict = judge(chosen.policy, history.of_pull(state, found, number))
     todo = due(chosen.policy, verdict, verdict.files, conflict=verdict.conflict)
-    document = {"policy": chosen.document(), **as_document(verdict, chosen.policy.aggregates),
-                "actions": [msgspec.to_builtins(action) for action in todo]}
-    app.emit(document, lambda: "\n".join([text(verdict, chosen.line()), *(
-        f"due: {action.action} {action.what} ({action.why})" for action in todo)]))
+    document = {
+        "policy": chosen.document(),
+        **as_document(verdict, chosen.policy.aggregates),
+        "actions": [msgspec.to_builtins(action) for action in todo],
+    }
+    app.emit(
+        document,
+        lambda: "\n".join(
+            [text(verdict, chosen.line()), *(f"due: {action.action} {action.what} ({action.why})" for action in todo)]
+        ),
+    )
     return 0 if verdict.mergeable else 1
 
 
@@ -69,11 +76,15 @@ def text(verdict: GateVerdict, policy: str) -> str:
         [("yes" if c.met else "no") + (" (advisory)" if c.advisory else ""), c.id, c.why, c.since, c.by]
         for c in verdict.conditions
     ]
-    lines = [f"{name} may {'' if verdict.mergeable else 'not '}be merged; {policy}",
-             table(["met", "condition", "why", "since", "by event"], rows)]
+    lines = [
+        f"{name} may {'' if verdict.mergeable else 'not '}be merged; {policy}",
+        table(["met", "condition", "why", "since", "by event"], rows),
+    ]
     for modes in verdict.aggregates.values():
         strict, observed = modes["strict"], modes["observed"]
         if strict.state != observed.state:
-            lines.append(f"{strict.context}: strict {strict.state} ({strict.description}), "
-                         f"observed {observed.state} ({observed.description})")
+            lines.append(
+                f"{strict.context}: strict {strict.state} ({strict.description}), "
+                f"observed {observed.state} ({observed.description})"
+            )
     return "\n".join(lines)

@@ -17,9 +17,18 @@ from projections.ci import labels as rules
 @click.option("--current", multiple=True, metavar="LABEL", help="A label it carries; stale ones are listed.")
 @click.option("--conflict/--no-conflict", default=None, help="Whether it conflicts with its base.")
 @policy_option
-def labels(app: App, title: str, changed: tuple[str, ...], more: tuple[str, ...], changed_from: str | None,
-           base: str | None, repo_dir: str, current: tuple[str, ...], conflict: bool | None,
-           policy_name: str | None) -> int:
+def labels(
+    app: App,
+    title: str,
+    changed: tuple[str, ...],
+    more: tuple[str, ...],
+    changed_from: str | None,
+    base: str | None,
+    repo_dir: str,
+    current: tuple[str, ...],
+    conflict: bool | None,
+    policy_name: str | None,
+) -> int:
     """Work out a pull request's labels from its title and files; exit 1 on a bad title."""
     files = changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir) or []
     chosen = choose_at(app, policy_name)

@@ -20,8 +20,17 @@ from projections.ci import lanes as rules
 @policy_option
 @click.option("--tier", metavar="NAME", help="Only the lanes of this tier.")
 @click.option("--sha", metavar="SHA", help="Keep in the ledger that this commit changes these files; HEAD is HEAD's.")
-def lanes(app: App, changed: tuple[str, ...], more: tuple[str, ...], changed_from: str | None, base: str | None,
-          repo_dir: str, policy_name: str | None, tier: str | None, sha: str | None) -> None:
+def lanes(
+    app: App,
+    changed: tuple[str, ...],
+    more: tuple[str, ...],
+    changed_from: str | None,
+    base: str | None,
+    repo_dir: str,
+    policy_name: str | None,
+    tier: str | None,
+    sha: str | None,
+) -> None:
     """Show which lanes a change starts, and which file matched which pattern.
 
     With --sha the changed files are recorded for that commit: the strict aggregates and the gate
@@ -29,8 +38,11 @@ def lanes(app: App, changed: tuple[str, ...], more: tuple[str, ...], changed_fro
     """
     files = changes.required(changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir))
     if sha and (app.as_of or app.as_recorded):
-        raise BadInput("--sha keeps what a commit changes, now; --as-of asks about another moment", code="usage",
-                       hint="leave one of them out")
+        raise BadInput(
+            "--sha keeps what a commit changes, now; --as-of asks about another moment",
+            code="usage",
+            hint="leave one of them out",
+        )
     ledger = app.ledger() if sha else None
     chosen = choose_at(app, policy_name)
     starts = rules.started(chosen.policy, files)
@@ -42,8 +54,11 @@ def lanes(app: App, changed: tuple[str, ...], more: tuple[str, ...], changed_fro
         "changed": files,
         "lanes": [msgspec.to_builtins(start) for start in shown],
         "tiers": {t.name: [s.test_type for s in starts if s.tier == t.name] for t in chosen.policy.tiers if t.scope},
-        "not_started": [lane.test_type for lane in chosen.policy.lanes
-                        if lane.tier and tier in (None, lane.tier) and lane.test_type not in running],
+        "not_started": [
+            lane.test_type
+            for lane in chosen.policy.lanes
+            if lane.tier and tier in (None, lane.tier) and lane.test_type not in running
+        ],
         "unwatched": lone,
     }
     if sha:
@@ -69,8 +84,15 @@ def _text(policy: str, files: list[str], shown: list[rules.LaneStart], document:
     for start in shown:
         first = start.matches[0]
         more = f" and {start.match_count - 1} more" if start.match_count > 1 else ""
-        rows.append([start.tier, start.name, start.test_type, start.timeout_minutes,
-                     f"{first.file} ~ {first.pattern} ({first.how}){more}"])
+        rows.append(
+            [
+                start.tier,
+                start.name,
+                start.test_type,
+                start.timeout_minutes,
+                f"{first.file} ~ {first.pattern} ({first.how}){more}",
+            ]
+        )
     lines = [f"{len(files)} changed files start {len(shown)} lanes; {policy}"]
     if rows:
         lines.append(table(["tier", "lane", "TEST_TYPE", "min", "because"], rows, right=["min"]))

@@ -13,13 +13,17 @@ from commands.cli.output import table
 STREAM = "policy/ci"
 
 
-@click.group("policy", cls=LazyGroup, lazy={
-    "show": ("commands.ci.policy:show", "The policy in force, or the one named."),
-    "list": ("commands.ci.policy:list_", "Policies that were adopted, and the shipped ones."),
-    "check": ("commands.ci.policy:check", "Check a policy file."),
-    "schema": ("commands.ci.policy:schema", "The JSON Schema of a policy file."),
-    "adopt": ("commands.ci.policy:adopt", "Let decisions follow a policy from now on."),
-})
+@click.group(
+    "policy",
+    cls=LazyGroup,
+    lazy={
+        "show": ("commands.ci.policy:show", "The policy in force, or the one named."),
+        "list": ("commands.ci.policy:list_", "Policies that were adopted, and the shipped ones."),
+        "check": ("commands.ci.policy:check", "Check a policy file."),
+        "schema": ("commands.ci.policy:schema", "The JSON Schema of a policy file."),
+        "adopt": ("commands.ci.policy:adopt", "Let decisions follow a policy from now on."),
+    },
+)
 @global_options
 def policy() -> None:
     """The file that holds all CI rules; adopting one is an event."""
@@ -44,16 +48,26 @@ def show(app: App, name: str | None) -> None:
 def list_(app: App) -> None:
     """List the adopted policies, newest first, and the shipped ones."""
     with app.state(app.ledger()) as state:
-        rows = state.rows("SELECT name, digest, adopted_at, current, reason, event_id FROM policies "
-                          "WHERE kind = 'ci' ORDER BY adopted_at DESC, event_id DESC")
+        rows = state.rows(
+            "SELECT name, digest, adopted_at, current, reason, event_id FROM policies "
+            "WHERE kind = 'ci' ORDER BY adopted_at DESC, event_id DESC"
+        )
     shipped = [{"name": name, "digest": load(name).digest} for name in shipped_names()]
     document = {"adopted": rows, "shipped": shipped, "default": default().document()}
-    app.emit(document, lambda: "\n".join([
-        table(["adopted", "version", "at", "in force", "reason"],
-              [[r["name"], r["digest"][:12], r["adopted_at"], r["current"], r["reason"]] for r in rows])
-        if rows else f"none adopted; {default().line()} holds",
-        table(["shipped", "version"], [[s["name"], s["digest"][:12]] for s in shipped]),
-    ]))
+    app.emit(
+        document,
+        lambda: "\n".join(
+            [
+                table(
+                    ["adopted", "version", "at", "in force", "reason"],
+                    [[r["name"], r["digest"][:12], r["adopted_at"], r["current"], r["reason"]] for r in rows],
+                )
+                if rows
+                else f"none adopted; {default().line()} holds",
+                table(["shipped", "version"], [[s["name"], s["digest"][:12]] for s in shipped]),
+            ]
+        ),
+    )
 
 
 @command("check")
@@ -91,30 +105,48 @@ def adopt(app: App, name: str, reason: str) -> None:
     replaces = earlier[-1].body()["digest"] if earlier else None
     own = [event.position for event in earlier if event.origin == ledger.origin]
     if replaces == chosen.digest:
-        app.emit({**_summary(chosen), "adopted": False, "event_id": earlier[-1].event_id},
-                 f"{chosen.line()} is in force already")
+        app.emit(
+            {**_summary(chosen), "adopted": False, "event_id": earlier[-1].event_id},
+            f"{chosen.line()} is in force already",
+        )
         return
     payload = CiPolicyAdopted(
-        name=chosen.policy.name, digest=chosen.digest, policy=as_data(chosen.policy), path=name,
-        sha256=ledger.evidence.put(chosen.text, "application/yaml"), reason=reason, globs=regexes(chosen.policy),
+        name=chosen.policy.name,
+        digest=chosen.digest,
+        policy=as_data(chosen.policy),
+        path=name,
+        sha256=ledger.evidence.put(chosen.text, "application/yaml"),
+        reason=reason,
+        globs=regexes(chosen.policy),
         replaces=replaces,
     )
     receipt = ledger.append([NewEvent(stream=STREAM, payload=payload)], seen={STREAM: own[-1] if own else 0})[0]
-    app.emit({**_summary(chosen), "adopted": True, "event_id": receipt.event_id, "replaces": replaces},
-             f"{chosen.line()} holds from now on ({receipt.event_id})")
+    app.emit(
+        {**_summary(chosen), "adopted": True, "event_id": receipt.event_id, "replaces": replaces},
+        f"{chosen.line()} holds from now on ({receipt.event_id})",
+    )
 
 
 def _summary(chosen: Chosen) -> dict[str, Any]:
     rules = chosen.policy
-    return {**chosen.document(), "tiers": len(rules.tiers), "lanes": len(rules.lanes), "tags": len(rules.title.tags),
-            "commands": len(rules.commands.tests), "conditions": len(rules.merge.conditions), "mode": rules.aggregates}
+    return {
+        **chosen.document(),
+        "tiers": len(rules.tiers),
+        "lanes": len(rules.lanes),
+        "tags": len(rules.title.tags),
+        "commands": len(rules.commands.tests),
+        "conditions": len(rules.merge.conditions),
+        "mode": rules.aggregates,
+    }
 
 
 def _counts(chosen: Chosen) -> str:
     rules = chosen.policy
-    return (f"{len(rules.tiers)} tiers, {len(rules.lanes)} lanes, {len(rules.title.tags)} title tags, "
-            f"{len(rules.commands.tests)} test names, {len(rules.merge.conditions)} merge conditions, "
-            f"{rules.aggregates} aggregates")
+    return (
+        f"{len(rules.tiers)} tiers, {len(rules.lanes)} lanes, {len(rules.title.tags)} title tags, "
+        f"{len(rules.commands.tests)} test names, {len(rules.merge.conditions)} merge conditions, "
+        f"{rules.aggregates} aggregates"
+    )
 
 
 def _yaml(data: Any) -> str:

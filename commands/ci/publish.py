@@ -28,11 +28,26 @@ if TYPE_CHECKING:
 @click.option("--answers", is_flag=True, help="Post the answers to slash commands that were not posted yet.")
 @click.option("--comment", "comment_on", metavar="PR", help="Comment this pull request's gate, when it changed.")
 @click.option("--dry-run", is_flag=True, help="Show exactly what would be posted; nothing is sent or recorded.")
-@click.option("--max-wait", default=60.0, show_default=True, type=click.FloatRange(0, 3600), metavar="SECONDS",
-              help="How long to wait in all when the server asks to.")
+@click.option(
+    "--max-wait",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    metavar="SECONDS",
+    help="How long to wait in all when the server asks to.",
+)
 @policy_option
-def publish(app: App, sha: str | None, repository: str | None, api_url: str, answers: bool, comment_on: str | None,
-            dry_run: bool, max_wait: float, policy_name: str | None) -> int:
+def publish(
+    app: App,
+    sha: str | None,
+    repository: str | None,
+    api_url: str,
+    answers: bool,
+    comment_on: str | None,
+    dry_run: bool,
+    max_wait: float,
+    policy_name: str | None,
+) -> int:
     """Post what should stand at GitHub for a commit and does not yet; the token is read from GITHUB_TOKEN.
 
     Every post is an event before it is sent and another when it is known what became of it. Exit 4: something was
@@ -61,16 +76,30 @@ def publish(app: App, sha: str | None, repository: str | None, api_url: str, ans
             api.close()
     counts = Counter(item.outcome for item in sent)
     counts["unchanged"] += len(wanted) - len(sent)
-    document = {"policy": chosen.document(), "repository": found, "destination": destination, "dry_run": dry_run,
-                "posts": [msgspec.to_builtins(item) for item in sent], "counts": dict(counts)}
+    document = {
+        "policy": chosen.document(),
+        "repository": found,
+        "destination": destination,
+        "dry_run": dry_run,
+        "posts": [msgspec.to_builtins(item) for item in sent],
+        "counts": dict(counts),
+    }
     app.emit(document, lambda: _text(sent, counts, destination, chosen.line()))
     if counts["unknown"]:
         return 6
     return 4 if counts["failed"] else 0
 
 
-def _wanted(state: State, ledger: Ledger, chosen: Chosen, repository: str, *, sha: str | None, answers: bool,
-            comment_on: str | None) -> list[posts.Post]:
+def _wanted(
+    state: State,
+    ledger: Ledger,
+    chosen: Chosen,
+    repository: str,
+    *,
+    sha: str | None,
+    answers: bool,
+    comment_on: str | None,
+) -> list[posts.Post]:
     """Return everything that should stand there."""
     from commands.ci.status import read
 
@@ -78,8 +107,12 @@ def _wanted(state: State, ledger: Ledger, chosen: Chosen, repository: str, *, sh
     if sha is not None:
         full = history.resolve_sha(state, names.commit(sha))
         if len(full) not in (40, 64):
-            raise BadInput(f"{sha} is not known here, and too short to be posted to", code="unknown_sha",
-                           hint="give the full sha: git rev-parse HEAD", sha=sha)
+            raise BadInput(
+                f"{sha} is not known here, and too short to be posted to",
+                code="unknown_sha",
+                hint="give the full sha: git rev-parse HEAD",
+                sha=sha,
+            )
         contexts, totals, _ = read(chosen.policy, history.of_commits(state, [full]))
         found += posts.status_posts(chosen.policy, repository, full, contexts, totals)
     if comment_on is not None:
@@ -104,18 +137,26 @@ def _repository(state: State, sha: str | None, comment_on: str | None) -> str:
         "SELECT DISTINCT repository FROM (SELECT repository, head_sha AS sha FROM pull_requests "
         "UNION SELECT repository, sha FROM check_reports UNION SELECT repository, '' FROM slash_commands) "
         "WHERE repository IS NOT NULL AND ($sha = '' OR starts_with(sha, $sha)) ORDER BY repository",
-        {"sha": names.commit(sha) if sha else ""})
+        {"sha": names.commit(sha) if sha else ""},
+    )
     if len(rows) != 1:
-        raise BadInput("the repository is not clear", code="no_repository", hint="--repository OWNER/NAME",
-                       known=[row["repository"] for row in rows])
+        raise BadInput(
+            "the repository is not clear",
+            code="no_repository",
+            hint="--repository OWNER/NAME",
+            known=[row["repository"] for row in rows],
+        )
     return str(rows[0]["repository"])
 
 
 def _token() -> str:
     token = os.environ.get("GITHUB_TOKEN", "").strip()
     if not token:
-        raise BadInput("GITHUB_TOKEN is not set; nothing was sent", code="no_token",
-                       hint="set GITHUB_TOKEN to a token that may write statuses, or use --dry-run")
+        raise BadInput(
+            "GITHUB_TOKEN is not set; nothing was sent",
+            code="no_token",
+            hint="set GITHUB_TOKEN to a token that may write statuses, or use --dry-run",
+        )
     return token
 
 

@@ -12,16 +12,32 @@ from ledger.event import NewEvent
 @command("report")
 @click.option("--sha", required=True, metavar="SHA", help="The commit.")
 @click.option("--context", required=True, metavar="NAME", help="The status context, for example pre-commit.")
-@click.option("--state", required=True, metavar="STATE",
-              help="success, failure, error, pending, cancelled, neutral or skipped.")
+@click.option(
+    "--state", required=True, metavar="STATE", help="success, failure, error, pending, cancelled, neutral or skipped."
+)
 @click.option("--description", default="", metavar="TEXT", help="One line for people.")
 @click.option("--url", metavar="URL", help="Where to look closer.")
 @click.option("--at", metavar="TIME", help="When it came to be (ISO 8601). Default: now.")
-@click.option("--id", "remote_id", type=click.IntRange(0), default=0, metavar="N",
-              help="The reporter's own rising number: of two reports with one time the larger counts.")
+@click.option(
+    "--id",
+    "remote_id",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="The reporter's own rising number: of two reports with one time the larger counts.",
+)
 @click.option("--repository", metavar="OWNER/NAME", help="The repository the commit is in.")
-def report(app: App, sha: str, context: str, state: str, description: str, url: str | None, at: str | None,
-           remote_id: int, repository: str | None) -> None:
+def report(
+    app: App,
+    sha: str,
+    context: str,
+    state: str,
+    description: str,
+    url: str | None,
+    at: str | None,
+    remote_id: int,
+    repository: str | None,
+) -> None:
     """Record the state of one context of one commit. The latest state by time counts, for that commit only."""
     from ledger.errors import BadInput
     from ledger.events.checks import CheckReported
@@ -30,13 +46,24 @@ def report(app: App, sha: str, context: str, state: str, description: str, url: 
     if not context.strip() or len(context) > 255:
         raise BadInput("--context must be 1 to 255 characters", code="bad_context", hint="--context pre-commit")
     payload = CheckReported(
-        sha=names.commit(sha), context=context.strip(), state=names.state(state), description=description,
-        target_url=url, reported_at=format_time(parse_time(at)) if at else None, remote_id=remote_id,
-        repository=names.repository(repository) if repository else None, conclusion=state,
+        sha=names.commit(sha),
+        context=context.strip(),
+        state=names.state(state),
+        description=description,
+        target_url=url,
+        reported_at=format_time(parse_time(at)) if at else None,
+        remote_id=remote_id,
+        repository=names.repository(repository) if repository else None,
+        conclusion=state,
     )
     receipt = app.ledger().append([NewEvent(stream=f"check/{payload.sha}", payload=payload)])[0]
     app.emit(
-        {"event_id": receipt.event_id, "sha": payload.sha, "context": payload.context, "state": payload.state,
-         "recorded_at": receipt.recorded_at},
+        {
+            "event_id": receipt.event_id,
+            "sha": payload.sha,
+            "context": payload.context,
+            "state": payload.state,
+            "recorded_at": receipt.recorded_at,
+        },
         f"{payload.context} is {payload.state} for {payload.sha[:12]} ({receipt.event_id})",
     )

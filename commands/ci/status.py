@@ -33,7 +33,9 @@ def status(app: App, sha: str, policy_name: str | None) -> int:
         known = history.of_commits(state, [full])
     contexts, totals, files = read(chosen.policy, known)
     document: dict[str, Any] = {
-        "policy": chosen.document(), "sha": full, "mode": chosen.policy.aggregates,
+        "policy": chosen.document(),
+        "sha": full,
+        "mode": chosen.policy.aggregates,
         "contexts": [msgspec.to_builtins(c) for c in contexts.values()],
         "aggregates": {tier: msgspec.to_builtins(modes) for tier, modes in totals.items()},
         "missing": sorted({c for modes in totals.values() for c in modes["strict"].missing}),
@@ -46,7 +48,8 @@ def status(app: App, sha: str, policy_name: str | None) -> int:
 
 
 def read(
-    policy: Policy, known: list[Known],
+    policy: Policy,
+    known: list[Known],
 ) -> tuple[dict[str, ContextState], dict[str, dict[str, Aggregate]], list[str] | None]:
     """Return contexts, aggregates by tier and mode, and changed files of one commit."""
     contexts = statuses.latest(k.input for k in known if isinstance(k.input, Report))
@@ -57,14 +60,23 @@ def read(
     return contexts, totals, change.files if change else None
 
 
-def _text(policy: str, sha: str, contexts: dict[str, ContextState], totals: dict[str, dict[str, Aggregate]],
-          rules: Policy, files: list[str] | None) -> str:
+def _text(
+    policy: str,
+    sha: str,
+    contexts: dict[str, ContextState],
+    totals: dict[str, dict[str, Aggregate]],
+    rules: Policy,
+    files: list[str] | None,
+) -> str:
     lines = [f"{sha}; {policy}"]
     if not contexts:
         lines.append("nothing was reported for this commit")
     else:
-        lines.append(table(["context", "state", "since", "by"],
-                           [[c.context, c.state, c.at, c.event_id] for c in contexts.values()]))
+        lines.append(
+            table(
+                ["context", "state", "since", "by"], [[c.context, c.state, c.at, c.event_id] for c in contexts.values()]
+            )
+        )
     for modes in totals.values():
         for mode in ("strict", "observed"):
             counts = " (counts)" if mode == rules.aggregates else ""

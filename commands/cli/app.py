@@ -59,16 +59,46 @@ def global_options(function: Function, *, actor: bool = True) -> Function:
     They are not passed on: they fill the `App` object of the invocation. `actor` is off where --actor filters.
     """
     options = [
-        click.option("--ledger", "ledger_dir", metavar="DIR", envvar="PERFLEDGER_DIR", expose_value=False,
-                     callback=_remember, help="The ledger folder. Default: the nearest .perfledger/ upward."),
-        click.option("--actor", metavar="NAME", envvar="PERFLEDGER_ACTOR", expose_value=False, callback=_remember,
-                     help="Who acts. Default: git's user.email, else user@host."),
-        click.option("--json", "as_json", is_flag=True, expose_value=False, callback=_remember,
-                     help="One JSON document on stdout (JSON lines for streams)."),
-        click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_remember,
-                     help="No progress and no notes on stderr."),
-        click.option("--no-color", is_flag=True, expose_value=False, callback=_remember,
-                     help="Plain text. NO_COLOR does the same."),
+        click.option(
+            "--ledger",
+            "ledger_dir",
+            metavar="DIR",
+            envvar="PERFLEDGER_DIR",
+            expose_value=False,
+            callback=_remember,
+            help="The ledger folder. Default: the nearest .perfledger/ upward.",
+        ),
+        click.option(
+            "--actor",
+            metavar="NAME",
+            envvar="PERFLEDGER_ACTOR",
+            expose_value=False,
+            callback=_remember,
+            help="Who acts. Default: git's user.email, else user@host.",
+        ),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember,
+            help="One JSON document on stdout (JSON lines for streams).",
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember,
+            help="No progress and no notes on stderr.",
+        ),
+        click.option(
+            "--no-color",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember,
+            help="Plain text. NO_COLOR does the same.",
+        ),
     ]
     for option in reversed(options if actor else [options[0], *options[2:]]):
         function = option(function)
@@ -87,8 +117,11 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 def _refuse_past(instead: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def refuse(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if value is not None:
-            raise BadInput(f"{ctx.command_path} follows the present; {param.opts[0]} names a moment it cannot follow",
-                           code="follows_the_present", hint=f"perfledger {instead} {param.opts[0]} {value}")
+            raise BadInput(
+                f"{ctx.command_path} follows the present; {param.opts[0]} names a moment it cannot follow",
+                code="follows_the_present",
+                hint=f"perfledger {instead} {param.opts[0]} {value}",
+            )
 
     return refuse
 
@@ -114,14 +147,28 @@ def command(
         # wraps() copied the parameters that @click.option left on the function; click reads them off `call`
         wrapped: Any = global_options(call, actor=acts)
         if reads:
-            wrapped = click.option("--as-recorded", metavar="TIME", expose_value=False, callback=_remember,
-                                   help="Only what had happened by TIME, as known now.")(wrapped)
-            wrapped = click.option("--as-of", metavar="WHEN", expose_value=False, callback=_remember,
-                                   help="As this ledger knew it: a time (ISO 8601), position@origin or event id."
-                                   )(wrapped)
+            wrapped = click.option(
+                "--as-recorded",
+                metavar="TIME",
+                expose_value=False,
+                callback=_remember,
+                help="Only what had happened by TIME, as known now.",
+            )(wrapped)
+            wrapped = click.option(
+                "--as-of",
+                metavar="WHEN",
+                expose_value=False,
+                callback=_remember,
+                help="As this ledger knew it: a time (ISO 8601), position@origin or event id.",
+            )(wrapped)
         for option in ("--as-recorded", "--as-of") if follows else ():
-            wrapped = click.option(option, metavar="WHEN", expose_value=False, callback=_refuse_past(follows),
-                                   help=f"Refused: this follows the present. See {follows}.")(wrapped)
+            wrapped = click.option(
+                option,
+                metavar="WHEN",
+                expose_value=False,
+                callback=_refuse_past(follows),
+                help=f"Refused: this follows the present. See {follows}.",
+            )(wrapped)
         decorate: Callable[[Any], click.Command] = click.command(name, **attrs)
         return decorate(wrapped)
 
@@ -198,8 +245,11 @@ def outside_ledger(path: str | os.PathLike[str], ledger: Ledger | None = None) -
     target = Path(os.path.realpath(path))  # unlike resolve(), says nothing of a link that leads to itself
     inside = ledger is not None and target.is_relative_to(ledger.path.resolve())
     if inside or any((p / "ledger.toml").is_file() and (p / "log").is_dir() for p in (target, *target.parents)):
-        raise BadInput(f"{path} is inside the ledger, where only the ledger itself writes; nothing was written",
-                       code="output_in_ledger", hint="name a file elsewhere")
+        raise BadInput(
+            f"{path} is inside the ledger, where only the ledger itself writes; nothing was written",
+            code="output_in_ledger",
+            hint="name a file elsewhere",
+        )
     return target
 
 
@@ -256,8 +306,11 @@ def _told(error: BaseException) -> PerfledgerError:
         return BadInput(error.format_message(), code="bad_input")
     if isinstance(error, OSError):
         return _from_os(error)
-    return _Bug(f"internal error: {type(error).__name__}: {error}", code="internal_error",
-                hint="this is a bug: set PERFLEDGER_TRACEBACK=1 to see where, and report it")
+    return _Bug(
+        f"internal error: {type(error).__name__}: {error}",
+        code="internal_error",
+        hint="this is a bug: set PERFLEDGER_TRACEBACK=1 to see where, and report it",
+    )
 
 
 def _hint_for(path: str) -> str:

@@ -27,7 +27,7 @@ def chart(
     baseline, `┄` the pinned one.
     """
     label = max(len(show(extreme)) for extreme in _range(points, pinned))
-    shown = list(points[-max(width - label - 3, 10):])
+    shown = list(points[-max(width - label - 3, 10) :])
     low, high = _range(shown, pinned)
     span = (high - low) or abs(high) or 1.0
     grid = [[" "] * len(shown) for _ in range(HEIGHT)]

@@ -43,8 +43,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Seque
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else 10_000
     console = Console(
-        width=width, force_terminal=terminal and not os.environ.get("NO_COLOR"),
-        color_system="auto" if terminal else None, legacy_windows=False,
+        width=width,
+        force_terminal=terminal and not os.environ.get("NO_COLOR"),
+        color_system="auto" if terminal else None,
+        legacy_windows=False,
     )
     with console.capture() as capture:
         console.print(grid, crop=False)

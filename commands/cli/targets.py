@@ -20,8 +20,9 @@ SHOWN = 8
 def target_options(function: Function) -> Function:
     """Add TARGET and the options that select one; they arrive as `target`, `model`, `gpu` and the identity fields."""
     for field in reversed(IDENTITY_FIELDS):
-        function = click.option(f"--{field.replace('_', '-')}", field, metavar="VALUE",
-                                help=f"Select by {field} of the identity.")(function)
+        function = click.option(
+            f"--{field.replace('_', '-')}", field, metavar="VALUE", help=f"Select by {field} of the identity."
+        )(function)
     function = click.option("--gpu", metavar="NAME", help="Select by GPU.")(function)
     function = click.option("--model", metavar="ID", help="Select by model_id.")(function)
     return click.argument("target", required=False)(function)
@@ -40,18 +41,29 @@ def resolve_target(state: State, target: str | None, **selection: str | None) ->
         where.append("(starts_with(target, $target) OR starts_with(model_id, $target))")
         params["target"] = target
     if not where:
-        raise BadInput("which target? give MODEL@GPU, identity:<hex>, or --model", code="no_target",
-                       hint="perfledger baseline list shows them")
+        raise BadInput(
+            "which target? give MODEL@GPU, identity:<hex>, or --model",
+            code="no_target",
+            hint="perfledger baseline list shows them",
+        )
     rows = state.rows(
         f"SELECT DISTINCT target FROM results WHERE {' AND '.join(where)} ORDER BY target LIMIT {SHOWN + 1}",  # noqa: S608
-        params)
+        params,
+    )
     found = [row["target"] for row in rows]
     asked = target or ", ".join(f"{name}={value}" for name, value in chosen.items())
     if not found:
-        raise BadInput(f"no result of {asked} is in this ledger", code="no_such_target",
-                       hint="perfledger baseline list shows the targets")
+        raise BadInput(
+            f"no result of {asked} is in this ledger",
+            code="no_such_target",
+            hint="perfledger baseline list shows the targets",
+        )
     if len(found) > 1:
         names = ", ".join(found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
-        raise BadInput(f"{asked} fits several targets: {names}", code="ambiguous_target", hint="name one of them whole",
-                       targets=found[:SHOWN])
+        raise BadInput(
+            f"{asked} fits several targets: {names}",
+            code="ambiguous_target",
+            hint="name one of them whole",
+            targets=found[:SHOWN],
+        )
     return str(found[0])

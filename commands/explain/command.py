@@ -65,8 +65,11 @@ def find_event(app: App, ledger: Ledger, decision: str) -> Event:
             found = _load(where)(app, ledger, decision)
             if found is not None:
                 return ledger.event(found)
-        raise BadInput(f"nothing here is called {decision}: {error.message}", code="no_such_decision",
-                       hint="perfledger events list shows event ids, perfledger baseline list shows targets") from None
+        raise BadInput(
+            f"nothing here is called {decision}: {error.message}",
+            code="no_such_decision",
+            hint="perfledger events list shows event ids, perfledger baseline list shows targets",
+        ) from None
 
 
 def _load(where: str) -> Callable[..., Any]:

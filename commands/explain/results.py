@@ -20,8 +20,10 @@ def find_verdict(app: App, ledger: Ledger, text: str) -> str | None:
     if "@" not in text and not text.startswith("identity:"):
         return None
     with app.state(ledger) as state:
-        rows = state.rows("SELECT event_id FROM judgements WHERE target = $target "
-                          "ORDER BY recorded_at DESC, position DESC LIMIT 1", {"target": text})
+        rows = state.rows(
+            "SELECT event_id FROM judgements WHERE target = $target ORDER BY recorded_at DESC, position DESC LIMIT 1",
+            {"target": text},
+        )
     return rows[0]["event_id"] if rows else None
 
 
@@ -44,15 +46,19 @@ def explain_verdict(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     ]
     lines += [f"  {row['event_id']}  {_values(row)}  {_origin(row)}" for row in window]
     lines += ["", *_metric_lines(verdict), ""]
-    lines += [f"fixed limit     {row['field']} {row['current']} > {row['threshold']}"
-              for row in verdict["static_failures"]]
+    lines += [
+        f"fixed limit     {row['field']} {row['current']} > {row['threshold']}" for row in verdict["static_failures"]
+    ]
     if verdict["run_failed_unexplained"]:
         lines.append("test run        failed, and no result of it breached a fixed limit")
     lines += [f"also            {aside}" for aside in asides(verdict)]
-    lines.append(f"then            success={_word(verdict['success'])}, "
-                 f"may enter later baselines={_word(verdict['baseline_eligible'])}")
-    lines.append(f"policy          {verdict['policy']['name']}, digest {verdict['policy_digest'][:12]}; "
-                 "all of it with --json")
+    lines.append(
+        f"then            success={_word(verdict['success'])}, "
+        f"may enter later baselines={_word(verdict['baseline_eligible'])}"
+    )
+    lines.append(
+        f"policy          {verdict['policy']['name']}, digest {verdict['policy_digest'][:12]}; all of it with --json"
+    )
     return document, "\n".join(lines)
 
 
@@ -62,12 +68,17 @@ def _metric_lines(verdict: dict[str, Any]) -> list[str]:
         m = verdict["metrics"].get(name)
         if m is None or (m["current"] is None and m["baseline"] is None):
             continue
-        worse = "not compared" if m["delta_percent"] is None else (
-            f"{percent(m['delta_percent'])} / {m['delta_absolute']:+.{CATALOGUE[name].decimals}f}")
+        worse = (
+            "not compared"
+            if m["delta_percent"] is None
+            else (f"{percent(m['delta_percent'])} / {m['delta_absolute']:+.{CATALOGUE[name].decimals}f}")
+        )
         floor = "" if m["threshold_absolute"] is None else f" and {m['threshold_absolute']:g} {CATALOGUE[name].unit}"
         outcome = "REGRESSED" if m["regressed"] else "exceeded, not gated" if m["exceeded"] else "within"
-        lines.append(f"{CATALOGUE[name].label:<16}{number(name, m['current']):>12}{number(name, m['baseline']):>12}"
-                     f"{worse:>22}   {m['threshold_percent'] * 100:.1f}%{floor}: {outcome}")
+        lines.append(
+            f"{CATALOGUE[name].label:<16}{number(name, m['current']):>12}{number(name, m['baseline']):>12}"
+            f"{worse:>22}   {m['threshold_percent'] * 100:.1f}%{floor}: {outcome}"
+        )
     return lines
 
 
@@ -75,7 +86,9 @@ def _results(app: App, ledger: Ledger, event_ids: list[str]) -> dict[str, dict[s
     with app.state(ledger) as state:
         rows = state.rows(
             f"""SELECT event_id, target, instant, commit_sha, full_path, {", ".join(METRICS)}, counted, status
-                FROM results WHERE list_contains($ids, event_id)""", {"ids": event_ids})  # noqa: S608
+                FROM results WHERE list_contains($ids, event_id)""",  # noqa: S608
+            {"ids": event_ids},
+        )
     return {row["event_id"]: row for row in rows}
 
 
@@ -99,19 +112,24 @@ def explain_result(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, An
     with app.state(ledger) as state:
         mine = state.rows(
             f"SELECT counted, {WHY_SQL} AS why FROM results WHERE target = $target AND event_id = $id",  # noqa: S608
-            {"target": body["target"], "id": event.event_id})
+            {"target": body["target"], "id": event.event_id},
+        )
         verdicts = state.rows(
             "SELECT event_id, status, reason, recorded_at FROM judgements "
             "WHERE target = $target AND result_event_id = $id ORDER BY recorded_at, position",
-            {"target": body["target"], "id": event.event_id})
+            {"target": body["target"], "id": event.event_id},
+        )
         used = state.rows(
             """SELECT event_id, json_extract_string(payload, '$.status') AS status, recorded_at FROM events
                WHERE type = 'ResultJudged' AND stream = $stream AND contains(payload, $id)
                  AND json_extract_string(payload, '$.result_event_id') <> $id
-               ORDER BY recorded_at, position""", {"stream": event.stream, "id": event.event_id})
+               ORDER BY recorded_at, position""",
+            {"stream": event.stream, "id": event.event_id},
+        )
     document = {"result": body, "baseline": mine[0] if mine else None, "verdicts": verdicts, "used_by": used}
     lines = [
-        headline(event), body["target"],
+        headline(event),
+        body["target"],
         f"  {_values(body['record'])}",
         f"  read as {body['format']} from {body['path']}" + (f" of {body['source']}" if body["source"] else ""),
         f"  original bytes: evidence {body['sha256']}",
@@ -127,7 +145,10 @@ def explain_pin(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any],
     """Explain a pinned baseline: its medians and the results they come from."""
     body = event.body()
     rows = _results(app, ledger, body["result_event_ids"])
-    lines = [headline(event), f"{body['target']} pinned as {body['name']}: {body['reason']}",
-             f"  {_values(body['medians'])}"]
+    lines = [
+        headline(event),
+        f"{body['target']} pinned as {body['name']}: {body['reason']}",
+        f"  {_values(body['medians'])}",
+    ]
     lines += [f"  from {event_id}  {_origin(rows.get(event_id))}" for event_id in body["result_event_ids"]]
     return {"pin": body, "results": list(rows.values())}, "\n".join(lines)

@@ -20,8 +20,11 @@ def explain_applied(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     """Explain a `ThresholdApplied`: the literal, the worst of N, and the observations it cites, opened."""
     change = event.body()
     cited = _cited(app, ledger, change)
-    planned = [e.event_id for e in ledger.read_stream(event.stream)
-               if e.type == "ThresholdApplyPlanned" and e.body()["apply"] == change["apply"]]
+    planned = [
+        e.event_id
+        for e in ledger.read_stream(event.stream)
+        if e.type == "ThresholdApplyPlanned" and e.body()["apply"] == change["apply"]
+    ]
     document = {"change": change, "observations": cited, "planned": planned[0] if planned else None}
     bound_name = {"min": "lower bound: the least", "max": "upper bound: the most"}.get(change["worst_op"], "worst")
     percent = "" if change["percent"] is None else f" ({change['percent'] * 100:+.1f}%)"
@@ -55,29 +58,58 @@ def _cited(app: App, ledger: Ledger, change: dict[str, Any]) -> list[dict[str, A
             missing[event_id] = error.message
     known = {event.event_id for event in bound(app, ledger, iter(found.values()))}
     missing |= dict.fromkeys(found.keys() - known, "not known then")
-    return [{"event_id": event_id, "missing": missing[event_id]} if event_id in missing
-            else _measured(found[event_id], change) for event_id in change["evidence_event_ids"]]
+    return [
+        {"event_id": event_id, "missing": missing[event_id]}
+        if event_id in missing
+        else _measured(found[event_id], change)
+        for event_id in change["evidence_event_ids"]
+    ]
 
 
 def _measured(event: Event, change: dict[str, Any]) -> dict[str, Any]:
     payload = event.typed() if event.type in ("RepeatObserved", "RepeatImported") else None
-    row: dict[str, Any] = {"event_id": event.event_id, "type": event.type,
-                           "position": f"{event.position}@{event.origin}"}
+    row: dict[str, Any] = {
+        "event_id": event.event_id,
+        "type": event.type,
+        "position": f"{event.position}@{event.origin}",
+    }
     if isinstance(payload, RepeatObserved):
         share = next((s for s in payload.stages if s.stage == change["stage"]), None)
         if share is None:
             return {**row, "missing": f"it observed nothing of {change['stage']}"}
-        return {**row, "repeat": payload.repeat, "value": share.metrics.get(change["metric"]),
-                "problem": share.problems.get(change["metric"]), "status": share.status, "metrics": share.metrics,
-                "samples_total": share.sample_counts.get("total"), "samples_ok": share.sample_counts.get("ok"),
-                "measured_at": payload.recorded_at, "git_sha": payload.git_sha, "host": payload.host,
-                "gpu_uuids": payload.gpu_uuids, "log_sha256": payload.log_sha256, "copy_of": None}
+        return {
+            **row,
+            "repeat": payload.repeat,
+            "value": share.metrics.get(change["metric"]),
+            "problem": share.problems.get(change["metric"]),
+            "status": share.status,
+            "metrics": share.metrics,
+            "samples_total": share.sample_counts.get("total"),
+            "samples_ok": share.sample_counts.get("ok"),
+            "measured_at": payload.recorded_at,
+            "git_sha": payload.git_sha,
+            "host": payload.host,
+            "gpu_uuids": payload.gpu_uuids,
+            "log_sha256": payload.log_sha256,
+            "copy_of": None,
+        }
     if isinstance(payload, RepeatImported):
-        return {**row, "repeat": payload.repeat, "value": payload.metrics.get(change["metric"]),
-                "problem": payload.not_finite.get(change["metric"]), "status": payload.status,
-                "metrics": payload.metrics, "samples_total": payload.samples_total, "samples_ok": payload.samples_ok,
-                "measured_at": payload.recorded_at or None, "git_sha": payload.git_sha or None, "host": None,
-                "gpu_uuids": [], "log_sha256": payload.log_sha256, "copy_of": payload.from_event}
+        return {
+            **row,
+            "repeat": payload.repeat,
+            "value": payload.metrics.get(change["metric"]),
+            "problem": payload.not_finite.get(change["metric"]),
+            "status": payload.status,
+            "metrics": payload.metrics,
+            "samples_total": payload.samples_total,
+            "samples_ok": payload.samples_ok,
+            "measured_at": payload.recorded_at or None,
+            "git_sha": payload.git_sha or None,
+            "host": None,
+            "gpu_uuids": [],
+            "log_sha256": payload.log_sha256,
+            "copy_of": payload.from_event,
+        }
     return {**row, "missing": "it is no observation"}
 
 
@@ -87,8 +119,9 @@ def _line(row: dict[str, Any], change: dict[str, Any]) -> str:
     value = _number(row["value"]) if row["value"] is not None else str(row["problem"] or "not read")
     worst = " (the worst)" if row["value"] is not None and row["value"] == change["worst_raw"] else ""
     asked = "" if row["samples_total"] is None else f"  {row['samples_ok']}/{row['samples_total']} samples"
-    where = "".join(f"  {part}" for part in (row["measured_at"], row["git_sha"] and row["git_sha"][:12], row["host"])
-                    if part)
+    where = "".join(
+        f"  {part}" for part in (row["measured_at"], row["git_sha"] and row["git_sha"][:12], row["host"]) if part
+    )
     copy = f"  a copy of {row['copy_of']}" if row["copy_of"] else ""
     return f"  run {row['repeat']}: {value}{worst}  {row['status']}{asked}{where}  {row['event_id']}{copy}"
 

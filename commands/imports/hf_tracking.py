@@ -70,8 +70,11 @@ def hf_tracking(app: App, history: str) -> int:
     ledger = app.ledger()
     report = import_history(app, ledger, history)
     if not report.files and not history.startswith("hf://") and not _known_files(ledger, report.source):
-        raise BadInput(f"{history} holds no records: there is no *.json in it or in a folder below; nothing was "
-                       "recorded", code="nothing_to_import", hint="give the folder that holds MODEL/TIME_COMMIT.json")
+        raise BadInput(
+            f"{history} holds no records: there is no *.json in it or in a folder below; nothing was recorded",
+            code="nothing_to_import",
+            hint="give the folder that holds MODEL/TIME_COMMIT.json",
+        )
     app.emit(report.as_dict(), lambda: report_text(report))
     return 0
 
@@ -123,7 +126,9 @@ def _known_files(ledger: Ledger, source: str) -> dict[str, Known]:
                UNION ALL
                SELECT path, new_sha256, event_id, recorded_at, origin, position FROM fact_record_change
                WHERE source = $source
-               ORDER BY recorded_at, origin, position""", {"source": source})
+               ORDER BY recorded_at, origin, position""",
+            {"source": source},
+        )
     known: dict[str, Known] = {}
     for row in rows:
         before = known.get(row["path"])
@@ -134,7 +139,12 @@ def _known_files(ledger: Ledger, source: str) -> dict[str, Known]:
 
 
 def _bring_in(
-    app: App, ledger: Ledger, files: Sequence[Found], known: dict[str, Known], report: Report, digests: dict[str, str],
+    app: App,
+    ledger: Ledger,
+    files: Sequence[Found],
+    known: dict[str, Known],
+    report: Report,
+    digests: dict[str, str],
 ) -> None:
     events: list[NewEvent] = []
     pieces: list[bytes] = []
@@ -170,9 +180,13 @@ def _events_of(path: str, data: bytes, known: dict[str, Known], report: Report) 
     events: list[NewEvent] = []
     if before and before.sha256 is not None:
         report.rewritten.append(path)
-        events.append(NewEvent(
-            stream=f"import/{report.source}", key=f"rewritten/{report.source}/{path}/{digest}/{before.change_id}",
-            payload=RecordRewritten(source=report.source, path=path, old_sha256=before.sha256, new_sha256=digest)))
+        events.append(
+            NewEvent(
+                stream=f"import/{report.source}",
+                key=f"rewritten/{report.source}/{path}/{digest}/{before.change_id}",
+                payload=RecordRewritten(source=report.source, path=path, old_sha256=before.sha256, new_sha256=digest),
+            )
+        )
     measured = _read(path, data, report)
     if measured is not None:
         events.append(recorded_event(measured, source=report.source))
@@ -208,18 +222,22 @@ def _tell_vanished(ledger: Ledger, known: dict[str, Known], present: set[str], r
     for path, before in known.items():
         if path not in present and before.sha256 is not None:
             report.vanished.append(path)
-            events.append(NewEvent(
-                stream=f"import/{report.source}",
-                key=f"vanished/{report.source}/{path}/{before.sha256}/{before.change_id}",
-                payload=RecordVanished(source=report.source, path=path, sha256=before.sha256)))
+            events.append(
+                NewEvent(
+                    stream=f"import/{report.source}",
+                    key=f"vanished/{report.source}/{path}/{before.sha256}/{before.change_id}",
+                    payload=RecordVanished(source=report.source, path=path, sha256=before.sha256),
+                )
+            )
     for start in range(0, len(events), BATCH_EVENTS):
-        ledger.append(events[start:start + BATCH_EVENTS])
+        ledger.append(events[start : start + BATCH_EVENTS])
 
 
 def report_text(report: Report) -> str:
     """Return what an import did, for people."""
-    lines = [f"{report.recorded} recorded, {report.unchanged} known already, "
-             f"of {report.files} files of {report.source}"]
+    lines = [
+        f"{report.recorded} recorded, {report.unchanged} known already, of {report.files} files of {report.source}"
+    ]
     if report.targets:
         lines.append(f"{len(report.targets)} targets: perfledger baseline list")
     lines += _some("rewritten since the last import", report.rewritten)

@@ -25,8 +25,10 @@ def mirror_root(ledger: Ledger, url: str) -> Path:
 def download_history(app: App, ledger: Ledger, url: str) -> Path:
     """Bring the mirror of `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]` up to date and return its folder."""
     report = mirror(ledger, url)
-    app.note(f"{report.url} at {report.revision[:12]}: {len(report.downloaded)} files downloaded, "
-             f"{report.unchanged} unchanged" + (f", {len(report.removed)} gone" if report.removed else ""))
+    app.note(
+        f"{report.url} at {report.revision[:12]}: {len(report.downloaded)} files downloaded, "
+        f"{report.unchanged} unchanged" + (f", {len(report.removed)} gone" if report.removed else "")
+    )
     return report.root
 
 

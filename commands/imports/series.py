@@ -34,15 +34,20 @@ def github_action_benchmark(app: App, file: str) -> int:
     try:
         value = action_format.parse(data)
     except Unreadable as error:
-        raise BadInput(f"{file}: {error}", code="unreadable_history", hint="give the data.js of a gh-pages branch",
-                       file=file) from None
+        raise BadInput(
+            f"{file}: {error}", code="unreadable_history", hint="give the data.js of a gh-pages branch", file=file
+        ) from None
     ledger = app.ledger()
     report = Report(source=action_format.source_of(value, os.path.realpath(file)), files=1)
     points = list(action_format.points(value))
     if not any(isinstance(found, Measured) for _, found in points):
         why = f"the first of {len(points)} benches: {points[0][1]}" if points else "no suite has a run with benches"
-        raise BadInput(f"{file} holds no result to import under `entries`: {why}; nothing was recorded",
-                       code="nothing_to_import", hint="give the data.js of a gh-pages branch", file=file)
+        raise BadInput(
+            f"{file} holds no result to import under `entries`: {why}; nothing was recorded",
+            code="nothing_to_import",
+            hint="give the data.js of a gh-pages branch",
+            file=file,
+        )
     _bring_in(app, ledger, points, report)
     app.emit(report.as_dict(), lambda: report_text(report))
     return 0
@@ -73,8 +78,12 @@ def asv(app: App, folder: str) -> int:
 
 
 def _no_asv(folder: str, why: str) -> BadInput:
-    return BadInput(f"{folder} holds no asv result files: {why}; nothing was recorded", code="nothing_to_import",
-                    hint="give the `results` folder of the asv project", file=folder)
+    return BadInput(
+        f"{folder} holds no asv result files: {why}; nothing was recorded",
+        code="nothing_to_import",
+        hint="give the `results` folder of the asv project",
+        file=folder,
+    )
 
 
 def _bring_in(app: App, ledger: Ledger, points: Iterable[tuple[str, Measured | str]], report: Report) -> None:

@@ -91,16 +91,24 @@ def _packages() -> Iterator[Check]:
                 missing.append(requirement)
     version = importlib.metadata.version("perfledger")
     if missing:
-        yield Check("packages", "fail", f"not installed: {', '.join(missing)}",
-                    "pip install " + " ".join(f"'{item}'" for item in missing))
+        yield Check(
+            "packages",
+            "fail",
+            f"not installed: {', '.join(missing)}",
+            "pip install " + " ".join(f"'{item}'" for item in missing),
+        )
     else:
         yield Check("packages", "ok", f"perfledger {version} with everything it needs")
     try:
         importlib.metadata.version("pynvml")
     except importlib.metadata.PackageNotFoundError:
         return
-    yield Check("pynvml", "warn", "the deprecated distribution `pynvml` is installed beside nvidia-ml-py and runs "
-                "code at every Python start", "pip uninstall pynvml")
+    yield Check(
+        "pynvml",
+        "warn",
+        "the deprecated distribution `pynvml` is installed beside nvidia-ml-py and runs code at every Python start",
+        "pip uninstall pynvml",
+    )
 
 
 def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
@@ -140,8 +148,12 @@ def _verify(ledger: Ledger) -> Check:
     report = verify(ledger)
     if not report.ok:
         first = report.findings[0]
-        return Check("verify", "fail", f"{len(report.findings)} broken rule(s); {first.file}: {first.message}",
-                     "perfledger verify   # lists all of them")
+        return Check(
+            "verify",
+            "fail",
+            f"{len(report.findings)} broken rule(s); {first.file}: {first.message}",
+            "perfledger verify   # lists all of them",
+        )
     return Check("verify", "ok", f"{report.events} events and {report.blobs} pieces of evidence hold")
 
 
@@ -154,8 +166,12 @@ def _projections(app: App, ledger: Ledger) -> Check:
 def _clock(recorded_us: int) -> Check:
     ahead = recorded_us / 1e6 - time.time()
     if ahead > CLOCK_AHEAD_S:
-        return Check("clock", "warn", f"the last event is {ahead:.0f} s in the future: the clock was set back",
-                     "timedatectl set-ntp true")
+        return Check(
+            "clock",
+            "warn",
+            f"the last event is {ahead:.0f} s in the future: the clock was set back",
+            "timedatectl set-ntp true",
+        )
     return Check("clock", "ok", "not behind the last event")
 
 
@@ -173,8 +189,12 @@ def _git() -> Check:
         return Check("git", "fail", "git does not run; commits of measurements would be unknown", "apt-get install git")
     mail = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, timeout=10, check=False)
     if mail.returncode != 0 and not os.environ.get("PERFLEDGER_ACTOR"):
-        return Check("git", "warn", f"{done.stdout.strip()}, but nobody is named: events would say user@host",
-                     'git config --global user.email "you@example.org"')
+        return Check(
+            "git",
+            "warn",
+            f"{done.stdout.strip()}, but nobody is named: events would say user@host",
+            'git config --global user.email "you@example.org"',
+        )
     return Check("git", "ok", done.stdout.strip())
 
 
@@ -206,8 +226,12 @@ def _processes() -> Iterator[Check]:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError as error:
-        yield Check("processes", "fail", f"pidfd_open is refused ({error.strerror}): a sandbox forbids it",
-                    "allow pidfd_open and pidfd_send_signal in the container's seccomp profile")
+        yield Check(
+            "processes",
+            "fail",
+            f"pidfd_open is refused ({error.strerror}): a sandbox forbids it",
+            "allow pidfd_open and pidfd_send_signal in the container's seccomp profile",
+        )
         return
     yield Check("processes", "ok", "repeats can be started and ended exactly")
 

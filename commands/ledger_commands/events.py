@@ -41,14 +41,29 @@ def filters(function: Function) -> Function:
     return function
 
 
-def pick(ledger: Ledger, *, stream: str | None, types: tuple[str, ...], since: str | None, until: str | None,
-         by: str | None, origin: str | None, after: int = 0) -> Iterator[Event]:
+def pick(
+    ledger: Ledger,
+    *,
+    stream: str | None,
+    types: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    by: str | None,
+    origin: str | None,
+    after: int = 0,
+) -> Iterator[Event]:
     """Yield the events the options ask for. Raises `BadInput` for an origin that is not here."""
     if origin and origin not in ledger.origins():
         raise BadInput(f"no origin {origin} here", code="no_such_origin", hint="perfledger sql 'FROM origins'")
     prefix = stream[:-1] if stream and stream.endswith("*") else None
-    found = ledger.read(origin=origin, after=after, stream=None if prefix is not None else stream,
-                        types=types or None, since=since, until=until)
+    found = ledger.read(
+        origin=origin,
+        after=after,
+        stream=None if prefix is not None else stream,
+        types=types or None,
+        since=since,
+        until=until,
+    )
     for event in found:
         if by is not None and event.actor != by:
             continue
@@ -74,9 +89,12 @@ def check_types(ledger: Ledger, types: tuple[str, ...]) -> None:
             continue
         plain = {each.lower(): each for each in known}
         near = [plain[each] for each in difflib.get_close_matches(name.lower(), plain, n=3)]
-        raise BadInput(f"no event here has the type {name!r}, and this version knows none of that name",
-                       code="no_such_type", nearest=near,
-                       hint=f"nearest: {', '.join(near)}" if near else "perfledger events types")
+        raise BadInput(
+            f"no event here has the type {name!r}, and this version knows none of that name",
+            code="no_such_type",
+            nearest=near,
+            hint=f"nearest: {', '.join(near)}" if near else "perfledger events types",
+        )
 
 
 def bound(app: App, ledger: Ledger, found: Iterator[Event]) -> Iterator[Event]:
@@ -88,14 +106,19 @@ def bound(app: App, ledger: Ledger, found: Iterator[Event]) -> Iterator[Event]:
         return found
     with app.state(ledger) as state:
         moment, recorded = state.as_of, state.as_recorded
-        pulls = state.rows("SELECT from_origin, first, last, learned_at FROM fact_pull WHERE origin = $own",
-                           {"own": ledger.origin})
+        pulls = state.rows(
+            "SELECT from_origin, first, last, learned_at FROM fact_pull WHERE origin = $own", {"own": ledger.origin}
+        )
     known = [(p["from_origin"], p["first"], p["last"]) for p in pulls if p["learned_at"] <= moment]
     return (
-        e for e in found
+        e
+        for e in found
         if e.recorded_at <= recorded
-        and (e.recorded_at <= moment if e.origin == ledger.origin
-             else any(o == e.origin and a <= e.position <= b for o, a, b in known))
+        and (
+            e.recorded_at <= moment
+            if e.origin == ledger.origin
+            else any(o == e.origin and a <= e.position <= b for o, a, b in known)
+        )
     )
 
 
@@ -103,16 +126,18 @@ def known_event(app: App, ledger: Ledger, event: Event) -> Event:
     """Return the event if it was known at --as-of and --as-recorded; raises `BadInput` when it was not."""
     if any(True for _ in bound(app, ledger, iter([event]))):
         return event
-    raise BadInput(f"event {event.event_id} ({event.position}@{event.origin}, {event.recorded_at}) was not known then",
-                   code="not_known_then", hint="leave out --as-of and --as-recorded, or give a later moment")
+    raise BadInput(
+        f"event {event.event_id} ({event.position}@{event.origin}, {event.recorded_at}) was not known then",
+        code="not_known_then",
+        hint="leave out --as-of and --as-recorded, or give a later moment",
+    )
 
 
 def line(event: Event) -> str:
     """Return one line for people: where, when, who, what."""
     body = bytes(event.payload).decode()
     short = body if len(body) <= 90 else body[:89] + "…"
-    return (f"{event.position:>7}  {event.recorded_at[:23]}Z  {event.type:<22} {event.stream:<34} "
-            f"{event.actor}  {short}")
+    return f"{event.position:>7}  {event.recorded_at[:23]}Z  {event.type:<22} {event.stream:<34} {event.actor}  {short}"
 
 
 @command("list", reads=True, acts=False)
@@ -181,10 +206,15 @@ def types_(app: App) -> None:
     from ledger.event import load_catalogue
 
     known = load_catalogue()
-    rows = [{"type": name, "schema_version": kind.schema_version,
-             "summary": (kind.payload.__doc__ or "").strip().splitlines()[0]} for name, kind in known.items()]
-    app.emit(rows, lambda: table(["type", "version", "when"],
-                                 [list(r.values()) for r in rows]))
+    rows = [
+        {
+            "type": name,
+            "schema_version": kind.schema_version,
+            "summary": (kind.payload.__doc__ or "").strip().splitlines()[0],
+        }
+        for name, kind in known.items()
+    ]
+    app.emit(rows, lambda: table(["type", "version", "when"], [list(r.values()) for r in rows]))
 
 
 @command("export", reads=True, acts=False)

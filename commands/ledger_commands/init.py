@@ -21,8 +21,11 @@ def init(app: App, directory: str | None, origin: str | None) -> None:
     from ledger.ledger import Ledger
 
     if directory == "" or origin == "":
-        raise BadInput(f"{'DIR' if directory == '' else '--origin'} is empty; nothing was created", code="usage",
-                       hint="leave it out for the default: an empty variable of the shell may be behind it")
+        raise BadInput(
+            f"{'DIR' if directory == '' else '--origin'} is empty; nothing was created",
+            code="usage",
+            hint="leave it out for the default: an empty variable of the shell may be behind it",
+        )
     place = Path(directory or app.ledger_dir or ".")
     if not (place / "ledger.toml").exists():  # one that is a ledger itself has its own sentence
         outside_ledger(place)

@@ -26,8 +26,10 @@ def replay(app: App, check: bool, into: str | None) -> int:
         if file is not None:
             outside_ledger(file, ledger)
         counts = fill(ledger, into)
-        app.emit({"into": _without_password(into), "rows": counts},
-                 f"{sum(counts.values())} rows in {len(counts)} tables written to {_without_password(into)}")
+        app.emit(
+            {"into": _without_password(into), "rows": counts},
+            f"{sum(counts.values())} rows in {len(counts)} tables written to {_without_password(into)}",
+        )
         return 0
     if check:
         return _check(app, ledger)
@@ -48,8 +50,12 @@ def _check(app: App, ledger: Ledger) -> int:
     different = sorted(name for name in live if live[name] != rebuilt.get(name))
     document: dict[str, Any] = {"equal": not different, "different": different, "tables": rebuilt}
     if different:
-        raise Damaged(f"the live projections differ from a rebuild in {', '.join(different)}", code="replay_differs",
-                      hint="perfledger replay", **document)
+        raise Damaged(
+            f"the live projections differ from a rebuild in {', '.join(different)}",
+            code="replay_differs",
+            hint="perfledger replay",
+            **document,
+        )
     rows = sum(int(text.split()[0]) for text in rebuilt.values())
     app.emit(document, f"replay equals live: {len(rebuilt)} fact tables, {rows} rows, byte for byte")
     return 0

@@ -31,15 +31,40 @@ SPOOL_BYTES = 16 * 2**20  # results up to this size never touch a disk on their 
 @click.option("--name", metavar="NAME", help="Run a named audit query.")
 @click.option("--list", "list_", is_flag=True, help="List the named audit queries and their parameters.")
 @click.option("--param", "parameters", multiple=True, metavar="K=V", help="A value for $K in the query; repeatable.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default=None,
-              help="Default: what FILE's name ends in, else table.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default=None, help="Default: what FILE's name ends in, else table."
+)
 @click.option("-o", "--output", metavar="FILE", help="Write the result to FILE, whole or not at all.")
-@click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, metavar="S",
-              help="Stop the query after S seconds.")
-@click.option("--memory", "memory_mb", type=click.IntRange(64, 1 << 20), default=1024, show_default=True,
-              metavar="MIB", help="Memory the query may use; nothing is ever spilled to disk.")
-def sql(app: App, query: str | None, file: str | None, name: str | None, list_: bool, parameters: tuple[str, ...],
-        form: str | None, output: str | None, timeout_s: float, memory_mb: int) -> int:
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Stop the query after S seconds.",
+)
+@click.option(
+    "--memory",
+    "memory_mb",
+    type=click.IntRange(64, 1 << 20),
+    default=1024,
+    show_default=True,
+    metavar="MIB",
+    help="Memory the query may use; nothing is ever spilled to disk.",
+)
+def sql(
+    app: App,
+    query: str | None,
+    file: str | None,
+    name: str | None,
+    list_: bool,
+    parameters: tuple[str, ...],
+    form: str | None,
+    output: str | None,
+    timeout_s: float,
+    memory_mb: int,
+) -> int:
     """Ask the ledger in read-only SQL (DuckDB's dialect).
 
     \b
@@ -55,11 +80,15 @@ def sql(app: App, query: str | None, file: str | None, name: str | None, list_: 
     if list_:
         return _list(app)
     if not (timeout_s > 0 and math.isfinite(timeout_s)):
-        raise BadInput(f"--timeout must be a number of seconds above 0, not {timeout_s:g}", code="usage",
-                       hint="--timeout 30")
+        raise BadInput(
+            f"--timeout must be a number of seconds above 0, not {timeout_s:g}", code="usage", hint="--timeout 30"
+        )
     if [query, file, name].count(None) != 2:
-        raise BadInput("give one of: a QUERY, -f FILE, --name NAME", code="usage",
-                       hint='perfledger sql "SHOW TABLES", or perfledger sql --list')
+        raise BadInput(
+            "give one of: a QUERY, -f FILE, --name NAME",
+            code="usage",
+            hint='perfledger sql "SHOW TABLES", or perfledger sql --list',
+        )
     from projections.console.query import Limits
 
     ledger = app.ledger()
@@ -80,16 +109,21 @@ def _list(app: App) -> int:
 
     known = audits().values()
     document = [
-        {"name": audit.name, "about": audit.about,
-         "parameters": [{"name": p.name, "default": p.default, "about": p.about} for p in audit.parameters]}
+        {
+            "name": audit.name,
+            "about": audit.about,
+            "parameters": [{"name": p.name, "default": p.default, "about": p.about} for p in audit.parameters],
+        }
         for audit in known
     ]
 
     def text() -> str:
         from commands.cli.output import table
 
-        rows = [(audit.name, audit.about,
-                 "\n".join(f"{p.name}={p.default or '...'}  {p.about}" for p in audit.parameters)) for audit in known]
+        rows = [
+            (audit.name, audit.about, "\n".join(f"{p.name}={p.default or '...'}  {p.about}" for p in audit.parameters))
+            for audit in known
+        ]
         return table(["name", "asks", "parameters"], rows)
 
     app.emit(document, text)
@@ -103,8 +137,9 @@ def _format(app: App, form: str | None, target: Path | None) -> Format:
     return cast("Format", form or ("json" if app.as_json else "table"))
 
 
-def _question(app: App, query: str | None, file: str | None, name: str | None, parameters: tuple[str, ...],
-              form: Format) -> Question:
+def _question(
+    app: App, query: str | None, file: str | None, name: str | None, parameters: tuple[str, ...], form: Format
+) -> Question:
     from projections.console.query import Question
 
     given = dict(map(_parameter, parameters))
@@ -131,8 +166,9 @@ def _read(file: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8 text (byte {error.start})", code="file_not_text",
-                       hint="save the query as UTF-8") from None
+        raise BadInput(
+            f"{file} is not UTF-8 text (byte {error.start})", code="file_not_text", hint="save the query as UTF-8"
+        ) from None
 
 
 def _output_path(output: str | None, ledger: Ledger) -> Path | None:
@@ -179,8 +215,13 @@ def _to_file(app: App, ledger: Path, question: Question, limits: Any, target: Pa
         else:
             summary = ask(ledger, question, sink, limits)
         size = sink.tell() if sink.seekable() else None
-    document = {"file": str(target), "format": question.format, "rows": summary.rows, "columns": summary.columns,
-                "bytes": size}
+    document = {
+        "file": str(target),
+        "format": question.format,
+        "rows": summary.rows,
+        "columns": summary.columns,
+        "bytes": size,
+    }
     if app.as_json:
         app.emit(document)
     else:

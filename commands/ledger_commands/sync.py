@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from ledger.sync.pull import PullReport
     from ledger.sync.push import PushReport
 
-REMOTE = click.option("--remote", metavar="URL",
-                      help="hf://datasets/OWNER/NAME[/PREFIX], s3://..., gs://..., az://..., file:///... "
-                           "Default: PERFLEDGER_REMOTE, else the one used last.")
+REMOTE = click.option(
+    "--remote",
+    metavar="URL",
+    help="hf://datasets/OWNER/NAME[/PREFIX], s3://..., gs://..., az://..., file:///... "
+    "Default: PERFLEDGER_REMOTE, else the one used last.",
+)
 
 
 @click.group(
@@ -93,8 +96,17 @@ def pull(app: App, remote: str | None) -> int:
 
         report = run(ledger, open_remote(outbox.require_remote(ledger, url)), say=app.note)
     imported = [_import_again(app, ledger, dataset) for dataset in datasets]
-    pulled = {"remote": report.remote, "revision": report.revision, "events": report.events,
-              "evidence": report.evidence, "origins": [o.__dict__ for o in report.origins]} if report else None
+    pulled = (
+        {
+            "remote": report.remote,
+            "revision": report.revision,
+            "events": report.events,
+            "evidence": report.evidence,
+            "origins": [o.__dict__ for o in report.origins],
+        }
+        if report
+        else None
+    )
     app.emit({"pull": pulled, "datasets": imported}, lambda: _pull_text(report, imported))
     return 0
 
@@ -108,8 +120,7 @@ def status(app: App, remote: str | None) -> int:
     """
     ledger = app.ledger()
     until = _moment(app, ledger)
-    document = {**_status(ledger, _remote_of(ledger, remote, until=until), until=until),
-                "as_of": until}
+    document = {**_status(ledger, _remote_of(ledger, remote, until=until), until=until), "as_of": until}
     app.emit(document, lambda: _status_text(document))
     return 0
 
@@ -194,16 +205,26 @@ def _status(ledger: Ledger, remote: str | None, *, until: str | None = None) -> 
         "pushed_at": last.recorded_at if last else None,
         "waiting": {"events": waits.events, "notes": waits.notes},
         "push_unfinished": bool(remote) and outbox.unfinished_push(ledger, remote or "", until=end),
-        "uploads": [{"upload_id": u.upload_id, "state": u.state, "dataset": u.dataset, "queued_at": u.queued_at,
-                     "paths": [record["path"] for record in u.records]} for u in uploads],
+        "uploads": [
+            {
+                "upload_id": u.upload_id,
+                "state": u.state,
+                "dataset": u.dataset,
+                "queued_at": u.queued_at,
+                "paths": [record["path"] for record in u.records],
+            }
+            for u in uploads
+        ],
         "pulled": [{"origin": origin, "through": position} for origin, position in pulled.items()],
     }
 
 
 def _show_waiting(app: App, ledger: Ledger, remote: str | None) -> int:
     document = _status(ledger, remote)
-    document["would_send"] = {"events": document["waiting"]["events"],
-                              "records": [path for upload in document["uploads"] for path in upload["paths"]]}
+    document["would_send"] = {
+        "events": document["waiting"]["events"],
+        "records": [path for upload in document["uploads"] for path in upload["paths"]],
+    }
     app.emit(document, lambda: _status_text(document) + "\nnothing was sent (--dry-run)")
     return 0
 
@@ -213,17 +234,22 @@ def _push_text(report: PushReport) -> str:
         notes = f" ({report.notes} note(s) about syncing travel with the next events)" if report.notes else ""
         return f"{report.remote} has everything of this ledger, to position {report.through:,}{notes}"
     at = f" at {report.revision[:12]}" if report.revision else ""
-    return (f"pushed to {report.remote}{at}: to position {report.through:,} in {report.segments} segment(s), "
-            f"{report.evidence} evidence file(s)")
+    return (
+        f"pushed to {report.remote}{at}: to position {report.through:,} in {report.segments} segment(s), "
+        f"{report.evidence} evidence file(s)"
+    )
 
 
 def _pull_text(report: PullReport | None, imported: list[dict[str, Any]]) -> str:
     lines = []
     if report is not None:
         lines += [f"{o.origin}: positions {o.first:,} to {o.last:,}" for o in report.origins]
-        lines.append(f"pulled {report.events:,} events of {len(report.origins)} origin(s) and {report.evidence} "
-                     f"evidence file(s) from {report.remote}" if report.origins or report.evidence
-                     else f"nothing new at {report.remote}")
+        lines.append(
+            f"pulled {report.events:,} events of {len(report.origins)} origin(s) and {report.evidence} "
+            f"evidence file(s) from {report.remote}"
+            if report.origins or report.evidence
+            else f"nothing new at {report.remote}"
+        )
     lines += [f"{row['source']}: {row['recorded']} new record(s), {row['unchanged']} unchanged" for row in imported]
     return "\n".join(lines)
 

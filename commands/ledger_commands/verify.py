@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
 @command("verify")
 @click.option("--remote", is_flag=True, help="Also against the heads the remote has seen.")
-@click.option("--checkpoint", metavar="FILE", type=click.Path(dir_okay=False),
-              help="Also against heads kept apart from the log, as --write-checkpoint wrote them.")
-@click.option("--write-checkpoint", metavar="FILE", type=click.Path(dir_okay=False),
-              help="Write the verified heads to FILE; keep it outside the ledger.")
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Also against heads kept apart from the log, as --write-checkpoint wrote them.",
+)
+@click.option(
+    "--write-checkpoint",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the verified heads to FILE; keep it outside the ledger.",
+)
 def verify(app: App, remote: bool, checkpoint: str | None, write_checkpoint: str | None) -> int:
     """Recompute every hash of every origin and every piece of evidence. Exit 7 when a rule is broken."""
     from ledger.verification.walk import verify as run
@@ -36,10 +44,15 @@ def verify(app: App, remote: bool, checkpoint: str | None, write_checkpoint: str
         known.update(remote_heads(ledger))
     report = run(ledger, checkpoints=known)
     document: dict[str, Any] = {
-        "ok": report.ok, "events": report.events, "segments": report.segments, "evidence": report.blobs,
+        "ok": report.ok,
+        "events": report.events,
+        "segments": report.segments,
+        "evidence": report.blobs,
         "origins": {o: {"position": h.position, "hash": h.hash} for o, h in report.heads.items()},
-        "findings": [{"rule": f.rule, "origin": f.origin, "file": f.file, "position": f.position,
-                      "message": f.message} for f in report.findings],
+        "findings": [
+            {"rule": f.rule, "origin": f.origin, "file": f.file, "position": f.position, "message": f.message}
+            for f in report.findings
+        ],
         "notes": report.notes,
     }
     for note in report.notes:
@@ -51,12 +64,17 @@ def verify(app: App, remote: bool, checkpoint: str | None, write_checkpoint: str
                 streams.say(f"{finding.rule}: {finding.file}: {finding.message}")
         raise Damaged(
             f"{len(report.findings)} broken rule(s); the first: {first.rule} in {first.file}: {first.message}",
-            code="ledger_damaged", hint="restore the file from a copy, or `perfledger sync pull` from the remote",
-            **document)
+            code="ledger_damaged",
+            hint="restore the file from a copy, or `perfledger sync pull` from the remote",
+            **document,
+        )
     if write_checkpoint:
         _write_checkpoint(write_checkpoint, document["origins"])
-    app.emit(document, f"ok: {report.events} events in {len(report.heads)} origin(s), {report.segments} segments, "
-                       f"{report.blobs} pieces of evidence")
+    app.emit(
+        document,
+        f"ok: {report.events} events in {len(report.heads)} origin(s), {report.segments} segments, "
+        f"{report.blobs} pieces of evidence",
+    )
     return 0
 
 
@@ -72,8 +90,11 @@ def _read_checkpoint(path: str) -> dict[str, Head]:
         raw = json_text.decode(Path(path).read_bytes())
         return {origin: Head(int(head["position"]), str(head["hash"])) for origin, head in raw["origins"].items()}
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{path} is not a checkpoint: {error}", code="bad_checkpoint",
-                       hint="perfledger verify --write-checkpoint FILE") from None
+        raise BadInput(
+            f"{path} is not a checkpoint: {error}",
+            code="bad_checkpoint",
+            hint="perfledger verify --write-checkpoint FILE",
+        ) from None
 
 
 def _write_checkpoint(path: str, origins: dict[str, Any]) -> None:

@@ -52,9 +52,20 @@ def mainline(repo: Path, paths: Sequence[str], since: str | None) -> Iterator[Co
     revisions = f"{_resolve(repo, since)}..HEAD" if since else "HEAD"
     _resolve(repo, "HEAD")
     command = [
-        "log", "--first-parent", "-m", "--raw", "-z", "--no-renames", "--no-abbrev", "--reverse",
-        "--no-show-signature", "--format=%x01%H%x1f%cI%x1f%aE%x1f%s", revisions, "--", *paths,
-    ]  # fmt: skip
+        "log",
+        "--first-parent",
+        "-m",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-abbrev",
+        "--reverse",
+        "--no-show-signature",
+        "--format=%x01%H%x1f%cI%x1f%aE%x1f%s",
+        revisions,
+        "--",
+        *paths,
+    ]
     process = _start(repo, command)
     assert process.stdout is not None
     try:

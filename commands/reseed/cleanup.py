@@ -42,8 +42,10 @@ def cleanup(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> Non
         app.emit({"id": state.id, "folders": found, "kept": kept}, "\n".join(_listing(found, kept)))
         return
     removed, kept = remove(app, ledger, state, confirm=confirm)
-    app.emit({"id": state.id, "removed": removed, "kept": kept},
-             "\n".join([*(f"removed {p}" for p in removed), *kept_lines(kept), "done"]))
+    app.emit(
+        {"id": state.id, "removed": removed, "kept": kept},
+        "\n".join([*(f"removed {p}" for p in removed), *kept_lines(kept), "done"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,9 @@ def _listing(found: Mapping[str, str], kept: Mapping[str, list[str]]) -> list[st
 
 def kept_lines(kept: Mapping[str, list[str]]) -> list[str]:
     """Name what stays, and that its folder stays with it."""
-    return [f"kept {Path(folder) / path}: not written by this reseed" for folder, paths in kept.items()
-            for path in paths]
+    return [
+        f"kept {Path(folder) / path}: not written by this reseed" for folder, paths in kept.items() for path in paths
+    ]
 
 
 def folders(ledger: Ledger, state: decider.Reseed) -> dict[str, str]:
@@ -122,25 +125,40 @@ def folders(ledger: Ledger, state: decider.Reseed) -> dict[str, str]:
             continue
         mark = path / CREATED_MARK
         if mark.is_symlink() or not mark.is_file() or mark.read_text(encoding="utf-8") != state.id:
-            raise Refused(f"{path} has no mark of reseed {state.id}; nothing was removed", code="not_our_folder",
-                          hint="remove it by hand if it is yours")
+            raise Refused(
+                f"{path} has no mark of reseed {state.id}; nothing was removed",
+                code="not_our_folder",
+                hint="remove it by hand if it is yours",
+            )
         found[name] = kind
     return found
 
 
-def remove(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None,
-           ) -> tuple[list[str], dict[str, list[str]]]:
+def remove(
+    app: App,
+    ledger: Ledger,
+    state: decider.Reseed,
+    *,
+    confirm: str | None,
+) -> tuple[list[str], dict[str, list[str]]]:
     """Ask, remove, record. Returns the folders that are gone, and what was kept by folder."""
     decider.require(state, "cleaned up", ("uploaded", "aborted", "superseded"))
     found = folders(ledger, state)
     contents = {path: look(ledger, state, path) for path in found}
     kept = {path: one.foreign for path, one in contents.items() if one.foreign}
-    question = "\n".join(["what this reseed wrote into these folders will be removed:",
-                          *(f"  {path}  ({kind})" for path, kind in found.items()), *kept_lines(kept)])
+    question = "\n".join(
+        [
+            "what this reseed wrote into these folders will be removed:",
+            *(f"  {path}  ({kind})" for path, kind in found.items()),
+            *kept_lines(kept),
+        ]
+    )
     app.confirm(PHRASE, given=confirm, question=question)
     removed = [path for path in found if _remove(Path(path), contents[path])]
-    ledger.append([NewEvent(stream=state.stream, payload=ReseedCleanedUp(reseed=state.id, folders=removed))],
-                  seen={state.stream: state.position})
+    ledger.append(
+        [NewEvent(stream=state.stream, payload=ReseedCleanedUp(reseed=state.id, folders=removed))],
+        seen={state.stream: state.position},
+    )
     return removed, kept
 
 
@@ -171,9 +189,13 @@ def _refuse_landed(ledger: Ledger, state: decider.Reseed) -> None:
     there = {record.path for record in sync(ledger, plan.dataset).records}
     landed = [path for path in plan.destination if path in there]
     if landed:
-        raise Refused(f"{len(landed)} of {len(plan.destination)} seed records of reseed {state.id} are in "
-                      f"{plan.dataset} already; it cannot be aborted any more", code="reseed_landed",
-                      hint=decider.next_step(state), landed=landed)
+        raise Refused(
+            f"{len(landed)} of {len(plan.destination)} seed records of reseed {state.id} are in "
+            f"{plan.dataset} already; it cannot be aborted any more",
+            code="reseed_landed",
+            hint=decider.next_step(state),
+            landed=landed,
+        )
 
 
 @command("abort")
@@ -190,7 +212,11 @@ def abort(app: App, reseed_id: str, reason: str) -> None:
     if state.step == "uploading":
         _refuse_landed(ledger, state)
     left = list(folders(ledger, state))
-    ledger.append([NewEvent(stream=state.stream, payload=ReseedAborted(reseed=state.id, reason=reason, left=left))],
-                  seen={state.stream: state.position})
-    app.emit({"id": state.id, "left": left},
-             "\n".join([f"reseed {state.id} is aborted; nothing was uploaded", *(f"left on disk: {p}" for p in left)]))
+    ledger.append(
+        [NewEvent(stream=state.stream, payload=ReseedAborted(reseed=state.id, reason=reason, left=left))],
+        seen={state.stream: state.position},
+    )
+    app.emit(
+        {"id": state.id, "left": left},
+        "\n".join([f"reseed {state.id} is aborted; nothing was uploaded", *(f"left on disk: {p}" for p in left)]),
+    )

@@ -41,8 +41,11 @@ def one_line(option: str, text: str | None) -> str:
     if not line:
         raise BadInput(f"{option} is missing; nothing was planned", code="usage", hint=f'{option} "why, in one line"')
     if not line.isprintable():
-        raise BadInput(f"{option} is not one printable line; nothing was planned", code="bad_reason",
-                       hint="say it in one line; longer text belongs into the pull request")
+        raise BadInput(
+            f"{option} is not one printable line; nothing was planned",
+            code="bad_reason",
+            hint="say it in one line; longer text belongs into the pull request",
+        )
     return line
 
 

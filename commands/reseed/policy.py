@@ -29,8 +29,11 @@ def policy(app: App, approvals: int | None, allowed_signers: str | None, reason:
     ledger = app.ledger()
     if app.as_of or app.as_recorded:
         if approvals is not None or allowed_signers is not None:
-            raise BadInput("--as-of shows the policy of then; it cannot be adopted in the past", code="usage",
-                           hint="leave --as-of out to adopt a policy from now on")
+            raise BadInput(
+                "--as-of shows the policy of then; it cannot be adopted in the past",
+                code="usage",
+                hint="leave --as-of out to adopt a policy from now on",
+            )
         with app.state(ledger) as state:
             rows = state.rows("SELECT event_id FROM events WHERE type = 'ReseedPolicyAdopted'")
         now = policy_of(ledger, known={row["event_id"] for row in rows})

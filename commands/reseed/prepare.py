@@ -30,9 +30,16 @@ def prepare(app: App, reseed_id: str) -> None:
     state = write(ledger, decider.load(ledger, reseed_id))
     made = state.prepared
     assert made is not None
-    app.emit({"id": state.id, "folder": made.folder, "paths": made.paths, "next": decider.next_step(state)},
-             "\n".join([f"{len(made.paths)} seed records in {made.folder}:", *(f"  {p}" for p in made.paths),
-                        f"next: {decider.next_step(state)}"]))
+    app.emit(
+        {"id": state.id, "folder": made.folder, "paths": made.paths, "next": decider.next_step(state)},
+        "\n".join(
+            [
+                f"{len(made.paths)} seed records in {made.folder}:",
+                *(f"  {p}" for p in made.paths),
+                f"next: {decider.next_step(state)}",
+            ]
+        ),
+    )
 
 
 def write(ledger: Ledger, state: decider.Reseed) -> decider.Reseed:
@@ -47,9 +54,18 @@ def write(ledger: Ledger, state: decider.Reseed) -> decider.Reseed:
             goal = folder / seed.path
             disk.make_directory(goal.parent)
             disk.put_if_absent(goal, ledger.evidence.get(seed.sha256))
-    ledger.append([NewEvent(stream=state.stream, causation_id=state.plan_event_id, payload=RecordsPrepared(
-        reseed=state.id, digest=plan.digest, folder=str(folder), paths=[s.path for s in plan.prepared]))],
-        seen={state.stream: state.position})
+    ledger.append(
+        [
+            NewEvent(
+                stream=state.stream,
+                causation_id=state.plan_event_id,
+                payload=RecordsPrepared(
+                    reseed=state.id, digest=plan.digest, folder=str(folder), paths=[s.path for s in plan.prepared]
+                ),
+            )
+        ],
+        seen={state.stream: state.position},
+    )
     return decider.load(ledger, state.id)
 
 
@@ -65,7 +81,10 @@ def staged(state: decider.Reseed) -> dict[str, bytes]:
         except FileNotFoundError:
             data = b""
         if path.is_symlink() or sha256(data).hexdigest() != seed.sha256:
-            raise Conflict(f"{path} is not the file that was prepared and approved; nothing was uploaded",
-                           code="prepared_changed", hint=f"perfledger reseed prepare {state.id} writes it again")
+            raise Conflict(
+                f"{path} is not the file that was prepared and approved; nothing was uploaded",
+                code="prepared_changed",
+                hint=f"perfledger reseed prepare {state.id} writes it again",
+            )
         files[seed.path] = data
     return files

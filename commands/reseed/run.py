@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     multiple=True,
     help="The phrases in order, instead of typing them (repeatable).",
 )
-@click.option("--dry-run", is_flag=True,
-              help="Show the plan and exactly what would be uploaded; record, write and send nothing.")
-def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, ...], dry_run: bool,
-        **options: Any) -> None:
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan and exactly what would be uploaded; record, write and send nothing."
+)
+def run(
+    app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, ...], dry_run: bool, **options: Any
+) -> None:
     """Plan, approve, prepare, upload and clean up, asking at every gate.
 
     Interrupted anywhere, `reseed run --resume ID` goes on from the last thing that is certain.
@@ -71,8 +73,10 @@ def run(app: App, resume: str | None, sign_key: str | None, phrases: tuple[str, 
     if state.step == "uploaded":
         _, kept = cleanup.remove(app, ledger, state, confirm=phrase())
         state = decider.load(ledger, state.id)
-    app.emit({**report, "kept": kept, "step": state.step},
-             "\n".join([*cleanup.kept_lines(kept), f"reseed {state.id} is {state.step}"]))
+    app.emit(
+        {**report, "kept": kept, "step": state.step},
+        "\n".join([*cleanup.kept_lines(kept), f"reseed {state.id} is {state.step}"]),
+    )
 
 
 def _preview(app: App, ledger: Ledger, resume: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -27,8 +27,11 @@ def show(app: App, reseed_id: str) -> None:
         known = bound(app, ledger, iter(ledger.read_stream(state.stream)))
         state = decider.fold(state.id, known, origin=ledger.origin)
         if not state.events:
-            raise BadInput(f"reseed {state.id} was not known then", code="not_known_then",
-                           hint="leave out --as-of and --as-recorded, or give a later moment")
+            raise BadInput(
+                f"reseed {state.id} was not known then",
+                code="not_known_then",
+                hint="leave out --as-of and --as-recorded, or give a later moment",
+            )
     steps = [
         {"at": at, "event": kind, "actor": actor, "event_id": event_id} for at, kind, actor, event_id in state.events
     ]

@@ -23,8 +23,9 @@ SHOWN = 30
 
 @command("backtest", reads=True)
 @click.option("--policy", "policy_file", required=True, metavar="FILE", help="The policy to try.")
-@click.option("--since", metavar="TIME",
-              help="Report only results from TIME on; what was before still fills the windows.")
+@click.option(
+    "--since", metavar="TIME", help="Report only results from TIME on; what was before still fills the windows."
+)
 @click.option("--target", metavar="TARGET", help="Only this target.")
 def backtest(app: App, policy_file: str, since: str | None, target: str | None) -> int:
     """Judge the whole history again under another policy and list the verdicts that would be others.
@@ -58,7 +59,8 @@ def past_results(state: State, target: str | None) -> Iterator[PastResult]:
             FROM results
             WHERE superseded IS NULL AND ($target IS NULL OR target = $target)
             ORDER BY target, COALESCE(instant, TIMESTAMPTZ '0001-01-01 00:00:00+00'), full_path, event_id""",  # noqa: S608
-        {"target": target})
+        {"target": target},
+    )
     for row in rows:
         record: dict[str, Any] = {name: row[name] for name in ("model_id", "gpu_type", *METRICS)}
         record |= {name: row[name] for name in IDENTITY_FIELDS if row[name] is not None}
@@ -67,12 +69,18 @@ def past_results(state: State, target: str | None) -> Iterator[PastResult]:
         if row["regression_thresholds"]:
             record["regression_thresholds"] = canonical.decode(row["regression_thresholds"])
         yield PastResult(
-            event_id=row["event_id"], target=row["target"], instant=row["instant"], recorded_at=row["recorded_at"],
-            record=record, static_limits=canonical.decode(row["static_limits"] or "{}"),
-            run_source=row["run_source"] or "unknown", has_source_claim=row["run_source_claimed"],
+            event_id=row["event_id"],
+            target=row["target"],
+            instant=row["instant"],
+            recorded_at=row["recorded_at"],
+            record=record,
+            static_limits=canonical.decode(row["static_limits"] or "{}"),
+            run_source=row["run_source"] or "unknown",
+            has_source_claim=row["run_source_claimed"],
             # a history without statuses only says whether a run succeeded
             was=row["status"] or ("PASS" if row["success"] else "REGRESSION"),
-            counted=row["counted"], seeded=row["seeded"],
+            counted=row["counted"],
+            seeded=row["seeded"],
         )
 
 
@@ -80,7 +88,10 @@ def _document(outcomes: list[Outcome], policy_file: str, digest: str) -> dict[st
     flips = [outcome for outcome in outcomes if outcome.flipped]
     moves = Counter((outcome.past.was, outcome.status) for outcome in flips)
     return {
-        "policy": policy_file, "policy_digest": digest, "results": len(outcomes), "flips": len(flips),
+        "policy": policy_file,
+        "policy_digest": digest,
+        "results": len(outcomes),
+        "flips": len(flips),
         "targets": len({outcome.past.target for outcome in outcomes}),
         "moves": [{"was": was, "would_be": now, "count": count} for (was, now), count in sorted(moves.items())],
         "records": [outcome.as_dict() for outcome in flips],
@@ -88,8 +99,10 @@ def _document(outcomes: list[Outcome], policy_file: str, digest: str) -> dict[st
 
 
 def _text(document: dict[str, Any]) -> str:
-    lines = [f"{document['flips']} of {document['results']} verdicts over {document['targets']} targets "
-             f"would be others under {document['policy']}"]
+    lines = [
+        f"{document['flips']} of {document['results']} verdicts over {document['targets']} targets "
+        f"would be others under {document['policy']}"
+    ]
     lines += [f"  {row['was']} -> {row['would_be']}: {row['count']}" for row in document["moves"]]
     for row in document["records"][:SHOWN]:
         lines.append(f"{(row['instant'] or 'no time')[:19]}  {row['target']}  {row['was']} -> {row['would_be']}")

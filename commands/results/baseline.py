@@ -11,14 +11,20 @@ from commands.cli.app import LazyGroup, global_options
     "baseline",
     cls=LazyGroup,
     lazy={
-        "list": ("commands.results.baseline_reading:list_baselines",
-                 "Every target: medians, and how many results they rest on."),
-        "show": ("commands.results.baseline_reading:show",
-                 "One target: medians, window, and why results count or not."),
+        "list": (
+            "commands.results.baseline_reading:list_baselines",
+            "Every target: medians, and how many results they rest on.",
+        ),
+        "show": (
+            "commands.results.baseline_reading:show",
+            "One target: medians, window, and why results count or not.",
+        ),
         "history": ("commands.results.baseline_history:history", "One target's results in order."),
         "plot": ("commands.results.baseline_history:plot", "One metric over time, in the terminal."),
-        "pin": ("commands.results.baseline_pinning:pin",
-                "Name a fixed baseline to compare with beside the rolling one."),
+        "pin": (
+            "commands.results.baseline_pinning:pin",
+            "Name a fixed baseline to compare with beside the rolling one.",
+        ),
         "unpin": ("commands.results.baseline_pinning:unpin", "Drop a pinned baseline."),
     },
 )

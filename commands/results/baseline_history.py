@@ -41,7 +41,9 @@ def results_of(state: State, target: str, *, last: int) -> list[dict[str, Any]]:
                    {WHY_SQL} AS why, full_path, recorded_at
             FROM results WHERE target = $target
             ORDER BY COALESCE(instant, TIMESTAMPTZ '0001-01-01 00:00:00+00') DESC, full_path DESC, event_id DESC
-            LIMIT $last""", {"target": target, "last": last})  # noqa: S608
+            LIMIT $last""",  # noqa: S608
+        {"target": target, "last": last},
+    )
     return rows[::-1]
 
 
@@ -50,18 +52,32 @@ def _history_text(target: str, rows: list[dict[str, Any]]) -> str:
 
     used = [m for m in METRICS if any(row[m] is not None for row in rows)]
     labels = [CATALOGUE[m].label for m in used]
-    return target + "\n" + table(
-        ["time", "commit", *labels, "status", "for the baseline"],
-        [[(row["instant"] or "no time")[:19], (row["commit_sha"] or "")[:9],
-          *(None if row[m] is None else number(m, row[m]) for m in used), row["status"], row["why"]] for row in rows],
-        right=labels)
+    return (
+        target
+        + "\n"
+        + table(
+            ["time", "commit", *labels, "status", "for the baseline"],
+            [
+                [
+                    (row["instant"] or "no time")[:19],
+                    (row["commit_sha"] or "")[:9],
+                    *(None if row[m] is None else number(m, row[m]) for m in used),
+                    row["status"],
+                    row["why"],
+                ]
+                for row in rows
+            ],
+            right=labels,
+        )
+    )
 
 
 @command("plot", reads=True)
 @target_options
 @click.option("--metric", type=click.Choice(METRICS), default="latency", show_default=True, help="What to plot.")
-@click.option("-n", "--last", type=click.IntRange(min=2), default=200, show_default=True,
-              help="How many results at most.")
+@click.option(
+    "-n", "--last", type=click.IntRange(min=2), default=200, show_default=True, help="How many results at most."
+)
 def plot(app: App, target: str | None, metric: str, last: int, **selection: str | None) -> int:
     """Plot one metric of a target over its results, with the rolling baseline each was compared with."""
     with app.state(app.ledger()) as state:
@@ -69,15 +85,29 @@ def plot(app: App, target: str | None, metric: str, last: int, **selection: str 
         rows = [row for row in results_of(state, name, last=last) if row[metric] is not None]
         pins = state.rows("SELECT medians FROM pinned_baselines WHERE target = $target AND newest", {"target": name})
     if not rows:
-        raise Inconclusive(f"{name} has no result with {metric}", code="nothing_measured",
-                           hint="perfledger baseline history shows which metrics it has")
+        raise Inconclusive(
+            f"{name} has no result with {metric}",
+            code="nothing_measured",
+            hint="perfledger baseline history shows which metrics it has",
+        )
     points = _points(rows, metric)
     pinned = _pinned(pins, metric)
     document = {
-        "target": name, "metric": metric, "unit": CATALOGUE[metric].unit, "pinned": pinned,
-        "points": [{"instant": row["instant"], "value": point.value, "baseline": point.baseline,
-                    "status": row["status"], "counted": row["counted"], "event_id": row["event_id"]}
-                   for row, point in zip(rows, points, strict=True)],
+        "target": name,
+        "metric": metric,
+        "unit": CATALOGUE[metric].unit,
+        "pinned": pinned,
+        "points": [
+            {
+                "instant": row["instant"],
+                "value": point.value,
+                "baseline": point.baseline,
+                "status": row["status"],
+                "counted": row["counted"],
+                "event_id": row["event_id"],
+            }
+            for row, point in zip(rows, points, strict=True)
+        ],
     }
     app.emit(document, lambda: _plot_text(name, metric, points, rows, pinned))
     return 0

@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 @target_options
 @click.option("--name", required=True, metavar="NAME", help="What the pinned baseline is called, such as a release.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why these results are the ones to hold on to.")
-@click.option("--result", "results", multiple=True, metavar="EVENT_ID",
-              help="Take the medians of these results (repeatable). Default: the target's window now.")
+@click.option(
+    "--result",
+    "results",
+    multiple=True,
+    metavar="EVENT_ID",
+    help="Take the medians of these results (repeatable). Default: the target's window now.",
+)
 def pin(app: App, target: str | None, name: str, reason: str, results: tuple[str, ...], **selection: str | None) -> int:
     """Name a fixed baseline. Every later check of the target is compared with it too, beside the rolling one."""
     ledger = app.ledger()
@@ -34,13 +39,22 @@ def pin(app: App, target: str | None, name: str, reason: str, results: tuple[str
         rows = _rows(state, chosen, results)
     medians = {m: value for m in METRICS if (value := median([r[m] for r in rows if r[m] is not None])) is not None}
     if not medians:
-        raise Inconclusive(f"{chosen} has no result to pin: its window is empty", code="nothing_measured",
-                           hint="name results with --result EVENT_ID")
-    payload = BaselinePinned(target=chosen, name=name, medians=medians,
-                             result_event_ids=[row["event_id"] for row in rows], reason=reason)
+        raise Inconclusive(
+            f"{chosen} has no result to pin: its window is empty",
+            code="nothing_measured",
+            hint="name results with --result EVENT_ID",
+        )
+    payload = BaselinePinned(
+        target=chosen, name=name, medians=medians, result_event_ids=[row["event_id"] for row in rows], reason=reason
+    )
     receipt = ledger.append([NewEvent(stream=stream_of(chosen), payload=payload)])[0]
-    document = {"target": chosen, "name": name, "medians": medians, "event_id": receipt.event_id,
-                "result_event_ids": payload.result_event_ids}
+    document = {
+        "target": chosen,
+        "name": name,
+        "medians": medians,
+        "event_id": receipt.event_id,
+        "result_event_ids": payload.result_event_ids,
+    }
     values = ", ".join(f"{CATALOGUE[m].label} {number(m, value)}" for m, value in medians.items())
     app.emit(document, f"pinned {name} for {chosen}, from {len(rows)} results: {values}")
     return 0
@@ -51,14 +65,19 @@ def _rows(state: State, target: str, results: tuple[str, ...]) -> list[dict[str,
     if not results:
         return state.rows(
             f"SELECT event_id, {columns} FROM baseline_windows WHERE target = $target ORDER BY place DESC",  # noqa: S608
-            {"target": target})
+            {"target": target},
+        )
     rows = state.rows(
         f"SELECT event_id, {columns} FROM results WHERE target = $target AND list_contains($ids, event_id)",  # noqa: S608
-        {"target": target, "ids": list(results)})
+        {"target": target, "ids": list(results)},
+    )
     missing = set(results) - {row["event_id"] for row in rows}
     if missing:
-        raise BadInput(f"{', '.join(sorted(missing))}: no result of {target} has this event id", code="no_such_result",
-                       hint="perfledger baseline history --json lists event_id")
+        raise BadInput(
+            f"{', '.join(sorted(missing))}: no result of {target} has this event id",
+            code="no_such_result",
+            hint="perfledger baseline history --json lists event_id",
+        )
     return rows
 
 
@@ -71,12 +90,16 @@ def unpin(app: App, target: str | None, name: str, reason: str, **selection: str
     ledger = app.ledger()
     with app.state(ledger) as state:
         chosen = resolve_target(state, target, **selection)
-        pinned = state.rows("SELECT name FROM pinned_baselines WHERE target = $target ORDER BY name",
-                            {"target": chosen})
+        pinned = state.rows(
+            "SELECT name FROM pinned_baselines WHERE target = $target ORDER BY name", {"target": chosen}
+        )
     names = [row["name"] for row in pinned]
     if name not in names:
-        raise BadInput(f"{chosen} has no pinned baseline {name}", code="not_pinned",
-                       hint=f"pinned: {', '.join(names)}" if names else "none is pinned")
+        raise BadInput(
+            f"{chosen} has no pinned baseline {name}",
+            code="not_pinned",
+            hint=f"pinned: {', '.join(names)}" if names else "none is pinned",
+        )
     payload = BaselineUnpinned(target=chosen, name=name, reason=reason)
     receipt = ledger.append([NewEvent(stream=stream_of(chosen), payload=payload)])[0]
     app.emit({"target": chosen, "name": name, "event_id": receipt.event_id}, f"unpinned {name} from {chosen}")

@@ -32,7 +32,9 @@ def list_baselines(app: App, target: str | None, model: str | None, gpu: str | N
                 FROM baselines
                 WHERE ($model IS NULL OR model_id = $model) AND ($gpu IS NULL OR gpu_type = $gpu)
                   AND ($target IS NULL OR starts_with(target, $target))
-                ORDER BY target""", {"target": target, "model": model, "gpu": gpu})  # noqa: S608
+                ORDER BY target""",  # noqa: S608
+            {"target": target, "model": model, "gpu": gpu},
+        )
     app.emit({"baselines": rows}, lambda: _list_text(rows))
     return 0
 
@@ -46,9 +48,19 @@ def _list_text(rows: list[dict[str, Any]]) -> str:
     labels = [CATALOGUE[m].label for m in used]
     return table(
         ["target", "n", "results", *labels, "newest", "pinned"],
-        [[_name(row), row["n"], row["results"], *(_value(m, row[m]) for m in used), (row["newest"] or "")[:16],
-          row["pinned"]] for row in rows],
-        right=["n", "results", *labels])
+        [
+            [
+                _name(row),
+                row["n"],
+                row["results"],
+                *(_value(m, row[m]) for m in used),
+                (row["newest"] or "")[:16],
+                row["pinned"],
+            ]
+            for row in rows
+        ],
+        right=["n", "results", *labels],
+    )
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -62,8 +74,14 @@ def _value(metric: str, value: float | None) -> str | None:
 
 @command("show", reads=True)
 @target_options
-@click.option("-n", "--last", type=click.IntRange(min=0), default=RECENT, show_default=True,
-              help="How many of the newest results to list with why they count or not.")
+@click.option(
+    "-n",
+    "--last",
+    type=click.IntRange(min=0),
+    default=RECENT,
+    show_default=True,
+    help="How many of the newest results to list with why they count or not.",
+)
 def show(app: App, target: str | None, last: int, **selection: str | None) -> int:
     """Show one target's baseline: medians, the window they come from, and why recent results count or not."""
     with app.state(app.ledger()) as state:
@@ -76,20 +94,29 @@ def describe_baseline(state: State, target: str, *, last: int) -> dict[str, Any]
     """Return a target's baseline: `medians`, `records` (the window, oldest first), `recent` with `why`, `pinned`."""
     window = state.rows(
         f"""SELECT event_id, full_path, instant, commit_sha, status, {_METRIC_COLUMNS} FROM baseline_windows
-            WHERE target = $target ORDER BY place DESC""", {"target": target})  # noqa: S608
+            WHERE target = $target ORDER BY place DESC""",  # noqa: S608
+        {"target": target},
+    )
     recent = state.rows(
         f"""SELECT event_id, full_path, instant, commit_sha, status, run_source, counted, {WHY_SQL} AS why,
                    {_METRIC_COLUMNS}
             FROM results WHERE target = $target
             ORDER BY COALESCE(instant, TIMESTAMPTZ '0001-01-01 00:00:00+00') DESC, full_path DESC, event_id DESC
-            LIMIT $last""", {"target": target, "last": last})  # noqa: S608
+            LIMIT $last""",  # noqa: S608
+        {"target": target, "last": last},
+    )
     totals = state.rows(
         """SELECT model_id, gpu_type, workload_id, variant_id, benchmark_version, recipe_fingerprint,
                   hardware_profile_id, software_profile_id, COUNT(*) AS results,
                   COUNT(*) FILTER (WHERE counted) AS counted
-           FROM results WHERE target = $target GROUP BY ALL ORDER BY results DESC""", {"target": target})
-    pins = state.rows("SELECT name, medians, reason, recorded_at, event_id, newest FROM pinned_baselines "
-                      "WHERE target = $target ORDER BY recorded_at DESC", {"target": target})
+           FROM results WHERE target = $target GROUP BY ALL ORDER BY results DESC""",
+        {"target": target},
+    )
+    pins = state.rows(
+        "SELECT name, medians, reason, recorded_at, event_id, newest FROM pinned_baselines "
+        "WHERE target = $target ORDER BY recorded_at DESC",
+        {"target": target},
+    )
     from ledger import canonical
 
     return {
@@ -122,17 +149,37 @@ def _show_text(document: Mapping[str, Any]) -> str:
 
     cohort = ", ".join(f"{k}={v}" for k, v in document["cohort"].items())
     lines = [document["target"], f"  {cohort}", f"  {document['counted']} of {document['results']} results count", ""]
-    rows = [[CATALOGUE[m].label, _value(m, value), CATALOGUE[m].unit,
-             *(_value(m, pin["medians"].get(m)) for pin in document["pinned"])]
-            for m, value in document["medians"].items()]
+    rows = [
+        [
+            CATALOGUE[m].label,
+            _value(m, value),
+            CATALOGUE[m].unit,
+            *(_value(m, pin["medians"].get(m)) for pin in document["pinned"]),
+        ]
+        for m, value in document["medians"].items()
+    ]
     pinned = [f"pinned {pin['name']}" for pin in document["pinned"]]
     median_of = f"median of {document['n']}"
     lines.append(table(["metric", median_of, "unit", *pinned], rows, right=[median_of, *pinned]))
     if document["recent"]:
         used = [m for m in METRICS if any(row[m] is not None for row in document["recent"])][:3]
         labels = [CATALOGUE[m].label for m in used]
-        lines += ["", "newest results:", table(
-            ["time", *labels, "status", "for the baseline", "from"],
-            [[(row["instant"] or "no time")[:19], *(_value(m, row[m]) for m in used), row["status"], row["why"],
-              row["full_path"]] for row in document["recent"]], right=labels)]
+        lines += [
+            "",
+            "newest results:",
+            table(
+                ["time", *labels, "status", "for the baseline", "from"],
+                [
+                    [
+                        (row["instant"] or "no time")[:19],
+                        *(_value(m, row[m]) for m in used),
+                        row["status"],
+                        row["why"],
+                        row["full_path"],
+                    ]
+                    for row in document["recent"]
+                ],
+                right=labels,
+            ),
+        ]
     return "\n".join(lines)

@@ -34,23 +34,47 @@ OUTPUT_VARIABLES = ("PERF_REPORTS_DIR", "GITHUB_STEP_SUMMARY")
 
 @command("check")
 @click.argument("files", nargs=-1, metavar="FILE...")
-@click.option("--tracking-root", metavar="DIR|hf://...", envvar="PERFORMANCE_TRACKING_ROOT",
-              help="Import this folder (or dataset) of records first. [env: PERFORMANCE_TRACKING_ROOT]")
-@click.option("--window", type=click.IntRange(min=1), metavar="N",
-              help="Results per baseline. Default: the policy's, 5.")
+@click.option(
+    "--tracking-root",
+    metavar="DIR|hf://...",
+    envvar="PERFORMANCE_TRACKING_ROOT",
+    help="Import this folder (or dataset) of records first. [env: PERFORMANCE_TRACKING_ROOT]",
+)
+@click.option(
+    "--window", type=click.IntRange(min=1), metavar="N", help="Results per baseline. Default: the policy's, 5."
+)
 @click.option("--policy", "policy_file", metavar="FILE", help="Judge by this policy file, not by the adopted policy.")
-@click.option("--upload", type=click.Choice(UPLOAD_POLICIES), metavar="never|pass|always",
-              help="Queue judged records for upload. Default: PERF_UPLOAD_POLICY, else never.")
+@click.option(
+    "--upload",
+    type=click.Choice(UPLOAD_POLICIES),
+    metavar="never|pass|always",
+    help="Queue judged records for upload. Default: PERF_UPLOAD_POLICY, else never.",
+)
 @click.option("--dry-run", is_flag=True, help="Record and judge, but only show what --upload would send.")
-@click.option("--pytest-rc", type=int, metavar="N", envvar="PERF_PYTEST_RC", default=0,
-              help="Exit code of the test run behind these results. [env: PERF_PYTEST_RC]")
+@click.option(
+    "--pytest-rc",
+    type=int,
+    metavar="N",
+    envvar="PERF_PYTEST_RC",
+    default=0,
+    help="Exit code of the test run behind these results. [env: PERF_PYTEST_RC]",
+)
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the summary as Markdown.")
-@click.option("--normalized-dir", metavar="DIR",
-              help="Write each judged record there. Default: $PERF_REPORTS_DIR/results.")
+@click.option(
+    "--normalized-dir", metavar="DIR", help="Write each judged record there. Default: $PERF_REPORTS_DIR/results."
+)
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="auto", help="How the files are written.")
 def check(
-    app: App, files: tuple[str, ...], tracking_root: str | None, window: int | None, policy_file: str | None,
-    upload: str | None, dry_run: bool, pytest_rc: int, markdown_file: str | None, normalized_dir: str | None,
+    app: App,
+    files: tuple[str, ...],
+    tracking_root: str | None,
+    window: int | None,
+    policy_file: str | None,
+    upload: str | None,
+    dry_run: bool,
+    pytest_rc: int,
+    markdown_file: str | None,
+    normalized_dir: str | None,
     format_name: str,
 ) -> int:
     """Judge results against their rolling baseline.
@@ -93,19 +117,31 @@ def check(
 def _refuse_bad_outputs(markdown_file: str | None, normalized_dir: str | None) -> None:
     """Refuse outputs that cannot be written before anything is recorded, not after the verdict."""
     if markdown_file and not Path(markdown_file).absolute().parent.is_dir():
-        raise BadInput(f"--markdown {markdown_file}: its folder does not exist; nothing was recorded", code="no_folder",
-                       hint="make the folder, or choose another")
+        raise BadInput(
+            f"--markdown {markdown_file}: its folder does not exist; nothing was recorded",
+            code="no_folder",
+            hint="make the folder, or choose another",
+        )
     if normalized_dir and Path(normalized_dir).exists() and not Path(normalized_dir).is_dir():
-        raise BadInput(f"--normalized-dir {normalized_dir} is a file; nothing was recorded", code="not_a_folder",
-                       hint="choose a folder")
+        raise BadInput(
+            f"--normalized-dir {normalized_dir} is a file; nothing was recorded",
+            code="not_a_folder",
+            hint="choose a folder",
+        )
 
 
 def document_of(judged: Sequence[Judged], policy: MetricPolicy) -> dict[str, Any]:
     """Return the answer of a check: the worst status over its records, and the records."""
     records = [one.as_dict() for one in judged]
     status = worst([row["status"] for row in records])
-    document = {"status": status, "exit_code": exit_code(status, policy), "window": policy.window, "records": records,
-                "policy": policy.name, "policy_digest": policy.digest()}
+    document = {
+        "status": status,
+        "exit_code": exit_code(status, policy),
+        "window": policy.window,
+        "records": records,
+        "policy": policy.name,
+        "policy_digest": policy.digest(),
+    }
     if not records:
         document["reason"] = "there was no result file to judge"
     return document
@@ -125,8 +161,11 @@ def effective_policy(
     if single and policy.rules.legacy_max_regression is None:
         limit = safe_float(single)
         if limit is None or not math.isfinite(limit):
-            raise BadInput(f"PERF_MAX_REGRESSION is {single!r}; it must be a fraction such as 0.05",
-                           code="bad_environment", hint="unset it, or set a number")
+            raise BadInput(
+                f"PERF_MAX_REGRESSION is {single!r}; it must be a fraction such as 0.05",
+                code="bad_environment",
+                hint="unset it, or set a number",
+            )
         rules = msgspec.structs.replace(policy.rules, legacy_max_regression=limit)
         policy = msgspec.structs.replace(policy, rules=rules)
     return policy if window is None else msgspec.structs.replace(policy, window=window)

@@ -12,7 +12,7 @@ from projections.results.metric_policy import CATALOGUE
 from projections.results.record_shape import METRICS
 
 HEADING = "## Performance Baseline Comparison"
-THRESHOLD_LINE = ("Threshold: gated metrics fail only when both percent and absolute regression floors are exceeded.")
+THRESHOLD_LINE = "Threshold: gated metrics fail only when both percent and absolute regression floors are exceeded."
 _BREAKS = re.compile(r"[\r\n\t\v\f\u2028\u2029]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _MARKS = re.compile(r"([\\`*\[\]<>])")
@@ -48,10 +48,25 @@ def cell(text: Any) -> str:
 def markdown(document: dict[str, Any]) -> str:
     """Return the Markdown summary of a check document."""
     labels = [f"{CATALOGUE[m].label} (curr/base)" for m in METRICS]
-    columns = ["Model", "GPU", "Baseline N", *labels, "Worst Regression", "Exceeded Metrics", "Failing Metrics",
-               "Status", "Status Detail"]
-    lines = [HEADING, "", THRESHOLD_LINE, "", _line(columns),
-             _line(["---:" if c in ("Baseline N", "Worst Regression") else "---" for c in columns])]
+    columns = [
+        "Model",
+        "GPU",
+        "Baseline N",
+        *labels,
+        "Worst Regression",
+        "Exceeded Metrics",
+        "Failing Metrics",
+        "Status",
+        "Status Detail",
+    ]
+    lines = [
+        HEADING,
+        "",
+        THRESHOLD_LINE,
+        "",
+        _line(columns),
+        _line(["---:" if c in ("Baseline N", "Worst Regression") else "---" for c in columns]),
+    ]
     lines += [_line(_cells(row)) for row in document["records"]]
     if not document["records"]:
         lines += ["", f"**{document['status']}**: {cell(document['reason'])}"]
@@ -68,11 +83,15 @@ def _cells(row: Row) -> list[str]:
     worst = worst_regression(row)
     exceeded = [name for name, m in metrics.items() if m["exceeded"]]
     return [
-        cell(row["model_id"]), cell(row["gpu_type"]), str(row["baseline_n"]),
+        cell(row["model_id"]),
+        cell(row["gpu_type"]),
+        str(row["baseline_n"]),
         *(f"{number(m, metrics[m]['current'])} / {number(m, metrics[m]['baseline'])}" for m in METRICS),
         "n/a" if worst is None else f"{worst * 100:.1f}%",
-        cell(", ".join(exceeded) or "none"), cell(", ".join(row["failing_metrics"]) or "none"),
-        cell(row["status"]), cell(row["reason"]),
+        cell(", ".join(exceeded) or "none"),
+        cell(", ".join(row["failing_metrics"]) or "none"),
+        cell(row["status"]),
+        cell(row["reason"]),
     ]
 
 
@@ -87,8 +106,11 @@ def asides(row: Row) -> list[str]:
     pinned = row["pinned"]
     if pinned:
         beyond = [f"{name} {percent(pinned['metrics'][name]['delta_percent'])}" for name in pinned["exceeded"]]
-        found.append(f"beyond the pinned baseline {pinned['name']}: {', '.join(beyond)}" if beyond
-                     else f"within the pinned baseline {pinned['name']}")
+        found.append(
+            f"beyond the pinned baseline {pinned['name']}: {', '.join(beyond)}"
+            if beyond
+            else f"within the pinned baseline {pinned['name']}"
+        )
     nearest = row["nearest"]
     if nearest:
         medians = [f"{name} {number(name, value)}" for name, value in nearest["medians"].items() if value is not None]
@@ -133,7 +155,8 @@ def _record_text(row: Row) -> str:
         sign = {True: "FAIL", False: "over"}[m["regressed"]] if m["exceeded"] else ""
         lines.append(
             f"  {CATALOGUE[name].label:<12}{number(name, m['current']):>12}{number(name, m['baseline']):>14}"
-            f"{percent(change):>10}   {_limit(name, m):<24}{sign}".rstrip())
+            f"{percent(change):>10}   {_limit(name, m):<24}{sign}".rstrip()
+        )
     lines += [f"  {aside}" for aside in asides(row)]
     return "\n".join(lines)
 

@@ -86,8 +86,13 @@ def subject_of(recorded: Recorded, env: Mapping[str, str]) -> Subject:
 
 
 def judge_all(
-    ledger: Ledger, state: State, results: Sequence[Recorded], policy: MetricPolicy, *,
-    env: Mapping[str, str], run_failed: bool = False,
+    ledger: Ledger,
+    state: State,
+    results: Sequence[Recorded],
+    policy: MetricPolicy,
+    *,
+    env: Mapping[str, str],
+    run_failed: bool = False,
 ) -> list[Judged]:
     """Judge the results of one run in order and append their verdicts in one append.
 

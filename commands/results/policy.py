@@ -43,8 +43,9 @@ def check_file(app: App, file: str) -> int:
     lines = [f"{file}: a policy; digest {chosen.digest()[:12]}"]
     changed = [f"  {name}: {old} -> {new}" for name, (old, new) in changes.items()]
     lines += changed or ["  the same as the built-in one"]
-    app.emit({"file": file, "digest": chosen.digest(), "policy": chosen.as_dict(), "changes": changes},
-             "\n".join(lines))
+    app.emit(
+        {"file": file, "digest": chosen.digest(), "policy": chosen.as_dict(), "changes": changes}, "\n".join(lines)
+    )
     return 0
 
 
@@ -63,8 +64,9 @@ def adopt(app: App, file: str, reason: str) -> int:
     with app.state(ledger) as state:
         before = adopted_policy(state)
     digest = ledger.evidence.put(Path(file).read_bytes(), "application/yaml")
-    payload = MetricPolicyAdopted(name=chosen.name, policy=chosen.as_dict(), digest=chosen.digest(), sha256=digest,
-                                  reason=reason)
+    payload = MetricPolicyAdopted(
+        name=chosen.name, policy=chosen.as_dict(), digest=chosen.digest(), sha256=digest, reason=reason
+    )
     receipt = ledger.append([NewEvent(stream=STREAM, payload=payload)])[0]
     changes = differences(before.as_dict(), chosen.as_dict())
     lines = [f"adopted {chosen.name} ({chosen.digest()[:12]})"]

@@ -16,8 +16,14 @@ from ledger.errors import Inconclusive
 
 @command("record")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--format", "format_name", type=click.Choice(FORMATS), default="auto", show_default=True,
-              help="How the files are written.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="How the files are written.",
+)
 def record(app: App, files: tuple[str, ...], format_name: str) -> int:
     """Record results as events, without judging them.
 
@@ -26,23 +32,32 @@ def record(app: App, files: tuple[str, ...], format_name: str) -> int:
     """
     paths = find_files(files)
     if not paths:
-        raise Inconclusive("no result file was found; nothing was recorded", code="nothing_measured",
-                           hint="check the path")
+        raise Inconclusive(
+            "no result file was found; nothing was recorded", code="nothing_measured", hint="check the path"
+        )
     ledger = app.ledger()
     results = [read_file(path, format_name=format_name, env=os.environ) for path in paths]
     for measured in results:
         refuse_unusable(measured)
     recorded = record_results(ledger, results)
     rows: list[dict[str, Any]] = [
-        {"path": r.measured.path, "event_id": r.event_id, "target": r.target, "format": r.measured.format,
-         "duplicate": r.duplicate, "unusable": r.measured.unusable}
+        {
+            "path": r.measured.path,
+            "event_id": r.event_id,
+            "target": r.target,
+            "format": r.measured.format,
+            "duplicate": r.duplicate,
+            "unusable": r.measured.unusable,
+        }
         for r in recorded
     ]
     for row in rows:
         for name, reason in row["unusable"].items():
             app.note(f"warning: {row['path']}: field {name} was not kept: {reason}")
     new = sum(not row["duplicate"] for row in rows)
-    lines = [f"{'known   ' if row['duplicate'] else 'recorded'}  {row['target']}  {row['event_id']}  {row['path']}"
-             for row in rows]
+    lines = [
+        f"{'known   ' if row['duplicate'] else 'recorded'}  {row['target']}  {row['event_id']}  {row['path']}"
+        for row in rows
+    ]
     app.emit({"recorded": new, "known": len(rows) - new, "results": rows}, "\n".join(lines))
     return 0

@@ -81,18 +81,31 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 def _header(name: str, note: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": True, "description": note,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}}
+    return {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": note,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    }
 
 
 _BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
-_GITHUB = {"parameters": [
-    _header("X-GitHub-Event", "The kind of event"), _header("X-GitHub-Delivery", "The delivery's own id"),
-    _header("X-Hub-Signature-256", "sha256= and the HMAC of the body")], "requestBody": _BODY}
-_BUILDKITE = {"parameters": [
-    _header("X-Buildkite-Event", "The kind of event"),
-    _header("X-Buildkite-Signature", "timestamp=, and signature= the HMAC of timestamp, dot, body")],
-    "requestBody": _BODY}
+_GITHUB = {
+    "parameters": [
+        _header("X-GitHub-Event", "The kind of event"),
+        _header("X-GitHub-Delivery", "The delivery's own id"),
+        _header("X-Hub-Signature-256", "sha256= and the HMAC of the body"),
+    ],
+    "requestBody": _BODY,
+}
+_BUILDKITE = {
+    "parameters": [
+        _header("X-Buildkite-Event", "The kind of event"),
+        _header("X-Buildkite-Signature", "timestamp=, and signature= the HMAC of timestamp, dot, body"),
+    ],
+    "requestBody": _BODY,
+}
 
 
 class Refusal(Exception):
@@ -115,7 +128,8 @@ class Receiver:
         """Take one delivery of GitHub."""
         body = await self._body(request, self.settings.github_secrets, "GitHub")
         if not signatures.github_is_genuine(
-                self.settings.github_secrets, body, request.headers.get("x-hub-signature-256")):
+            self.settings.github_secrets, body, request.headers.get("x-hub-signature-256")
+        ):
             raise _not_genuine()
         delivery = _needed(request, "x-github-delivery")
         return await self._record("github", delivery, _needed(request, "x-github-event"), body, github.read)
@@ -127,14 +141,19 @@ class Receiver:
         if not signatures.buildkite_is_genuine(self.settings.buildkite_secrets, body, signature, now=time.time()):
             raise _not_genuine()
         delivery = request.headers.get("x-buildkite-request") or hashlib.sha256(body).hexdigest()
-        return await self._record("buildkite", delivery[:200], _needed(request, "x-buildkite-event"), body,
-                                  buildkite.read)
+        return await self._record(
+            "buildkite", delivery[:200], _needed(request, "x-buildkite-event"), body, buildkite.read
+        )
 
     async def _body(self, request: Request, secrets: Sequence[bytes], source: str) -> bytes:
         """Read the body, but never more of it than allowed."""
         if not secrets:
-            raise Refusal(503, "not_configured", f"no secret for {source} is configured",
-                          f"set PERFLEDGER_{source.upper()}_SECRET and start again")
+            raise Refusal(
+                503,
+                "not_configured",
+                f"no secret for {source} is configured",
+                f"set PERFLEDGER_{source.upper()}_SECRET and start again",
+            )
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refusal(415, "not_json", "only application/json is taken", "set the webhook's content type")
@@ -152,11 +171,20 @@ class Receiver:
         return b"".join(parts)
 
     async def _record(
-        self, source: str, delivery: str, event: str, body: bytes, read: Callable[[str, bytes], reading.Reading],
+        self,
+        source: str,
+        delivery: str,
+        event: str,
+        body: bytes,
+        read: Callable[[str, bytes], reading.Reading],
     ) -> Response:
         try:
             events = reading.events(
-                source, delivery, event, body_sha256=hashlib.sha256(body).hexdigest(), body_bytes=len(body),
+                source,
+                delivery,
+                event,
+                body_sha256=hashlib.sha256(body).hexdigest(),
+                body_bytes=len(body),
                 reading=read(event, body),
             )
             receipts = await self.intake.submit(events)
@@ -166,14 +194,20 @@ class Receiver:
             raise Refusal(503, error.code, error.message, error.hint or "send it again") from None
         except Exception as error:  # noqa: BLE001  (a bug must cost one delivery an answer, not show a traceback)
             self.intake.counters.failed += 1
-            raise Refusal(503, "internal", f"{type(error).__name__}; nothing was acknowledged",
-                          "send it again, and report it") from None
+            raise Refusal(
+                503, "internal", f"{type(error).__name__}; nothing was acknowledged", "send it again, and report it"
+            ) from None
         if receipts[0].duplicate:
             status = "duplicate"
         else:
             status = "replayed" if receipts[1:] and all(r.duplicate for r in receipts[1:]) else "recorded"
-        document = {"status": status, "delivery": delivery, "event": event, "position": receipts[0].position,
-                    "event_ids": [receipt.event_id for receipt in receipts]}
+        document = {
+            "status": status,
+            "delivery": delivery,
+            "event": event,
+            "position": receipts[0].position,
+            "event_ids": [receipt.event_id for receipt in receipts],
+        }
         return _json(200, document)
 
 
@@ -186,8 +220,14 @@ def create_app(intake: Intake, settings: Settings) -> FastAPI:
         yield
         await intake.stop()
 
-    app = FastAPI(title="perfledger", version=PERFLEDGER_VERSION, lifespan=life, docs_url=None, redoc_url=None,
-                  summary="Webhooks into the ledger, acknowledged when they are durably in the log.")
+    app = FastAPI(
+        title="perfledger",
+        version=PERFLEDGER_VERSION,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        summary="Webhooks into the ledger, acknowledged when they are durably in the log.",
+    )
     receiver = Receiver(intake, settings)
 
     @app.post("/webhooks/github", response_model=Receipt, responses=_ANSWERS, openapi_extra=_GITHUB)
@@ -205,12 +245,23 @@ def create_app(intake: Intake, settings: Settings) -> FastAPI:
         """Say whether deliveries can be recorded."""
         origin, position = await intake.head()
         good = intake.running and intake.trouble is None
-        return _json(200 if good else 503, {
-            "status": "ok" if good else "failing", "version": PERFLEDGER_VERSION, "origin": origin,
-            "position": position, "waiting": intake.waiting, "trouble": intake.trouble})
+        return _json(
+            200 if good else 503,
+            {
+                "status": "ok" if good else "failing",
+                "version": PERFLEDGER_VERSION,
+                "origin": origin,
+                "position": position,
+                "waiting": intake.waiting,
+                "trouble": intake.trouble,
+            },
+        )
 
-    @app.get("/metrics", response_class=Response,
-             responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Counters"}})
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Counters"}},
+    )
     async def metrics() -> Response:
         """Counters in the text format of Prometheus."""
         return Response(_metrics(intake), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -232,8 +283,11 @@ def _add_error_answers(app: FastAPI, intake: Intake) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
-        return _json(error.status_code, {"code": "http_error", "message": str(error.detail), "hint": ""},
-                     dict(error.headers or {}))
+        return _json(
+            error.status_code,
+            {"code": "http_error", "message": str(error.detail), "hint": ""},
+            dict(error.headers or {}),
+        )
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -243,14 +297,22 @@ def _add_error_answers(app: FastAPI, intake: Intake) -> None:
 def _needed(request: Request, header: str) -> str:
     value = request.headers.get(header, "").strip()
     if not value or len(value) > 200 or not value.isascii() or not value.isprintable():
-        raise Refusal(400, "bad_header", f"the header {header} is missing or not 1 to 200 printable characters",
-                      "send it as the sender documents it")
+        raise Refusal(
+            400,
+            "bad_header",
+            f"the header {header} is missing or not 1 to 200 printable characters",
+            "send it as the sender documents it",
+        )
     return value
 
 
 def _not_genuine() -> Refusal:
-    return Refusal(401, "bad_signature", "the signature is missing, wrong or too old",
-                   "check that both sides have the same secret and the right time")
+    return Refusal(
+        401,
+        "bad_signature",
+        "the signature is missing, wrong or too old",
+        "check that both sides have the same secret and the right time",
+    )
 
 
 def _too_large(limit: int) -> Refusal:
@@ -264,6 +326,8 @@ def _json(status: int, document: dict[str, Any], headers: dict[str, str] | None 
 def _metrics(intake: Intake) -> str:
     counters = msgspec.structs.asdict(intake.counters)
     lines = [f"perfledger_webhooks_{name}_total {value}" for name, value in counters.items() if name != "batch_max"]
-    lines += [f"perfledger_webhooks_batch_max {intake.counters.batch_max}",
-              f"perfledger_webhooks_waiting {intake.waiting}"]
+    lines += [
+        f"perfledger_webhooks_batch_max {intake.counters.batch_max}",
+        f"perfledger_webhooks_waiting {intake.waiting}",
+    ]
     return "\n".join(lines) + "\n"

@@ -15,10 +15,22 @@ from commands.service.reading import Fact, Reading, decode, sha, short, time_tex
 from ledger.events.checks import CheckReported
 
 # A word that is not here is a failure: it must never turn anything green.
-_STATES = {"passed": "success", "running": "pending", "scheduled": "pending", "assigned": "pending",
-           "accepted": "pending", "creating": "pending", "waiting": "pending", "blocked": "pending",
-           "limited": "pending", "limiting": "pending",
-           "canceled": "cancelled", "canceling": "cancelled", "skipped": "skipped", "not_run": "skipped"}
+_STATES = {
+    "passed": "success",
+    "running": "pending",
+    "scheduled": "pending",
+    "assigned": "pending",
+    "accepted": "pending",
+    "creating": "pending",
+    "waiting": "pending",
+    "blocked": "pending",
+    "limited": "pending",
+    "limiting": "pending",
+    "canceled": "cancelled",
+    "canceling": "cancelled",
+    "skipped": "skipped",
+    "not_run": "skipped",
+}
 
 
 class _Pipeline(msgspec.Struct):
@@ -74,25 +86,50 @@ def slug(label: str) -> str:
 def _job(pipeline: _Pipeline, build: _Build, job: _Job) -> list[Fact]:
     if job.type not in ("script", "trigger") or not job.name:
         return []  # a wait or a block step is no test
-    return [_report(
-        build, f"buildkite/{pipeline.slug}/{slug(job.name)}", job.state, source="buildkite:job",
-        at=job.finished_at or job.started_at or job.created_at, url=job.web_url or build.web_url,
-        said=f"build #{build.number}" + (f", exit {job.exit_status}" if job.exit_status else ""),
-    )]
+    return [
+        _report(
+            build,
+            f"buildkite/{pipeline.slug}/{slug(job.name)}",
+            job.state,
+            source="buildkite:job",
+            at=job.finished_at or job.started_at or job.created_at,
+            url=job.web_url or build.web_url,
+            said=f"build #{build.number}" + (f", exit {job.exit_status}" if job.exit_status else ""),
+        )
+    ]
 
 
 def _build(pipeline: _Pipeline, build: _Build) -> Fact:
-    return _report(build, f"buildkite/{pipeline.slug}", build.state, source="buildkite:build",
-                   at=build.finished_at or build.started_at or build.created_at, url=build.web_url,
-                   said=f"build #{build.number}")
+    return _report(
+        build,
+        f"buildkite/{pipeline.slug}",
+        build.state,
+        source="buildkite:build",
+        at=build.finished_at or build.started_at or build.created_at,
+        url=build.web_url,
+        said=f"build #{build.number}",
+    )
 
 
 def _report(
-    build: _Build, context: str, state: str, *, source: str, at: str | None, url: str | None, said: str,
+    build: _Build,
+    context: str,
+    state: str,
+    *,
+    source: str,
+    at: str | None,
+    url: str | None,
+    said: str,
 ) -> Fact:
     payload = CheckReported(
-        sha=sha(build.commit), context=short(context, 255), state=_STATES.get(state, "failure"),
-        reported_at=time_text(at), remote_id=build.number if 0 <= build.number < 2**63 else 0, source=source,
-        description=said, target_url=url, conclusion=short(state, 40),
+        sha=sha(build.commit),
+        context=short(context, 255),
+        state=_STATES.get(state, "failure"),
+        reported_at=time_text(at),
+        remote_id=build.number if 0 <= build.number < 2**63 else 0,
+        source=source,
+        description=said,
+        target_url=url,
+        conclusion=short(state, 40),
     )
     return Fact(f"check/{payload.sha}", payload)

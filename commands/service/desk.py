@@ -66,14 +66,20 @@ class CommandDesk:
         target = slash.Target(number=comment.number, ref=head.ref if head else None, sha=head.sha if head else None)
         found = []
         for item, decision in enumerate(slash.decide_all(chosen.policy, comment.body, asker, target), start=1):
-            found.append(NewEvent(
-                stream=f"pull/{comment.repository}/{comment.number}",
-                key=f"command/{comment.repository}/{comment.comment_id}/{item}",
-                payload=CommandDecided(
-                    repository=comment.repository, number=comment.number, comment_id=comment.comment_id, item=item,
-                    policy=chosen.digest, **msgspec.structs.asdict(decision),
-                ),
-            ))
+            found.append(
+                NewEvent(
+                    stream=f"pull/{comment.repository}/{comment.number}",
+                    key=f"command/{comment.repository}/{comment.comment_id}/{item}",
+                    payload=CommandDecided(
+                        repository=comment.repository,
+                        number=comment.number,
+                        comment_id=comment.comment_id,
+                        item=item,
+                        policy=chosen.digest,
+                        **msgspec.structs.asdict(decision),
+                    ),
+                )
+            )
         return found
 
     def _catch_up(self, ledger: Ledger) -> None:

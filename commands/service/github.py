@@ -10,8 +10,13 @@ from commands.service.reading import COMMENT_MAX, FILES_MAX, Fact, Reading, deco
 from ledger.events.checks import CheckReported, CommentReceived, PullRequestObserved, PushObserved, ReviewObserved
 
 # A conclusion that is neither is a failure: an unknown word must never turn anything green.
-_CONCLUSIONS = {"success": "success", "neutral": "neutral", "skipped": "skipped", "cancelled": "cancelled",
-                "stale": "pending"}
+_CONCLUSIONS = {
+    "success": "success",
+    "neutral": "neutral",
+    "skipped": "skipped",
+    "cancelled": "cancelled",
+    "stale": "pending",
+}
 _STATUSES = {"success": "success", "pending": "pending", "failure": "failure", "error": "error"}
 
 
@@ -158,9 +163,15 @@ def pull_stream(repository: str, number: int) -> str:
 def _status(body: bytes) -> list[Fact]:
     seen = decode(body, _Status, "status")
     payload = CheckReported(
-        sha=sha(seen.sha), context=short(seen.context, 255), state=_STATUSES.get(seen.state, "error"),
-        reported_at=time_text(seen.updated_at or seen.created_at), remote_id=_number(seen.id), source="github:status",
-        repository=seen.repository.full_name, description=short(seen.description), target_url=seen.target_url,
+        sha=sha(seen.sha),
+        context=short(seen.context, 255),
+        state=_STATUSES.get(seen.state, "error"),
+        reported_at=time_text(seen.updated_at or seen.created_at),
+        remote_id=_number(seen.id),
+        source="github:status",
+        repository=seen.repository.full_name,
+        description=short(seen.description),
+        target_url=seen.target_url,
         conclusion=short(seen.state, 40),
     )
     return [Fact(f"check/{payload.sha}", payload)]
@@ -173,10 +184,14 @@ def _check_run(body: bytes) -> list[Fact]:
     run = seen.check_run
     done = run.status == "completed"
     payload = CheckReported(
-        sha=sha(run.head_sha), context=short(run.name, 255),
+        sha=sha(run.head_sha),
+        context=short(run.name, 255),
         state=_CONCLUSIONS.get(run.conclusion or "", "failure") if done else "pending",
-        reported_at=time_text(run.completed_at if done else run.started_at), remote_id=_number(run.id),
-        source="github:check_run", repository=seen.repository.full_name, target_url=run.details_url,
+        reported_at=time_text(run.completed_at if done else run.started_at),
+        remote_id=_number(run.id),
+        source="github:check_run",
+        repository=seen.repository.full_name,
+        target_url=run.details_url,
         conclusion=short(run.conclusion or run.status, 40),
     )
     return [Fact(f"check/{payload.sha}", payload)]
@@ -186,11 +201,21 @@ def _pull_request(body: bytes) -> list[Fact]:
     seen = decode(body, _PullEvent, "pull_request")
     pull = seen.pull_request
     payload = PullRequestObserved(
-        repository=seen.repository.full_name, number=pull.number, title=short(pull.title, 1000), state=pull.state,
-        head_sha=sha(pull.head.sha), draft=pull.draft, merged=pull.merged, mergeable=pull.mergeable,
-        mergeable_state=pull.mergeable_state, head_ref=pull.head.ref, base_ref=pull.base.ref,
-        labels=[label.name for label in pull.labels], author=_login(pull.user),
-        action=seen.action, updated_at=time_text(pull.updated_at),
+        repository=seen.repository.full_name,
+        number=pull.number,
+        title=short(pull.title, 1000),
+        state=pull.state,
+        head_sha=sha(pull.head.sha),
+        draft=pull.draft,
+        merged=pull.merged,
+        mergeable=pull.mergeable,
+        mergeable_state=pull.mergeable_state,
+        head_ref=pull.head.ref,
+        base_ref=pull.base.ref,
+        labels=[label.name for label in pull.labels],
+        author=_login(pull.user),
+        action=seen.action,
+        updated_at=time_text(pull.updated_at),
     )
     return [Fact(pull_stream(payload.repository, payload.number), payload)]
 
@@ -199,8 +224,11 @@ def _review(body: bytes) -> list[Fact]:
     seen = decode(body, _ReviewEvent, "pull_request_review")
     state = "dismissed" if seen.action == "dismissed" else seen.review.state.lower()
     payload = ReviewObserved(
-        repository=seen.repository.full_name, number=seen.pull_request.number,
-        reviewer=_login(seen.review.user), state=state, review_id=_number(seen.review.id),
+        repository=seen.repository.full_name,
+        number=seen.pull_request.number,
+        reviewer=_login(seen.review.user),
+        state=state,
+        review_id=_number(seen.review.id),
         sha=sha(seen.review.commit_id) if seen.review.commit_id else None,
         submitted_at=time_text(seen.review.submitted_at),
     )
@@ -212,9 +240,13 @@ def _comment(body: bytes) -> list[Fact]:
     if seen.action != "created" or seen.issue.pull_request is None:
         return []  # an edited comment is not a new command, and an issue has nothing to test
     payload = CommentReceived(
-        repository=seen.repository.full_name, number=seen.issue.number, comment_id=_number(seen.comment.id),
-        author=_login(seen.comment.user), body=short(seen.comment.body, COMMENT_MAX),
-        association=seen.comment.author_association, created_at=time_text(seen.comment.created_at),
+        repository=seen.repository.full_name,
+        number=seen.issue.number,
+        comment_id=_number(seen.comment.id),
+        author=_login(seen.comment.user),
+        body=short(seen.comment.body, COMMENT_MAX),
+        association=seen.comment.author_association,
+        created_at=time_text(seen.comment.created_at),
     )
     return [Fact(pull_stream(payload.repository, payload.number), payload)]
 
@@ -223,8 +255,14 @@ def _push(body: bytes) -> list[Fact]:
     seen = decode(body, _PushEvent, "push")
     files = sorted({f for c in seen.commits for f in (*c.added, *c.removed, *c.modified)})
     payload = PushObserved(
-        repository=seen.repository.full_name, ref=seen.ref, before=seen.before, after=seen.after, forced=seen.forced,
-        files=files[:FILES_MAX], more_files=max(0, len(files) - FILES_MAX), commit_count=len(seen.commits),
+        repository=seen.repository.full_name,
+        ref=seen.ref,
+        before=seen.before,
+        after=seen.after,
+        forced=seen.forced,
+        files=files[:FILES_MAX],
+        more_files=max(0, len(files) - FILES_MAX),
+        commit_count=len(seen.commits),
     )
     return [Fact(f"push/{payload.repository}", payload)]
 

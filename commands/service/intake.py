@@ -50,7 +50,11 @@ class Intake:
     """
 
     def __init__(
-        self, path: Path, actor: str | None, *, after: Callable[[Ledger, Sequence[NewEvent]], None] | None = None,
+        self,
+        path: Path,
+        actor: str | None,
+        *,
+        after: Callable[[Ledger, Sequence[NewEvent]], None] | None = None,
         batch_max: int = BATCH_DELIVERIES_MAX,
     ) -> None:
         self.path = path
@@ -160,7 +164,7 @@ class Intake:
         found: list[list[Receipt] | Exception] = []
         for events in batch:
             found.append(receipts[: len(events)])
-            receipts = receipts[len(events):]
+            receipts = receipts[len(events) :]
         self._follow(batch)
         return found
 

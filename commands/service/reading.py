@@ -37,8 +37,9 @@ def decode(body: bytes, kind: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"{what}: {error}", code="bad_payload",
-                       hint="send the payload as the sender documents it") from None
+        raise BadInput(
+            f"{what}: {error}", code="bad_payload", hint="send the payload as the sender documents it"
+        ) from None
 
 
 def time_text(text: str | int | None) -> str | None:
@@ -62,7 +63,13 @@ def sha(text: str) -> str:
 
 
 def events(
-    source: str, delivery: str, event: str, *, body_sha256: str, body_bytes: int, reading: Reading,
+    source: str,
+    delivery: str,
+    event: str,
+    *,
+    body_sha256: str,
+    body_bytes: int,
+    reading: Reading,
 ) -> list[NewEvent]:
     """Return the events of one delivery: that it came, keyed by its id, and its facts, keyed by the exact body.
 
@@ -72,16 +79,26 @@ def events(
     from ledger.events.checks import WebhookReceived
 
     received = NewEvent(
-        stream=f"webhook/{source}", key=f"webhook/{source}/{delivery}",
+        stream=f"webhook/{source}",
+        key=f"webhook/{source}/{delivery}",
         payload=WebhookReceived(
-            source=source, delivery=delivery, event=event, body_sha256=body_sha256, body_bytes=body_bytes,
-            action=reading.action, repository=reading.repository, understood=bool(reading.facts),
+            source=source,
+            delivery=delivery,
+            event=event,
+            body_sha256=body_sha256,
+            body_bytes=body_bytes,
+            action=reading.action,
+            repository=reading.repository,
+            understood=bool(reading.facts),
         ),
     )
-    return [received, *(
-        NewEvent(stream=fact.stream, key=f"webhook/{source}/{event}/{body_sha256}/{nth}", payload=fact.payload)
-        for nth, fact in enumerate(reading.facts)
-    )]
+    return [
+        received,
+        *(
+            NewEvent(stream=fact.stream, key=f"webhook/{source}/{event}/{body_sha256}/{nth}", payload=fact.payload)
+            for nth, fact in enumerate(reading.facts)
+        ),
+    ]
 
 
 def short(value: Any, limit: int = 200) -> str:

@@ -36,10 +36,19 @@ def receive(app: App, file: str, event: str, source: str, delivery: str | None) 
     new = reading.events(source, delivery or digest, event, body_sha256=digest, body_bytes=len(body), reading=read)
     receipts = ledger.append(new)
     CommandDesk().after(ledger, new)
-    answers = [e.body() for e in ledger.read(types=["CommandDecided"])
-               if e.body()["comment_id"] in {getattr(n.payload, "comment_id", None) for n in new}]
+    answers = [
+        e.body()
+        for e in ledger.read(types=["CommandDecided"])
+        if e.body()["comment_id"] in {getattr(n.payload, "comment_id", None) for n in new}
+    ]
     duplicate = receipts[0].duplicate
-    document = {"source": source, "event": event, "duplicate": duplicate, "understood": bool(read.facts),
-                "event_ids": [receipt.event_id for receipt in receipts], "commands": answers}
+    document = {
+        "source": source,
+        "event": event,
+        "duplicate": duplicate,
+        "understood": bool(read.facts),
+        "event_ids": [receipt.event_id for receipt in receipts],
+        "commands": answers,
+    }
     said = "known already" if duplicate else f"{len(receipts)} events" if read.facts else "nothing the ledger keeps"
     app.emit(document, "\n".join([f"{source} {event}: {said}", *(row["answer"] for row in answers)]))

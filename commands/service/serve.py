@@ -24,8 +24,14 @@ SECRETS = {"github": "PERFLEDGER_GITHUB_SECRET", "buildkite": "PERFLEDGER_BUILDK
 @click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--max-body", default="8MiB", show_default=True, metavar="SIZE", help="Largest body that is taken.")
 @click.option("--answers", is_flag=True, help="Post answers to slash commands at once, with GITHUB_TOKEN.")
-@click.option("--api-url", default="https://api.github.com", show_default=True, envvar="GITHUB_API_URL", metavar="URL",
-              help="Where --answers posts to.")
+@click.option(
+    "--api-url",
+    default="https://api.github.com",
+    show_default=True,
+    envvar="GITHUB_API_URL",
+    metavar="URL",
+    help="Where --answers posts to.",
+)
 def serve(app: App, host: str, port: int, max_body: str, answers: bool, api_url: str) -> None:
     """Receive GitHub and Buildkite webhooks; health at /healthz, counters at /metrics, API at /openapi.json.
 
@@ -37,18 +43,34 @@ def serve(app: App, host: str, port: int, max_body: str, answers: bool, api_url:
     from commands.service.desk import CommandDesk
     from commands.service.intake import Intake
 
-    settings = Settings(github_secrets=_secrets("github"), buildkite_secrets=_secrets("buildkite"),
-                        body_bytes_max=body_bytes_max)
+    settings = Settings(
+        github_secrets=_secrets("github"), buildkite_secrets=_secrets("buildkite"), body_bytes_max=body_bytes_max
+    )
     answerer = _answerer(ledger, app.actor, api_url) if answers else None
     desk = CommandDesk(decided=answerer.wake if answerer else None)
     intake = Intake(ledger.path, app.actor, after=desk.after)
-    config = uvicorn.Config(create_app(intake, settings), host=host, port=port, log_level="warning", access_log=False,
-                            timeout_graceful_shutdown=10, server_header=False, lifespan="on", ws="none")
+    config = uvicorn.Config(
+        create_app(intake, settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+    )
     listener = _listen(config, host, port)
     name, number = listener.getsockname()[:2]
-    app.emit({"listening": f"http://{name}:{number}", "ledger": str(ledger.path), "origin": ledger.origin,
-              "sources": [source for source in SECRETS if getattr(settings, f"{source}_secrets")]},
-             f"listening on http://{name}:{number}; interrupt to stop")
+    app.emit(
+        {
+            "listening": f"http://{name}:{number}",
+            "ledger": str(ledger.path),
+            "origin": ledger.origin,
+            "sources": [source for source in SECRETS if getattr(settings, f"{source}_secrets")],
+        },
+        f"listening on http://{name}:{number}; interrupt to stop",
+    )
     if not settings.github_secrets and not settings.buildkite_secrets:
         app.note(f"no secret is set, so every webhook is refused; set {' or '.join(SECRETS.values())}")
     # The event loop and the log's thread hand over at every disk call; Python's 5 ms turns would add up to more
@@ -70,8 +92,11 @@ def _answerer(ledger: Ledger, actor: str | None, api_url: str) -> Answerer:
 
     token = os.environ.get("GITHUB_TOKEN", "").strip()
     if not token:
-        raise BadInput("--answers needs GITHUB_TOKEN, which is not set", code="no_token",
-                       hint="set it to a token that may comment, or leave --answers out")
+        raise BadInput(
+            "--answers needs GITHUB_TOKEN, which is not set",
+            code="no_token",
+            hint="set it to a token that may comment, or leave --answers out",
+        )
     return Answerer(ledger.path, actor, api_url=check_url(api_url), token=token)
 
 
@@ -92,8 +117,11 @@ def _service_extra() -> Any:
         import fastapi  # noqa: F401
         import uvicorn
     except ImportError as error:
-        raise BadInput(f"`serve` needs {error.name}, which is not installed", code="extra_missing",
-                       hint="pip install 'perfledger[service]'") from None
+        raise BadInput(
+            f"`serve` needs {error.name}, which is not installed",
+            code="extra_missing",
+            hint="pip install 'perfledger[service]'",
+        ) from None
     return uvicorn
 
 
@@ -108,7 +136,10 @@ def _listen(config: Any, host: str, port: int) -> Any:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror or error}", code="cannot_listen",
-                          hint="--port 0 takes a free one") from None
+        raise Unavailable(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            code="cannot_listen",
+            hint="--port 0 takes a free one",
+        ) from None
     listener.listen(config.backlog)
     return listener

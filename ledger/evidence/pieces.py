@@ -115,6 +115,7 @@ def read_pack(path: Path, digest: str | None = None) -> Iterator[tuple[str, byte
     import pyarrow.parquet as pq
 
     filters: Any = [("sha256", "==", digest)] if digest else None
-    table = pq.read_table(path, columns=["sha256", "data"], filters=filters, page_checksum_verification=True,
-                          partitioning=None)
+    table = pq.read_table(
+        path, columns=["sha256", "data"], filters=filters, page_checksum_verification=True, partitioning=None
+    )
     yield from zip(table.column("sha256").to_pylist(), table.column("data").to_pylist(), strict=True)

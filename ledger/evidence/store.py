@@ -150,8 +150,12 @@ class EvidenceStore:
         for line in whole_lines(tail):
             piece = parse(line)
             if piece is None:
-                raise Damaged(f"{tail} holds a piece of evidence that is not what it was; nothing was moved",
-                              code="evidence_damaged", hint="perfledger verify", file=str(tail))
+                raise Damaged(
+                    f"{tail} holds a piece of evidence that is not what it was; nothing was moved",
+                    code="evidence_damaged",
+                    hint="perfledger verify",
+                    file=str(tail),
+                )
             pieces[piece[0]] = piece[1]
         if pieces:
             self._pack(pieces)
@@ -163,11 +167,23 @@ class EvidenceStore:
         import pyarrow.parquet as pq
 
         digests = sorted(items)
-        table = pa.table({"sha256": digests, "size": [len(items[d]) for d in digests],
-                          "data": pa.array([items[d] for d in digests], type=pa.binary())})
+        table = pa.table(
+            {
+                "sha256": digests,
+                "size": [len(items[d]) for d in digests],
+                "data": pa.array([items[d] for d in digests], type=pa.binary()),
+            }
+        )
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd", version="2.6", row_group_size=2_000, store_schema=False,
-                       write_page_checksum=True)
+        pq.write_table(
+            table,
+            sink,
+            compression="zstd",
+            version="2.6",
+            row_group_size=2_000,
+            store_schema=False,
+            write_page_checksum=True,
+        )
         body = sink.getvalue()
         # named by its own content: packs of a crash-repeated seal are the same file
         name = f"{sha256(body).hexdigest()[:32]}.parquet"
@@ -188,8 +204,9 @@ class EvidenceStore:
         else:
             data = self._read_small(digest)
         if data is None:
-            raise BadInput(f"no evidence {digest}", code="no_such_evidence",
-                           hint="perfledger sync pull brings other machines'")
+            raise BadInput(
+                f"no evidence {digest}", code="no_such_evidence", hint="perfledger sync pull brings other machines'"
+            )
         if not is_content(data, digest):
             raise Damaged(f"evidence {digest} is not what it was", code="evidence_damaged", hint="perfledger verify")
         return data
@@ -282,8 +299,10 @@ class EvidenceStore:
         if db is not None and len(digests) > 1:
             with contextlib.suppress(sqlite3.Error):
                 self._catch_up(db)
-                rows = [(d, db.execute("SELECT place FROM blobs WHERE sha256=?", (bytes.fromhex(d),)).fetchone())
-                        for d in digests]
+                rows = [
+                    (d, db.execute("SELECT place FROM blobs WHERE sha256=?", (bytes.fromhex(d),)).fetchone())
+                    for d in digests
+                ]
                 places = {row[0] for _, row in rows if row}
                 if all((self.root / _path_of(place, self.folder.name)).exists() for place in places):
                     return {d for d, row in rows if row}
@@ -331,8 +350,12 @@ class EvidenceStore:
         try:
             return next((data for found, data in read_pack(path, digest) if found == digest), None)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise Damaged(f"{path} is not a readable pack: {str(error).splitlines()[0]}", code="evidence_damaged",
-                          hint="perfledger verify", file=str(path)) from None
+            raise Damaged(
+                f"{path} is not a readable pack: {str(error).splitlines()[0]}",
+                code="evidence_damaged",
+                hint="perfledger verify",
+                file=str(path),
+            ) from None
 
 
 def _digests_in(path: Path) -> list[str] | None:

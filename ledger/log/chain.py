@@ -33,7 +33,7 @@ def hash_of(event: Event) -> str:
 def _hash_of(data: bytes, length: int) -> str:
     at = data.index(_HASH)
     digest = sha256(data[:at])
-    digest.update(data[at + len(_HASH) + length + 1:])
+    digest.update(data[at + len(_HASH) + length + 1 :])
     return digest.hexdigest()
 
 
@@ -49,7 +49,7 @@ def link(event: Event) -> bytes:
     """
     data = _encode(event)
     at = data.index(_HASH)
-    head, tail = data[:at], data[at + len(_HASH) + 1:]
+    head, tail = data[:at], data[at + len(_HASH) + 1 :]
     digest = sha256(head)
     digest.update(tail)
     text = digest.hexdigest()

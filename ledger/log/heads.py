@@ -99,8 +99,14 @@ class Mark(KeptFile):
     def write(self, state: Indexed) -> None:
         """Note an acknowledged state. Call under the lock, after it is durable; a failure is no error (derived)."""
         head = state.head
-        text = b"%020d %b %020d %020d %020d %020d" % (head.position, head.hash.encode(), head.recorded_us,
-                                                     state.journal_inode, state.journal_size, state.journal_first)
+        text = b"%020d %b %020d %020d %020d %020d" % (
+            head.position,
+            head.hash.encode(),
+            head.recorded_us,
+            state.journal_inode,
+            state.journal_size,
+            state.journal_first,
+        )
         line = b"%b %b\n" % (text, sha256(text).hexdigest()[:16].encode())
         with contextlib.suppress(OSError):
             if self._fd is None:
@@ -180,7 +186,8 @@ class Heads:
         for memory in (self._pending, self._streams, self._dirty, self._ids, self._keys):
             memory.clear()
         row = self.db.execute(
-            "SELECT position, hash, recorded_us, journal_inode, journal_size, journal_first FROM head").fetchone()
+            "SELECT position, hash, recorded_us, journal_inode, journal_size, journal_first FROM head"
+        ).fetchone()
         self.known = Indexed(Head(*row[:3]), *row[3:])
         return self.known
 
@@ -243,8 +250,15 @@ class Heads:
                 self.db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?)", keys)
             self.db.execute(
                 "UPDATE head SET position=?, hash=?, recorded_us=?, journal_inode=?, journal_size=?, journal_first=?",
-                (seen.head.position, seen.head.hash, seen.head.recorded_us, seen.journal_inode, seen.journal_size,
-                 seen.journal_first))
+                (
+                    seen.head.position,
+                    seen.head.hash,
+                    seen.head.recorded_us,
+                    seen.journal_inode,
+                    seen.journal_size,
+                    seen.journal_first,
+                ),
+            )
         for memory in (self._pending, self._dirty, self._ids, self._keys):
             memory.clear()
         if len(self._streams) > STREAMS_REMEMBERED_MAX:
@@ -270,8 +284,17 @@ def head_after(events: Sequence[Event]) -> Head:
 
 def rows_of(events: Sequence[Event]) -> list[Row]:
     """Return what the index keeps of events."""
-    return [Row(e.position, id_bytes(e.event_id), e.stream, e.version, e.key,
-                0 if e.key is None else parse_time(e.recorded_at)) for e in events]
+    return [
+        Row(
+            e.position,
+            id_bytes(e.event_id),
+            e.stream,
+            e.version,
+            e.key,
+            0 if e.key is None else parse_time(e.recorded_at),
+        )
+        for e in events
+    ]
 
 
 def id_bytes(event_id: str) -> bytes:

@@ -45,8 +45,11 @@ def prepare(new: Sequence[NewEvent]) -> list[Prepared]:
         total += len(data)
         kind = type_of(item.payload)
         if len(data) > EVENT_BYTES_MAX:
-            raise BadInput(f"{kind.name} on {item.stream}: payload of {len(data):,} bytes; at most {EVENT_BYTES_MAX:,}",
-                           code="event_too_large", hint="put large content into evidence and cite its digest")
+            raise BadInput(
+                f"{kind.name} on {item.stream}: payload of {len(data):,} bytes; at most {EVENT_BYTES_MAX:,}",
+                code="event_too_large",
+                hint="put large content into evidence and cite its digest",
+            )
         if item.event_id is not None and len(item.event_id) != 36:
             raise BadInput(f"event id {item.event_id!r} is not a UUID", code="bad_event_id")
         prepared.append(Prepared(item, kind.name, kind.schema_version, data))
@@ -60,5 +63,7 @@ def resolve_twins(receipts: Sequence[Receipt], prepared: Sequence[Prepared]) -> 
     if not any(r is TWIN for r in receipts):
         return list(receipts)
     first = {item.new.key: r for item, r in zip(prepared, receipts, strict=True) if r is not TWIN}
-    return [first[item.new.key]._replace(duplicate=True) if r is TWIN else r
-            for item, r in zip(prepared, receipts, strict=True)]
+    return [
+        first[item.new.key]._replace(duplicate=True) if r is TWIN else r
+        for item, r in zip(prepared, receipts, strict=True)
+    ]

@@ -79,7 +79,7 @@ def parse(data: bytes, *, path: Path, start: int = 0, inode: int = 0, check: boo
         last = end + 1 >= end_of_lines
         found = chain.parse_line(data[done:end], check=check or last)
         if found is None:
-            _refuse_damage(data[end + 1:end_of_lines], path=path, start=start + done, events=events)
+            _refuse_damage(data[end + 1 : end_of_lines], path=path, start=start + done, events=events)
             break
         events += found
         done = end + 1
@@ -92,7 +92,10 @@ def _refuse_damage(rest: bytes, *, path: Path, start: int, events: list[Event]) 
         if later:
             where = f"the line after position {events[-1].position}" if events else "the first line"
             raise Damaged(
-                f"{path} at byte {start}: {where} is not a whole event, and whole ones follow", code="journal_damaged",
-                hint="perfledger verify", file=str(path), byte=start,
+                f"{path} at byte {start}: {where} is not a whole event, and whole ones follow",
+                code="journal_damaged",
+                hint="perfledger verify",
+                file=str(path),
+                byte=start,
                 position=events[-1].position + 1 if events else None,
             )

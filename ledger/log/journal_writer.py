@@ -106,8 +106,13 @@ class JournalWriter(disk.KeptFile):
             self._cut(fd, size)
         except OSError:
             raise OutcomeUnknown(
-                f"{self.path}: {why}; the event may or may not be recorded", code="append_unknown",
+                f"{self.path}: {why}; the event may or may not be recorded",
+                code="append_unknown",
                 hint="perfledger verify, then run the same command again: a recorded event is never doubled",
             ) from error
-        raise Unavailable(f"{self.path}: {why}; nothing was recorded", code="append_failed",
-                          hint="free some space or mend the disk, then run it again", errno=error.errno) from error
+        raise Unavailable(
+            f"{self.path}: {why}; nothing was recorded",
+            code="append_failed",
+            hint="free some space or mend the disk, then run it again",
+            errno=error.errno,
+        ) from error

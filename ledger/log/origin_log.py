@@ -63,8 +63,14 @@ class OriginLog(LogReader):
 
     # ---------------------------------------------------------------- writing
 
-    def append(self, new: Sequence[NewEvent], *, author: Author, seen: Mapping[str, int] | None = None,
-               correlation_id: str | None = None) -> list[Receipt]:
+    def append(
+        self,
+        new: Sequence[NewEvent],
+        *,
+        author: Author,
+        seen: Mapping[str, int] | None = None,
+        correlation_id: str | None = None,
+    ) -> list[Receipt]:
         """Append events, all or none, and return once they are durable.
 
         Raises `Conflict` when a stream named in `seen` has events after that position, `BadInput` for what
@@ -91,8 +97,11 @@ class OriginLog(LogReader):
         with self._lock:
             return self._seal(self._synchronise())
 
-    def _decide(self, prepared: Sequence[Prepared], seen: Mapping[str, int],
-                ) -> tuple[Indexed, list[Receipt | None], list[tuple[int, Prepared]]]:
+    def _decide(
+        self,
+        prepared: Sequence[Prepared],
+        seen: Mapping[str, int],
+    ) -> tuple[Indexed, list[Receipt | None], list[tuple[int, Prepared]]]:
         """Come up to date, then split into receipts of what the log has and what is fresh. Nothing is written to
         the log yet, so an index that turns out to be broken is made again and asked again."""
         for attempt in (1, 2):
@@ -108,8 +117,11 @@ class OriginLog(LogReader):
         raise AssertionError("unreachable")
 
     def _unindexed(self, error: sqlite3.Error) -> Unavailable:
-        return Unavailable(f"{self.folder / HEADS_NAME}: {error}; nothing was recorded", code="index_failed",
-                           hint="free some space or mend the disk, then run it again")
+        return Unavailable(
+            f"{self.folder / HEADS_NAME}: {error}; nothing was recorded",
+            code="index_failed",
+            hint="free some space or mend the disk, then run it again",
+        )
 
     def _refuse_moved(self, seen: Mapping[str, int]) -> None:
         assert self._heads is not None
@@ -119,8 +131,11 @@ class OriginLog(LogReader):
                 raise Conflict(
                     f"stream {stream} has an event at position {last}, you decided on position {position}; "
                     "nothing was written",
-                    code="stream_moved", hint=f"perfledger events list --stream {stream}",
-                    stream=stream, seen=position, last=last,
+                    code="stream_moved",
+                    hint=f"perfledger events list --stream {stream}",
+                    stream=stream,
+                    seen=position,
+                    last=last,
                 )
 
     def _known(self, prepared: Sequence[Prepared]) -> tuple[list[Receipt | None], list[tuple[int, Prepared]]]:
@@ -153,12 +168,15 @@ class OriginLog(LogReader):
         if (event.stream, event.type, bytes(event.payload)) != (item.new.stream, item.type, item.payload):
             raise Conflict(
                 f"event id {item.new.event_id} is position {position} already, with other content; nothing was written",
-                code="event_id_reused", hint=f"perfledger events show {item.new.event_id}", position=position,
+                code="event_id_reused",
+                hint=f"perfledger events show {item.new.event_id}",
+                position=position,
             )
         return Known(position, event.event_id, parse_time(event.recorded_at))
 
-    def _chain(self, fresh: Sequence[tuple[int, Prepared]], head: Head, author: Author,
-               correlation_id: str | None) -> tuple[list[Event], list[bytes], Head]:
+    def _chain(
+        self, fresh: Sequence[tuple[int, Prepared]], head: Head, author: Author, correlation_id: str | None
+    ) -> tuple[list[Event], list[bytes], Head]:
         """Give positions, versions, times and hashes to new events. Returns them, their lines and the head after."""
         assert self._heads is not None
         position, previous, now = head.position, head.hash, head.recorded_us
@@ -174,11 +192,23 @@ class OriginLog(LogReader):
                 version = self._heads.stream(new.stream)[0]
             versions[new.stream] = version + 1
             event = Event(
-                actor=author.actor, causation_id=new.causation_id, correlation_id=new.correlation_id or correlation_id,
-                event_id=new.event_id or new_event_id(now, random[10 * index:10 * index + 10]), git_sha=new.git_sha,
-                hash="", host=author.host, key=new.key, origin=self.origin, payload=msgspec.Raw(item.payload),
-                position=position, prev_hash=previous, recorded_at=format_time(now),
-                schema_version=item.schema_version, stream=new.stream, type=item.type, version=version + 1,
+                actor=author.actor,
+                causation_id=new.causation_id,
+                correlation_id=new.correlation_id or correlation_id,
+                event_id=new.event_id or new_event_id(now, random[10 * index : 10 * index + 10]),
+                git_sha=new.git_sha,
+                hash="",
+                host=author.host,
+                key=new.key,
+                origin=self.origin,
+                payload=msgspec.Raw(item.payload),
+                position=position,
+                prev_hash=previous,
+                recorded_at=format_time(now),
+                schema_version=item.schema_version,
+                stream=new.stream,
+                type=item.type,
+                version=version + 1,
             )
             lines.append(chain.link(event))
             events.append(event)
@@ -196,10 +226,15 @@ class OriginLog(LogReader):
         else:
             line = chain.join_batch(lines) + b"\n"
             inode = self._journal.write(line, indexed.journal_size)
-            self._index(events, Indexed(
-                head=head, journal_inode=inode, journal_size=indexed.journal_size + len(line),
-                journal_first=indexed.journal_first or events[0].position,
-            ))
+            self._index(
+                events,
+                Indexed(
+                    head=head,
+                    journal_inode=inode,
+                    journal_size=indexed.journal_size + len(line),
+                    journal_first=indexed.journal_first or events[0].position,
+                ),
+            )
         return self._state
 
     def _index(self, events: Sequence[Event], state: Indexed, *, replaced: bool = False) -> None:
@@ -239,7 +274,9 @@ class OriginLog(LogReader):
             if (found.origin, found.last, found.head_hash) != (self.origin, events[-1].position, events[-1].hash):
                 raise Damaged(
                     f"{path} exists and does not end with position {events[-1].position} of this journal",
-                    code="segment_slot_taken", hint="perfledger verify", file=str(path),
+                    code="segment_slot_taken",
+                    hint="perfledger verify",
+                    file=str(path),
                 )
         return segment.info(path)
 
@@ -307,8 +344,7 @@ class OriginLog(LogReader):
         wrong = chain.first_break(more.events, position=known.head.position, prev_hash=known.head.hash)
         if wrong:
             raise indexing.broken(self.origin, wrong, known.head.position + 1)
-        state = Indexed(head_after(more.events), more.inode, more.size,
-                        known.journal_first or more.events[0].position)
+        state = Indexed(head_after(more.events), more.inode, more.size, known.journal_first or more.events[0].position)
         if mark is None or state.head.position > mark.head.position:
             disk.fsync_file(self.journal_path)  # its writer died before it was told "ok"
             self._mark.write(state)

@@ -94,8 +94,12 @@ class LogReader:
         raise self._gap(last + 1)
 
     def _gap(self, position: int) -> Damaged:
-        return Damaged(f"the log of {self.origin} misses the events from position {position} on, and has later ones",
-                       code="gap", hint="perfledger verify", position=position)
+        return Damaged(
+            f"the log of {self.origin} misses the events from position {position} on, and has later ones",
+            code="gap",
+            hint="perfledger verify",
+            position=position,
+        )
 
     def at(self, position: int) -> Event:
         """Return the event at a position. Raises `BadInput` when there is none."""

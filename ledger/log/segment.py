@@ -65,17 +65,27 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     text = pa.string()
-    return pa.schema([
-        pa.field("origin", text, nullable=False), pa.field("position", pa.int64(), nullable=False),
-        pa.field("event_id", text, nullable=False), pa.field("stream", text, nullable=False),
-        pa.field("version", pa.int64(), nullable=False), pa.field("type", text, nullable=False),
-        pa.field("schema_version", pa.int32(), nullable=False),
-        pa.field("recorded_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("actor", text, nullable=False), pa.field("host", text, nullable=False),
-        pa.field("git_sha", text), pa.field("correlation_id", text), pa.field("causation_id", text),
-        pa.field("key", text), pa.field("payload", text, nullable=False),
-        pa.field("prev_hash", pa.binary(32), nullable=False), pa.field("hash", pa.binary(32), nullable=False),
-    ])
+    return pa.schema(
+        [
+            pa.field("origin", text, nullable=False),
+            pa.field("position", pa.int64(), nullable=False),
+            pa.field("event_id", text, nullable=False),
+            pa.field("stream", text, nullable=False),
+            pa.field("version", pa.int64(), nullable=False),
+            pa.field("type", text, nullable=False),
+            pa.field("schema_version", pa.int32(), nullable=False),
+            pa.field("recorded_at", pa.timestamp("us", tz="UTC"), nullable=False),
+            pa.field("actor", text, nullable=False),
+            pa.field("host", text, nullable=False),
+            pa.field("git_sha", text),
+            pa.field("correlation_id", text),
+            pa.field("causation_id", text),
+            pa.field("key", text),
+            pa.field("payload", text, nullable=False),
+            pa.field("prev_hash", pa.binary(32), nullable=False),
+            pa.field("hash", pa.binary(32), nullable=False),
+        ]
+    )
 
 
 def encode(events: Sequence[Event]) -> bytes:
@@ -92,23 +102,37 @@ def encode(events: Sequence[Event]) -> bytes:
         "hash": [bytes.fromhex(e.hash) for e in rows],
     }
     shape = schema()
-    arrays = [columns[f.name] if f.name == "recorded_at" else
-              pa.array(columns.get(f.name) or [getattr(e, f.name) for e in rows], type=f.type) for f in shape]
+    arrays = [
+        columns[f.name]
+        if f.name == "recorded_at"
+        else pa.array(columns.get(f.name) or [getattr(e, f.name) for e in rows], type=f.type)
+        for f in shape
+    ]
     about = {
-        "version": SEGMENT_VERSION, "origin": events[0].origin, "first": events[0].position,
-        "last": events[-1].position, "prev_hash": events[0].prev_hash, "head_hash": events[-1].hash,
+        "version": SEGMENT_VERSION,
+        "origin": events[0].origin,
+        "first": events[0].position,
+        "last": events[-1].position,
+        "prev_hash": events[0].prev_hash,
+        "head_hash": events[-1].hash,
         "file_sha256": _UNSEALED.decode(),
     }
     sink = io.BytesIO()
     with pq.ParquetWriter(
-        sink, shape, compression="zstd", compression_level=3, version="2.6", store_schema=False,
-        write_page_checksum=True, use_dictionary=["origin", "stream", "type", "actor", "host", "git_sha"],
+        sink,
+        shape,
+        compression="zstd",
+        compression_level=3,
+        version="2.6",
+        store_schema=False,
+        write_page_checksum=True,
+        use_dictionary=["origin", "stream", "type", "actor", "host", "git_sha"],
     ) as writer:
         writer.write_table(pa.table(arrays, schema=shape), row_group_size=ROW_GROUP_EVENTS)
         writer.add_key_value_metadata({METADATA_KEY.decode(): msgspec.json.encode(about).decode()})
     body = bytearray(sink.getbuffer())
     at = body.rindex(_DIGEST_FIELD + _UNSEALED) + len(_DIGEST_FIELD)
-    body[at:at + 64] = sha256(body).hexdigest().encode()
+    body[at : at + 64] = sha256(body).hexdigest().encode()
     return bytes(body)
 
 
@@ -119,8 +143,8 @@ def is_whole(data: bytes) -> bool:
         return False
     digest = sha256(data[:at])
     digest.update(_UNSEALED)
-    digest.update(data[at + 64:])
-    return digest.hexdigest().encode() == data[at:at + 64]
+    digest.update(data[at + 64 :])
+    return digest.hexdigest().encode() == data[at : at + 64]
 
 
 def info(path: Path) -> SegmentInfo:
@@ -131,16 +155,28 @@ def info(path: Path) -> SegmentInfo:
     try:
         raw = (pq.read_metadata(path).metadata or {})[METADATA_KEY]
         about = msgspec.json.decode(raw)
-        return SegmentInfo(path=path, origin=about["origin"], first=about["first"], last=about["last"],
-                           prev_hash=about["prev_hash"], head_hash=about["head_hash"])
+        return SegmentInfo(
+            path=path,
+            origin=about["origin"],
+            first=about["first"],
+            last=about["last"],
+            prev_hash=about["prev_hash"],
+            head_hash=about["head_hash"],
+        )
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
         if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
             raise
         raise _damaged(path, error) from None
 
 
-def read(path: Path, *, stream: str | None = None, types: Iterable[str] | None = None,
-         position: int | None = None, event_id: str | None = None) -> list[Event]:
+def read(
+    path: Path,
+    *,
+    stream: str | None = None,
+    types: Iterable[str] | None = None,
+    position: int | None = None,
+    event_id: str | None = None,
+) -> list[Event]:
     """Return a segment's events in position order, or only those of a stream, of some types, or one of them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -169,11 +205,14 @@ def columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=sorted({*names, "position"}), page_checksum_verification=True,
-                              partitioning=None).sort_by("position")
+        table = pq.read_table(
+            path, columns=sorted({*names, "position"}), page_checksum_verification=True, partitioning=None
+        ).sort_by("position")
         found = {name: table.column(name) for name in names}
-        return {name: (column.cast(pa.int64()) if name == "recorded_at" else column).to_pylist()
-                for name, column in found.items()}
+        return {
+            name: (column.cast(pa.int64()) if name == "recorded_at" else column).to_pylist()
+            for name, column in found.items()
+        }
     except (pa.ArrowException, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
             raise
@@ -183,18 +222,28 @@ def columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
 def _events(rows: pa.Table) -> Iterator[Event]:
     import pyarrow as pa
 
-    table = rows.set_column(rows.schema.get_field_index("recorded_at"), "recorded_at",
-                            rows.column("recorded_at").cast(pa.int64()))
+    table = rows.set_column(
+        rows.schema.get_field_index("recorded_at"), "recorded_at", rows.column("recorded_at").cast(pa.int64())
+    )
     names = table.column_names
     for values in zip(*(table.column(name).to_pylist() for name in names), strict=True):
         row = dict(zip(names, values, strict=True))
-        yield Event(**row | {
-            "recorded_at": format_time(row["recorded_at"]), "payload": msgspec.Raw(row["payload"].encode()),
-            "prev_hash": row["prev_hash"].hex(), "hash": row["hash"].hex(),
-        })
+        yield Event(
+            **row
+            | {
+                "recorded_at": format_time(row["recorded_at"]),
+                "payload": msgspec.Raw(row["payload"].encode()),
+                "prev_hash": row["prev_hash"].hex(),
+                "hash": row["hash"].hex(),
+            }
+        )
 
 
 def _damaged(path: Path, error: Exception) -> Damaged:
     # anything a reader trips over counts: a flipped bit in the footer renames or retypes a column
-    return Damaged(f"{path} is not a readable segment: {str(error).splitlines()[0] if str(error) else error!r}",
-                   code="segment_unreadable", hint="perfledger verify", file=str(path))
+    return Damaged(
+        f"{path} is not a readable segment: {str(error).splitlines()[0] if str(error) else error!r}",
+        code="segment_unreadable",
+        hint="perfledger verify",
+        file=str(path),
+    )

@@ -39,12 +39,18 @@ class DatasetUrl:
         found = _URL.fullmatch(url.strip())
         owner, name, prefix = found.groups(default="") if found else ("", "", "")
         if not _is_repo(owner, name):
-            raise BadInput(f"{url!r} is not hf://datasets/OWNER/NAME[/PREFIX]", code="bad_remote_url",
-                           hint="for example hf://datasets/my-org/perf-ledger")
+            raise BadInput(
+                f"{url!r} is not hf://datasets/OWNER/NAME[/PREFIX]",
+                code="bad_remote_url",
+                hint="for example hf://datasets/my-org/perf-ledger",
+            )
         prefix = prefix.strip("/")
         if prefix and any(part in ("", ".", "..") for part in prefix.split("/")):
-            raise BadInput(f"{url!r}: {prefix!r} is not a folder of the dataset", code="bad_remote_url",
-                           hint=f"for example hf://datasets/{owner}/{name}/team/perf")
+            raise BadInput(
+                f"{url!r}: {prefix!r} is not a folder of the dataset",
+                code="bad_remote_url",
+                hint=f"for example hf://datasets/{owner}/{name}/team/perf",
+            )
         return cls(f"{owner}/{name}", prefix)
 
     def __str__(self) -> str:
@@ -86,8 +92,9 @@ class HubRepo:
 
     def head(self) -> str:
         """Return the commit id of the newest commit of the branch."""
-        info = self._call(lambda api: api.repo_info(
-            self.repo_id, repo_type="dataset", revision=BRANCH, timeout=timeout_s()))
+        info = self._call(
+            lambda api: api.repo_info(self.repo_id, repo_type="dataset", revision=BRANCH, timeout=timeout_s())
+        )
         return str(info.sha)
 
     def tree(self, revision: str, under: str = "") -> dict[str, RemoteFile]:
@@ -96,8 +103,11 @@ class HubRepo:
 
         def look(api: HfApi) -> dict[str, RemoteFile]:
             try:
-                entries = list(api.list_repo_tree(
-                    self.repo_id, path_in_repo=under or None, recursive=True, revision=revision, repo_type="dataset"))
+                entries = list(
+                    api.list_repo_tree(
+                        self.repo_id, path_in_repo=under or None, recursive=True, revision=revision, repo_type="dataset"
+                    )
+                )
             except EntryNotFoundError:
                 return {}
             return _files(entries)
@@ -109,13 +119,19 @@ class HubRepo:
         wanted = list(paths)
         found: dict[str, RemoteFile] = {}
         for start in range(0, len(wanted), PATHS_PER_REQUEST):
-            part = wanted[start:start + PATHS_PER_REQUEST]
-            found |= _files(self._call(lambda api, part=part: api.get_paths_info(  # type: ignore[misc]
-                self.repo_id, part, revision=revision, repo_type="dataset")))
+            part = wanted[start : start + PATHS_PER_REQUEST]
+            found |= _files(
+                self._call(
+                    lambda api, part=part: api.get_paths_info(  # type: ignore[misc]
+                        self.repo_id, part, revision=revision, repo_type="dataset"
+                    )
+                )
+            )
         return found
 
     def read(self, revision: str, file: RemoteFile) -> bytes:
         """Return a file's bytes at a commit. Raises `Busy` when they are not what the tree says they are."""
+
         def get(_: HfApi) -> bytes:
             from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
 
@@ -139,20 +155,30 @@ class HubRepo:
         from huggingface_hub import CommitOperationAdd
 
         self.require_token()
-        operations = [CommitOperationAdd(path, data if isinstance(data, bytes) else str(data))
-                      for path, data in additions.items()]
+        operations = [
+            CommitOperationAdd(path, data if isinstance(data, bytes) else str(data)) for path, data in additions.items()
+        ]
         try:
-            made = self._call(lambda api: api.create_commit(
-                self.repo_id, operations, commit_message=message, repo_type="dataset", revision=BRANCH,
-                parent_commit=parent))
+            made = self._call(
+                lambda api: api.create_commit(
+                    self.repo_id,
+                    operations,
+                    commit_message=message,
+                    repo_type="dataset",
+                    revision=BRANCH,
+                    parent_commit=parent,
+                )
+            )
         except Busy as failure:
             if failure.sent:
                 raise Unsure(failure.reason, retry_after=failure.retry_after) from None
             raise
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             # the library's own failures (a malformed answer, its large-file transfer): only a look tells what landed
-            raise Unsure(f"did not complete the upload ({type(error).__name__}; HF_HUB_DISABLE_XET=1 sends large files "
-                         "over plain HTTP)") from None
+            raise Unsure(
+                f"did not complete the upload ({type(error).__name__}; HF_HUB_DISABLE_XET=1 sends large files "
+                "over plain HTTP)"
+            ) from None
         return str(made.oid)
 
     def _call(self, function: Callable[[HfApi], Result]) -> Result:
@@ -175,8 +201,11 @@ def _files(entries: Iterable[Any]) -> dict[str, RemoteFile]:
         if hasattr(entry, "blob_id"):
             lfs = entry.lfs
             found[entry.path] = RemoteFile(
-                path=safe_path(entry.path), size=lfs.size if lfs else entry.size,
-                git_sha1=None if lfs else entry.blob_id, sha256=lfs.sha256 if lfs else None)
+                path=safe_path(entry.path),
+                size=lfs.size if lfs else entry.size,
+                git_sha1=None if lfs else entry.blob_id,
+                sha256=lfs.sha256 if lfs else None,
+            )
     return found
 
 

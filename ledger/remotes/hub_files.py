@@ -26,8 +26,13 @@ class Committed:
 
 
 def commit_files(
-    repo: HubRepo, files: Mapping[str, bytes], *, message: str, before_commit: Callable[[str], None] | None = None,
-    policy: RetryPolicy | None = None, find_out: str = "perfledger sync push",
+    repo: HubRepo,
+    files: Mapping[str, bytes],
+    *,
+    message: str,
+    before_commit: Callable[[str], None] | None = None,
+    policy: RetryPolicy | None = None,
+    find_out: str = "perfledger sync push",
 ) -> Committed:
     """Add files to a dataset, all in one commit, and return once a look at the Hub has shown them there.
 
@@ -71,6 +76,8 @@ class _Absent:
 def _taken(repo: HubRepo, path: str) -> Conflict:
     return Conflict(
         f"{path} exists in {repo.repo_id} with other content; it was not replaced and nothing was written",
-        code="upload_path_taken", path=path, repo=repo.repo_id,
+        code="upload_path_taken",
+        path=path,
+        repo=repo.repo_id,
         hint="look at the existing file; a record of its own needs a timestamp of its own",
     )

@@ -21,8 +21,8 @@ from ledger.remotes.hub import DatasetUrl, HubRepo
 from ledger.remotes.remote import RemoteFile
 from ledger.remotes.retry import RetryPolicy, asking, default_policy
 
-INDEX_NAME = ".perfledger-mirror"     # what we wrote here: path to [digest, size, mtime_ns]
-MARKER_NAME = ".hf_sync_complete"     # what the dataset's own tools look for; only there after a whole sync
+INDEX_NAME = ".perfledger-mirror"  # what we wrote here: path to [digest, size, mtime_ns]
+MARKER_NAME = ".hf_sync_complete"  # what the dataset's own tools look for; only there after a whole sync
 DOWNLOADS_AT_ONCE = 8
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
@@ -45,8 +45,9 @@ class _Index(msgspec.Struct, frozen=True):
     files: dict[str, tuple[str, int, int]]
 
 
-def mirror_dataset(url: str, root: Path, token: str | None = None, *,
-                   policy: RetryPolicy | None = None) -> MirrorReport:
+def mirror_dataset(
+    url: str, root: Path, token: str | None = None, *, policy: RetryPolicy | None = None
+) -> MirrorReport:
     """Bring a folder up to a dataset: `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]`, its `*.json` files only.
 
     REVISION is a full commit id; without one, the newest commit. Each file is verified against the id its tree names
@@ -56,8 +57,11 @@ def mirror_dataset(url: str, root: Path, token: str | None = None, *,
     """
     plain, _, revision = url.partition("@")
     if revision and not _REVISION.fullmatch(revision):
-        raise BadInput(f"{revision!r} in {url} is not a full commit id", code="bad_revision",
-                       hint="give all 40 hexadecimal digits, or leave @REVISION out for the newest commit")
+        raise BadInput(
+            f"{revision!r} in {url} is not a full commit id",
+            code="bad_revision",
+            hint="give all 40 hexadecimal digits, or leave @REVISION out for the newest commit",
+        )
     dataset = DatasetUrl.parse(plain)
     repo = HubRepo(dataset.repo_id, token=token)
     patient = policy or default_policy()

@@ -33,8 +33,11 @@ def find_token() -> str | None:
         token = os.environ.get(name, "").strip()
         if token:
             if not all(33 <= ord(letter) <= 126 for letter in token):
-                raise BadInput(f"{name} holds spaces or characters that no access token has", code="bad_token",
-                               hint=f"set {name} again, without line breaks or quotes")
+                raise BadInput(
+                    f"{name} holds spaces or characters that no access token has",
+                    code="bad_token",
+                    hint=f"set {name} again, without line breaks or quotes",
+                )
             return token
     return None
 
@@ -43,8 +46,11 @@ def endpoint() -> str:
     """Return the Hub's address: HF_ENDPOINT, else the public Hub."""
     address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
     if not address.startswith(("http://", "https://")):
-        raise BadInput(f"HF_ENDPOINT={address!r} is not an http or https address", code="bad_endpoint",
-                       hint=f"unset it, or export HF_ENDPOINT={DEFAULT_ENDPOINT}")
+        raise BadInput(
+            f"HF_ENDPOINT={address!r} is not an http or https address",
+            code="bad_endpoint",
+            hint=f"unset it, or export HF_ENDPOINT={DEFAULT_ENDPOINT}",
+        )
     return address
 
 
@@ -54,8 +60,11 @@ def prepare() -> None:
     Raises `Unavailable` when HF_HUB_OFFLINE says that no Hub may be asked.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise Unavailable("HF_HUB_OFFLINE is set, so the Hub was not asked", code="hub_offline",
-                          hint="unset HF_HUB_OFFLINE; perfledger sync status shows what waits")
+        raise Unavailable(
+            "HF_HUB_OFFLINE is set, so the Hub was not asked",
+            code="hub_offline",
+            hint="unset HF_HUB_OFFLINE; perfledger sync status shows what waits",
+        )
     # read when the library is imported: no calls of its own beside ours
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import httpx2
@@ -92,8 +101,11 @@ def _make_client_class() -> type[httpx2.Client]:
                 raise busy_from(error) from None
             if response.status_code in (408, 425, 429) or response.status_code >= 500:
                 response.close()
-                raise Busy(_status_reason(response.status_code, asked := retry_after(response)), retry_after=asked,
-                           sent=response.status_code != 429)
+                raise Busy(
+                    _status_reason(response.status_code, asked := retry_after(response)),
+                    retry_after=asked,
+                    sent=response.status_code != 429,
+                )
             return response
 
     return OnePolicyClient
@@ -194,18 +206,24 @@ def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | N
         raise Unavailable(
             "the Hub does not accept the access token (401): it is wrong or has expired; nothing more was sent to "
             f"{repo_id}",
-            code="hub_token_refused", repo=repo_id,
+            code="hub_token_refused",
+            repo=repo_id,
             hint=f"make a token with write access at {endpoint()}/settings/tokens, export HF_TOKEN=..., run it again",
         ) from None
     if status == 403 or kind == "GatedRepo":
         raise Unavailable(
             f"the access token has no permission for this at {repo_id} ({status}); nothing was written",
-            code="hub_forbidden", repo=repo_id,
+            code="hub_forbidden",
+            repo=repo_id,
             hint=f"use a token with write access to {repo_id} ({endpoint()}/settings/tokens), or ask its owner",
         ) from None
     if kind == "RevisionNotFound":
-        raise BadInput(f"{repo_id} has no such commit; nothing was written", code="hub_no_revision", repo=repo_id,
-                       hint="leave @REVISION out for the newest commit") from None
+        raise BadInput(
+            f"{repo_id} has no such commit; nothing was written",
+            code="hub_no_revision",
+            repo=repo_id,
+            hint="leave @REVISION out for the newest commit",
+        ) from None
     if status == 404 and kind != "EntryNotFound":
         raise missing(repo_id) from None
     if status in (400, 413, 422):
@@ -213,19 +231,29 @@ def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | N
         if token:
             detail = detail.replace(token, "***")
         why = f": {detail}" if detail else ""
-        raise Unavailable(f"the Hub refused the request for {repo_id} ({status}){why}; nothing was written",
-                          code="hub_refused", repo=repo_id, hint="perfledger doctor") from None
-    raise Unavailable(f"the Hub answered {status} for {repo_id}", code="hub_status", repo=repo_id, status=status,
-                      hint="run it again; if it stays, look at the Hub's status page") from None
+        raise Unavailable(
+            f"the Hub refused the request for {repo_id} ({status}){why}; nothing was written",
+            code="hub_refused",
+            repo=repo_id,
+            hint="perfledger doctor",
+        ) from None
+    raise Unavailable(
+        f"the Hub answered {status} for {repo_id}",
+        code="hub_status",
+        repo=repo_id,
+        status=status,
+        hint="run it again; if it stays, look at the Hub's status page",
+    ) from None
 
 
 def no_token(repo_id: str) -> PerfledgerError:
     """Return the error for a write, or a private read, without a token."""
     return Unavailable(
-        f"no access token is set, and {repo_id} cannot be used without one; nothing was sent", code="hub_no_token",
+        f"no access token is set, and {repo_id} cannot be used without one; nothing was sent",
+        code="hub_no_token",
         repo=repo_id,
         hint=f"export HF_TOKEN=... (from {endpoint()}/settings/tokens, with write access); HF_API_KEY and "
-             "HUGGINGFACE_HUB_TOKEN work too",
+        "HUGGINGFACE_HUB_TOKEN work too",
     )
 
 
@@ -233,6 +261,7 @@ def missing(repo_id: str) -> PerfledgerError:
     """Return the error for a dataset that does not exist or that this token may not see."""
     return BadInput(
         f"there is no dataset {repo_id} at {endpoint()} that this token can see; nothing was written",
-        code="hub_no_repo", repo=repo_id,
+        code="hub_no_repo",
+        repo=repo_id,
         hint=f"--create makes it (private), or: huggingface-cli repo create {repo_id} --repo-type dataset",
     )

@@ -43,8 +43,9 @@ class Words:
     find_out: str = "perfledger sync push"
 
 
-def land(look: Callable[[], Plan | None], write: Callable[[Plan], object], *, words: Words,
-         policy: RetryPolicy) -> Landed[Plan]:
+def land(
+    look: Callable[[], Plan | None], write: Callable[[Plan], object], *, words: Words, policy: RetryPolicy
+) -> Landed[Plan]:
     """Write until a look shows that nothing is missing.
 
     `look` returns what is to be written next, or None when all of it is there. `write` tries that once. Both raise
@@ -92,8 +93,9 @@ class _Try(Generic[Plan]):
     doubt: Busy | None = None
 
 
-def _end(look: Callable[[], Plan | None], last: _Try[Plan] | None, cause: Busy | Moved, tries: int,
-         words: Words) -> Landed[Plan]:
+def _end(
+    look: Callable[[], Plan | None], last: _Try[Plan] | None, cause: Busy | Moved, tries: int, words: Words
+) -> Landed[Plan]:
     """Patience ended: say what is known, after one last look when a write is in doubt."""
     if last and last.answered:
         return Landed(last.plan, tries)  # the remote said so; only the second look failed
@@ -107,14 +109,17 @@ def _end(look: Callable[[], Plan | None], last: _Try[Plan] | None, cause: Busy |
     if isinstance(cause, Moved):
         raise Conflict(
             f"other writes to {words.target} came first {tries} times in a row; nothing was written",
-            code="remote_contended", tries=tries, hint="run it again when fewer machines write",
+            code="remote_contended",
+            tries=tries,
+            hint="run it again when fewer machines write",
         ) from None
     raise given_up(cause, words.remote, tries=tries) from None
 
 
 def _swallowed(words: Words) -> PerfledgerError:
     return Unavailable(
-        f"{words.remote} said it took the files, but some are not in {words.target}", code="remote_dropped_files",
+        f"{words.remote} said it took the files, but some are not in {words.target}",
+        code="remote_dropped_files",
         hint="look for a .gitignore rule or a clean-up job there that covers them, then run it again",
     )
 
@@ -122,6 +127,7 @@ def _swallowed(words: Words) -> PerfledgerError:
 def _unknown(words: Words, doubt: Busy, *, because: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{words.remote} {doubt.reason} while a write to {words.target} was on its way: it may or may not have landed "
-        f"({because})", code="upload_unknown",
+        f"({because})",
+        code="upload_unknown",
         hint=f"{words.find_out} looks before it sends; nothing is ever sent twice",
     )

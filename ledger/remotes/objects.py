@@ -31,8 +31,13 @@ Result = TypeVar("Result")
 
 _STATUS = re.compile(r"status code: (\d{3})")
 # signs that the library went to ask the cloud machine it runs on who it is
-_NO_CREDENTIALS = ("latest/api/token", "latest/meta-data", "computemetadata", "169.254.169.254",
-                   "account must be specified")
+_NO_CREDENTIALS = (
+    "latest/api/token",
+    "latest/meta-data",
+    "computemetadata",
+    "169.254.169.254",
+    "account must be specified",
+)
 _HINTS = {
     "s3": "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION (AWS_ENDPOINT_URL for another S3 server)",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a service account file",
@@ -53,6 +58,7 @@ class ObjectRemote(Remote):
 
     def snapshot(self) -> Snapshot:
         """List everything below the prefix, a thousand objects a request."""
+
         def look() -> dict[str, RemoteFile]:
             import obstore
 
@@ -129,8 +135,11 @@ class ObjectRemote(Remote):
         try:
             from obstore.store import from_url
         except ImportError:
-            raise BadInput(f"{self.scheme}:// remotes need the package obstore", code="missing_extra",
-                           hint="pip install 'perfledger[objects]'") from None
+            raise BadInput(
+                f"{self.scheme}:// remotes need the package obstore",
+                code="missing_extra",
+                hint="pip install 'perfledger[objects]'",
+            ) from None
         if self._folder is not None:
             return from_url(self._folder.as_uri())
         plain = any(os.environ.get(name, "").startswith("http://") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
@@ -159,8 +168,11 @@ class ObjectRemote(Remote):
         except (theirs.NotFoundError, FileNotFoundError):
             raise self._missing() from None
         except (theirs.UnknownConfigurationKeyError, theirs.InvalidPathError) as error:
-            raise BadInput(f"{self.url} is not a usable address ({type(error).__name__})", code="bad_remote_url",
-                           hint=_HINTS[self.scheme]) from None
+            raise BadInput(
+                f"{self.url} is not a usable address ({type(error).__name__})",
+                code="bad_remote_url",
+                hint=_HINTS[self.scheme],
+            ) from None
         except (theirs.BaseError, OSError) as error:
             raise self._generic(str(error), writes=writes) from None
 
@@ -168,8 +180,12 @@ class ObjectRemote(Remote):
         found = _STATUS.search(text)
         status = int(found.group(1)) if found else None
         if any(sign in text.lower() for sign in _NO_CREDENTIALS):
-            return Unavailable(f"no credentials for {self.url}; nothing was sent", code="remote_no_credentials",
-                               hint=_HINTS[self.scheme], remote=self.url)
+            return Unavailable(
+                f"no credentials for {self.url}; nothing was sent",
+                code="remote_no_credentials",
+                hint=_HINTS[self.scheme],
+                remote=self.url,
+            )
         if status in (401, 403):
             return self._no_access()
         if status == 404:
@@ -187,12 +203,20 @@ class ObjectRemote(Remote):
         return Unsure(reason) if writes else Busy(reason)
 
     def _no_access(self) -> PerfledgerError:
-        return Unavailable(f"the credentials have no permission for this at {self.url}; nothing more was written",
-                           code="remote_forbidden", hint=_HINTS[self.scheme], remote=self.url)
+        return Unavailable(
+            f"the credentials have no permission for this at {self.url}; nothing more was written",
+            code="remote_forbidden",
+            hint=_HINTS[self.scheme],
+            remote=self.url,
+        )
 
     def _missing(self) -> PerfledgerError:
-        return BadInput(f"there is nothing at {self.url} that these credentials can see; nothing was written",
-                        code="remote_missing", hint="create the bucket first, or correct --remote", remote=self.url)
+        return BadInput(
+            f"there is nothing at {self.url} that these credentials can see; nothing was written",
+            code="remote_missing",
+            hint="create the bucket first, or correct --remote",
+            remote=self.url,
+        )
 
 
 def take_apart(url: str) -> tuple[str, str]:
@@ -203,20 +227,32 @@ def take_apart(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
     except ValueError as error:  # an unclosed bracket
-        raise BadInput(f"the address of the remote is malformed: {error}", code="bad_remote_url",
-                       hint="s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER") from None
+        raise BadInput(
+            f"the address of the remote is malformed: {error}",
+            code="bad_remote_url",
+            hint="s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER",
+        ) from None
     scheme = "s3" if parts.scheme == "s3a" else parts.scheme
     path = unquote(parts.path)
     if scheme == "file":
         if parts.netloc not in ("", "localhost") or not path.startswith("/"):
-            raise BadInput(f"{url!r} is not file:///FOLDER", code="bad_remote_url",
-                           hint="three slashes, then an absolute path: file:///mnt/share/perf")
+            raise BadInput(
+                f"{url!r} is not file:///FOLDER",
+                code="bad_remote_url",
+                hint="three slashes, then an absolute path: file:///mnt/share/perf",
+            )
     elif not parts.netloc or parts.username or parts.password:
-        raise BadInput(f"{parts.scheme}:// needs a bucket and no credentials in the URL", code="bad_remote_url",
-                       hint=f"{parts.scheme}://BUCKET/PREFIX; {_HINTS[scheme]}")
+        raise BadInput(
+            f"{parts.scheme}:// needs a bucket and no credentials in the URL",
+            code="bad_remote_url",
+            hint=f"{parts.scheme}://BUCKET/PREFIX; {_HINTS[scheme]}",
+        )
     if parts.query or parts.fragment:
-        raise BadInput(f"a {scheme}:// remote has no ? and no # part, which would be no part of its path",
-                       code="bad_remote_url", hint="write ? as %3F and # as %23 where they belong to the path")
+        raise BadInput(
+            f"a {scheme}:// remote has no ? and no # part, which would be no part of its path",
+            code="bad_remote_url",
+            hint="write ? as %3F and # as %23 where they belong to the path",
+        )
     return scheme, path
 
 
@@ -226,6 +262,10 @@ def _folder_of(url: str, path: str, *, create: bool) -> Path:
     if create:
         disk.make_directory(folder)
     if not folder.is_dir():
-        raise BadInput(f"there is no folder {folder}; nothing was written", code="remote_missing", remote=url,
-                       hint="mount the share, or --create makes the folder")
+        raise BadInput(
+            f"there is no folder {folder}; nothing was written",
+            code="remote_missing",
+            remote=url,
+            hint="mount the share, or --create makes the folder",
+        )
     return folder

@@ -116,8 +116,11 @@ def safe_path(path: str) -> str:
     """Return a path a remote named, or refuse one that would leave the folder it is put in."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or "\\" in path or "\0" in path or any(p in ("..", ".") for p in parts):
-        raise Unavailable(f"the remote lists a file named {path!r}, which is no path inside it; nothing was taken",
-                          code="remote_bad_path", hint="look at the remote's files: perfledger wrote no such name")
+        raise Unavailable(
+            f"the remote lists a file named {path!r}, which is no path inside it; nothing was taken",
+            code="remote_bad_path",
+            hint="look at the remote's files: perfledger wrote no such name",
+        )
     return path
 
 
@@ -129,8 +132,11 @@ def timeout_s() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < 86_400:
-        raise BadInput(f"{TIMEOUT_VARIABLE}={text!r} is not a number of seconds", code="bad_timeout",
-                       hint=f"export {TIMEOUT_VARIABLE}=60")
+        raise BadInput(
+            f"{TIMEOUT_VARIABLE}={text!r} is not a number of seconds",
+            code="bad_timeout",
+            hint=f"export {TIMEOUT_VARIABLE}=60",
+        )
     return seconds
 
 
@@ -149,8 +155,11 @@ def check_url(url: str) -> str:
 
         take_apart(url)
         return url.rstrip("/")
-    raise BadInput(f"{url!r} is not a remote this version knows", code="bad_remote_url",
-                   hint="hf://datasets/OWNER/NAME[/PREFIX], s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER")
+    raise BadInput(
+        f"{url!r} is not a remote this version knows",
+        code="bad_remote_url",
+        hint="hf://datasets/OWNER/NAME[/PREFIX], s3://BUCKET/PREFIX, gs://..., az://..., file:///FOLDER",
+    )
 
 
 def open_remote(url: str, *, create: bool = False, policy: RetryPolicy | None = None) -> Remote:

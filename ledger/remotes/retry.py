@@ -66,8 +66,9 @@ def default_policy() -> RetryPolicy:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 86_400:
-        raise BadInput(f"{WAIT_VARIABLE}={text!r} is not a number of seconds", code="bad_wait",
-                       hint=f"export {WAIT_VARIABLE}=90")
+        raise BadInput(
+            f"{WAIT_VARIABLE}={text!r} is not a number of seconds", code="bad_wait", hint=f"export {WAIT_VARIABLE}=90"
+        )
     return RetryPolicy(wait_total_max_s=seconds)
 
 
@@ -102,7 +103,10 @@ def given_up(failure: Busy, name: str, *, tries: int) -> Unavailable:
     times = f" ({tries} tries)" if tries > 1 else ""
     return Unavailable(
         f"{name} {failure.reason}{times}; this ledger is whole and goes on working without it",
-        code="remote_unavailable", remote=name, reason=failure.reason, tries=tries,
+        code="remote_unavailable",
+        remote=name,
+        reason=failure.reason,
+        tries=tries,
         hint="run it again later; perfledger sync status shows what waits",
     )
 

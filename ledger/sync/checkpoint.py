@@ -6,6 +6,8 @@ whether a remote's log is the same chain as ours, without reading any of it.
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from ledger import canonical
@@ -55,12 +57,19 @@ def read(remote: Remote, snapshot: Snapshot, origin: str, *, expected: SegmentIn
     try:
         found = msgspec.json.decode(remote.read(snapshot, path), type=Checkpoint)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Damaged(f"{remote.url}/{path} is not a checkpoint", code="checkpoint_unreadable", remote=remote.url,
-                      hint=f"delete it there; the next push of {origin} writes it again") from None
+        raise Damaged(
+            f"{remote.url}/{path} is not a checkpoint",
+            code="checkpoint_unreadable",
+            remote=remote.url,
+            hint=f"delete it there; the next push of {origin} writes it again",
+        ) from None
     if found.origin != origin or found.format > FORMAT:
-        raise Damaged(f"{remote.url}/{path} is a checkpoint of {found.origin}, format {found.format}",
-                      code="checkpoint_foreign", remote=remote.url,
-                      hint="upgrade perfledger, or restore that file there")
+        raise Damaged(
+            f"{remote.url}/{path} is a checkpoint of {found.origin}, format {found.format}",
+            code="checkpoint_foreign",
+            remote=remote.url,
+            hint="upgrade perfledger, or restore that file there",
+        )
     return found
 
 
@@ -77,16 +86,23 @@ def forked(origin: str, remote: str, *, own: bool, position: int) -> Conflict:
     if own:
         return Conflict(
             f"the origin {origin} was written in two places: {remote} holds other events at position {position} than "
-            "this ledger does; nothing was pushed", code="forked_origin", origin=origin, remote=remote,
+            "this ledger does; nothing was pushed",
+            code="forked_origin",
+            origin=origin,
+            remote=remote,
             position=position,
             hint="this folder is a copy of another ledger: `perfledger init NEWDIR --origin NEWNAME`, `sync pull` "
-                 f"there, and record again what only this copy has (perfledger events export --origin {origin})",
+            f"there, and record again what only this copy has (perfledger events export --origin {origin})",
         )
     return Conflict(
         f"the origin {origin} has two histories: {remote} holds other events at position {position} than this ledger "
-        "pulled before; none of them was taken", code="forked_origin", origin=origin, remote=remote, position=position,
+        "pulled before; none of them was taken",
+        code="forked_origin",
+        origin=origin,
+        remote=remote,
+        position=position,
         hint=f"ask whoever runs {origin}: one of its copies must get a new origin (perfledger init --origin NEWNAME); "
-             "`perfledger verify --remote` names the first difference",
+        "`perfledger verify --remote` names the first difference",
     )
 
 
@@ -98,8 +114,8 @@ def heads(remote: Remote) -> dict[str, Head]:
         parts = path.split("/")
         if len(parts) == 3 and parts[0] == "log" and parts[2] == NAME and ORIGIN_PATTERN.fullmatch(parts[1]):
             origin = parts[1]
-            said = asking(lambda o=origin: read(remote, snapshot, o, expected=None), remote.policy,  # type: ignore[misc]
-                          name=remote.url)
+            look = functools.partial(read, remote, snapshot, origin, expected=None)
+            said = asking(look, remote.policy, name=remote.url)
             if said is not None:
                 found[origin] = Head(said.position, said.hash)
     return found

@@ -93,9 +93,12 @@ def require_remote(ledger: Ledger, named: str | None) -> str:
     """Return the remote to use. Raises `BadInput` when none was ever named."""
     remote = named or default_remote(ledger)
     if not remote:
-        raise BadInput("no remote is known yet", code="no_remote",
-                       hint="perfledger sync push --remote hf://datasets/OWNER/NAME (or s3://..., file:///...); "
-                            f"later ones are remembered. {REMOTE_VARIABLE} works too")
+        raise BadInput(
+            "no remote is known yet",
+            code="no_remote",
+            hint="perfledger sync push --remote hf://datasets/OWNER/NAME (or s3://..., file:///...); "
+            f"later ones are remembered. {REMOTE_VARIABLE} works too",
+        )
     return remote
 
 
@@ -113,8 +116,12 @@ class QueuedUpload:
     ended: dict[str, Any] | None = None
 
 
-_STATES = {"UploadQueued": "queued", "UploadStarted": "started", "RecordsUploaded": "uploaded",
-           "UploadRefused": "refused"}
+_STATES = {
+    "UploadQueued": "queued",
+    "UploadStarted": "started",
+    "RecordsUploaded": "uploaded",
+    "UploadRefused": "refused",
+}
 
 
 def uploads(ledger: Ledger, *, until: str = FOREVER) -> Iterator[QueuedUpload]:
@@ -126,13 +133,26 @@ def uploads(ledger: Ledger, *, until: str = FOREVER) -> Iterator[QueuedUpload]:
         body = event.body()
         if event.type == "UploadQueued":
             found[event.stream] = QueuedUpload(
-                event.stream.partition("/")[2], "queued", body["dataset"], body["message"], body["records"],
-                event.recorded_at, event.position)
+                event.stream.partition("/")[2],
+                "queued",
+                body["dataset"],
+                body["message"],
+                body["records"],
+                event.recorded_at,
+                event.position,
+            )
         elif event.stream in found:
             known = found[event.stream]
             found[event.stream] = QueuedUpload(
-                known.upload_id, _STATES[event.type], known.dataset, known.message, known.records, known.queued_at,
-                event.position, body if event.type in ("RecordsUploaded", "UploadRefused") else None)
+                known.upload_id,
+                _STATES[event.type],
+                known.dataset,
+                known.message,
+                known.records,
+                known.queued_at,
+                event.position,
+                body if event.type in ("RecordsUploaded", "UploadRefused") else None,
+            )
     yield from found.values()
 
 

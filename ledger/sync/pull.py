@@ -84,12 +84,13 @@ def _origins(snapshot: Snapshot) -> list[str]:
 def _segments(snapshot: Snapshot, origin: str) -> list[str]:
     """Return the paths of an origin's segments at a remote, in position order."""
     folder = f"log/{origin}/"
-    names = (path[len(folder):] for path in snapshot.files if path.startswith(folder))
+    names = (path[len(folder) :] for path in snapshot.files if path.startswith(folder))
     return sorted(folder + name for name in names if segment.first_of(name) is not None)
 
 
-def _pull_origin(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str, staging: Path,
-                 report: PullReport) -> None:
+def _pull_origin(
+    ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str, staging: Path, report: PullReport
+) -> None:
     held = {path.name: path for path in ledger.log_of(origin).segment_paths()}
     there = _segments(snapshot, origin)
     common = [path for path in there if path.rpartition("/")[2] in held]
@@ -150,7 +151,11 @@ def _check_reach(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str
             return  # its writer pushed since our listing; the next pull takes that in
         raise Damaged(
             f"the log of {origin} at {remote.url} ends at position {reach:,}, but it had reached {found.position:,}: "
-            "its end was cut off there", code="remote_cut_off", origin=origin, position=reach + 1, remote=remote.url,
+            "its end was cut off there",
+            code="remote_cut_off",
+            origin=origin,
+            position=reach + 1,
+            remote=remote.url,
             hint=f"`perfledger sync push` on the machine of {origin} puts the missing segments back",
         )
     if here != found.hash:
@@ -176,15 +181,21 @@ def _pull_evidence(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
     """Take in evidence files this ledger lacks. Each is named by its content, so each proves itself."""
     held = {f"evidence/{relative.as_posix()}" for relative in ledger.evidence.files()}
     own = f"evidence/{ledger.origin}/"
-    fresh = [path for path in sorted(snapshot.files)
-             if path.startswith("evidence/") and path not in held and not path.startswith(own) and _is_evidence(path)]
+    fresh = [
+        path
+        for path in sorted(snapshot.files)
+        if path.startswith("evidence/") and path not in held and not path.startswith(own) and _is_evidence(path)
+    ]
     for path, data in _download(remote, snapshot, fresh):
         digest = sha256(data).hexdigest()
         name = path.rpartition("/")[2]
         expected = name if path.startswith("evidence/sha256/") else name.partition(".")[0]
         if not digest.startswith(expected) or len(expected) < PACK_DIGEST_LENGTH:
-            raise Damaged(f"{remote.url}/{path} is not what its name says; it was not taken", code="evidence_damaged",
-                          hint="delete it there; the next push of the machine that wrote it puts it back")
+            raise Damaged(
+                f"{remote.url}/{path} is not what its name says; it was not taken",
+                code="evidence_damaged",
+                hint="delete it there; the next push of the machine that wrote it puts it back",
+            )
         target = ledger.path / path
         disk.make_directory(target.parent)
         disk.put_if_absent(target, data)
@@ -200,6 +211,7 @@ def _is_evidence(path: str) -> bool:
 
 def _download(remote: Remote, snapshot: Snapshot, paths: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield (path, bytes), a few requests at a time, in the order of `paths`."""
+
     def get(path: str) -> tuple[str, bytes]:
         return path, asking(lambda: remote.read(snapshot, path), remote.policy, name=remote.url)
 
@@ -207,7 +219,7 @@ def _download(remote: Remote, snapshot: Snapshot, paths: list[str]) -> Iterator[
         return
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         for start in range(0, len(paths), DOWNLOADS_AT_ONCE * 4):
-            yield from pool.map(get, paths[start:start + DOWNLOADS_AT_ONCE * 4])
+            yield from pool.map(get, paths[start : start + DOWNLOADS_AT_ONCE * 4])
 
 
 class _staging:  # noqa: N801  (used as a context manager only)

@@ -106,8 +106,11 @@ def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
         head = ledger.head().position
         raise Conflict(
             f"{remote.url} holds {found.position:,} events of {ledger.origin}, this ledger only {head:,}: it was "
-            "restored from an older copy, or another copy of it pushed; nothing was pushed", code="forked_origin",
-            origin=ledger.origin, remote=remote.url, position=head + 1,
+            "restored from an older copy, or another copy of it pushed; nothing was pushed",
+            code="forked_origin",
+            origin=ledger.origin,
+            remote=remote.url,
+            position=head + 1,
             hint="`perfledger init NEWDIR --origin NEWNAME`, then `sync pull` there: it gets all that was pushed",
         )
     if here != found.hash:
@@ -115,8 +118,9 @@ def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
     return found.position
 
 
-def _plan(ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int,
-          through: SegmentInfo | None = None) -> _Plan | None:
+def _plan(
+    ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int, through: SegmentInfo | None = None
+) -> _Plan | None:
     """Return what the remote lacks of the sealed log up to `through` (default: all of it), or None.
 
     Evidence comes first: no event may stand there without what it cites. A segment that is there and that the
@@ -147,7 +151,9 @@ def _plan(ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int,
     part = dict(list(additions.items())[:limit])
     reached = _reached(part, covered, head, whole=len(part) == len(additions))
     upload = Upload(
-        part, checkpoint.path_of(ledger.origin), checkpoint.encode(reached) if reached else None,
+        part,
+        checkpoint.path_of(ledger.origin),
+        checkpoint.encode(reached) if reached else None,
         f"{ledger.origin}: to position {reached.last:,}" if reached else f"{ledger.origin}: evidence",
     )
     return _Plan(snapshot, upload)
@@ -161,10 +167,21 @@ def _reached(part: dict[str, Path], covered: int, head: SegmentInfo, *, whole: b
     return ends[-1] if ends and ends[-1].last > covered else None
 
 
-def _finished(ledger: Ledger, remote: Remote, revision: str | None, head: SegmentInfo, *, segments: int = 0,
-              evidence: int = 0) -> None:
-    _note(ledger, remote, PushFinished(remote=remote.url, through=head.last, head_hash=head.head_hash,
-                                       revision=revision, segments=segments, evidence=evidence))
+def _finished(
+    ledger: Ledger, remote: Remote, revision: str | None, head: SegmentInfo, *, segments: int = 0, evidence: int = 0
+) -> None:
+    _note(
+        ledger,
+        remote,
+        PushFinished(
+            remote=remote.url,
+            through=head.last,
+            head_hash=head.head_hash,
+            revision=revision,
+            segments=segments,
+            evidence=evidence,
+        ),
+    )
 
 
 def _note(ledger: Ledger, remote: Remote, payload: EventPayload) -> None:

@@ -58,8 +58,9 @@ def queue(ledger: Ledger, dataset: str, files: Sequence[RecordFile], *, message:
     url = str(DatasetUrl.parse(dataset))
     digests = ledger.evidence.put_many([file.data for file in files])
     records = [
-        QueuedRecord(path=file.path, sha256=digest, size=len(file.data), target=file.target,
-                     result_event_id=file.result_event_id)
+        QueuedRecord(
+            path=file.path, sha256=digest, size=len(file.data), target=file.target, result_event_id=file.result_event_id
+        )
         for file, digest in zip(files, digests, strict=True)
     ]
     key = sha256("\n".join([url, *(f"{record.path} {record.sha256}" for record in records)]).encode()).hexdigest()
@@ -69,8 +70,13 @@ def queue(ledger: Ledger, dataset: str, files: Sequence[RecordFile], *, message:
     return ledger.event(receipt.event_id).stream.partition("/")[2] if receipt.duplicate else upload_id
 
 
-def send_waiting(ledger: Ledger, *, policy: RetryPolicy | None = None, only: str | None = None,
-                 say: Callable[[str], None] = lambda _: None) -> list[Sent]:
+def send_waiting(
+    ledger: Ledger,
+    *,
+    policy: RetryPolicy | None = None,
+    only: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Sent]:
     """Send what waits, oldest first, one commit per upload. One that fails does not stop the others.
 
     Safe to repeat after any crash: an upload that was begun is looked for before it is sent.
@@ -94,8 +100,13 @@ def _send(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | Non
             sent.state = "refused"
             _note(ledger, upload, UploadRefused(code=error.code, message=error.message))
         return sent
-    _note(ledger, upload, RecordsUploaded(revision=committed.revision, parent=committed.parent,
-                                          written=committed.written, already=committed.already))
+    _note(
+        ledger,
+        upload,
+        RecordsUploaded(
+            revision=committed.revision, parent=committed.parent, written=committed.written, already=committed.already
+        ),
+    )
     sent.state, sent.revision, sent.written = "uploaded", committed.revision, committed.written
     return sent
 
@@ -104,9 +115,13 @@ def _commit(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | N
     url = DatasetUrl.parse(upload.dataset)
     prefix = f"{url.prefix}/" if url.prefix else ""
     files: Mapping[str, bytes] = {
-        prefix + record["path"]: ledger.evidence.get(record["sha256"]) for record in upload.records}
+        prefix + record["path"]: ledger.evidence.get(record["sha256"]) for record in upload.records
+    }
     return commit_files(
-        HubRepo(url.repo_id), files, message=upload.message, policy=policy,
+        HubRepo(url.repo_id),
+        files,
+        message=upload.message,
+        policy=policy,
         before_commit=lambda parent: _note(ledger, upload, UploadStarted(parent=parent, paths=list(files))),
     )
 

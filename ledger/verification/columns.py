@@ -73,8 +73,9 @@ def _packed(event_ids: Sequence[str]) -> bytes:
             return packed
     except ValueError:
         pass
-    return b"".join(_packed([e]) if len(e) == 36 and len(event_ids) > 1 else sha256(e.encode()).digest()[:16]
-                    for e in event_ids)
+    return b"".join(
+        _packed([e]) if len(e) == 36 and len(event_ids) > 1 else sha256(e.encode()).digest()[:16] for e in event_ids
+    )
 
 
 def check(path: Path, info: segment.SegmentInfo, walk: Walk) -> int | None:
@@ -137,14 +138,19 @@ def _follows(columns: dict[str, Any], info: segment.SegmentInfo, walk: Walk, row
     first, last = walk.head.position + 1, walk.head.position + len(rows)
     said = (info.origin, info.first, info.last, info.prev_hash, info.head_hash, segment.first_of(info.path.name))
     held = (walk.origin, first, last, walk.head.hash, columns["hash"][rows[-1]].as_py().hex(), first)
-    return bool(said == held and all(map(operator.lt, times, times[1:]))
-                and pc.all(pc.equal(columns["origin"], walk.origin)).as_py())
+    return bool(
+        said == held
+        and all(map(operator.lt, times, times[1:]))
+        and pc.all(pc.equal(columns["origin"], walk.origin)).as_py()
+    )
 
 
 def _hashes_hold(columns: dict[str, Any], hashes: list[bytes], previous: list[bytes]) -> bool:
     """Whether the hash of every event is the SHA-256 of its canonical JSON."""
-    return all(sha256(data).digest() == digest
-               for data, digest in zip(_canonical_json(columns, previous).to_pylist(), hashes, strict=True))
+    return all(
+        sha256(data).digest() == digest
+        for data, digest in zip(_canonical_json(columns, previous).to_pylist(), hashes, strict=True)
+    )
 
 
 def _canonical_json(columns: dict[str, Any], previous: list[bytes]) -> pa.Array:
@@ -212,8 +218,12 @@ def _bodies(columns: dict[str, Any], walk: Walk) -> list[tuple[str, int, dict[st
 
     found = []
     for raw, kind, version, position in zip(
-            columns["payload"].cast(pa.binary()).to_pylist(), columns["type"].to_pylist(),
-            columns["schema_version"].to_pylist(), columns["position"].to_pylist(), strict=True):
+        columns["payload"].cast(pa.binary()).to_pylist(),
+        columns["type"].to_pylist(),
+        columns["schema_version"].to_pylist(),
+        columns["position"].to_pylist(),
+        strict=True,
+    ):
         try:
             body = _decode(raw)
         except msgspec.MsgspecError:

@@ -236,14 +236,22 @@ def _verify_journal(log: OriginLog, file: str, walk: Walk, report: Report) -> bo
         report.findings.append(Finding("journal-line", log.origin, file, position, error.message))
         return False
     if tail.torn:
-        report.notes.append(f"{file}: {len(tail.torn)} bytes of an unfinished write at the end; "
-                            "the next append sets them aside")
+        report.notes.append(
+            f"{file}: {len(tail.torn)} bytes of an unfinished write at the end; the next append sets them aside"
+        )
     both = [e for e in tail.events if e.position <= walk.head.position]
     if both and both[-1].position == walk.head.position and both[-1].hash != walk.head.hash:
-        report.findings.append(Finding("twice-different", log.origin, file, both[-1].position,
-                                       f"position {both[-1].position} differs between the journal and a segment"))
+        report.findings.append(
+            Finding(
+                "twice-different",
+                log.origin,
+                file,
+                both[-1].position,
+                f"position {both[-1].position} differs between the journal and a segment",
+            )
+        )
         return False
-    return _verify_events(tail.events[len(both):], file, walk, report)
+    return _verify_events(tail.events[len(both) :], file, walk, report)
 
 
 def _verify_events(events: Iterable[Event], file: str, walk: Walk, report: Report) -> bool:
@@ -263,10 +271,17 @@ def _verify_events(events: Iterable[Event], file: str, walk: Walk, report: Repor
 def _event_id_twice(ledger: Ledger, origin: str, event_id: str) -> Finding:
     """Name the second use of an id that columns showed twice."""
     log = ledger.log_of(origin)
-    positions = sorted({e.position for p in log.segment_paths() for e in segment.read(p, event_id=event_id)}
-                       | {e.position for e in log.tail() if e.event_id == event_id})
-    return Finding("event-id-twice", origin, f"log/{origin}", positions[1] if len(positions) > 1 else None,
-                   f"event id {event_id} was used at positions {', '.join(map(str, positions))}")
+    positions = sorted(
+        {e.position for p in log.segment_paths() for e in segment.read(p, event_id=event_id)}
+        | {e.position for e in log.tail() if e.event_id == event_id}
+    )
+    return Finding(
+        "event-id-twice",
+        origin,
+        f"log/{origin}",
+        positions[1] if len(positions) > 1 else None,
+        f"event id {event_id} was used at positions {', '.join(map(str, positions))}",
+    )
 
 
 def _verify_acknowledged(known: Head | None, walk: Walk, report: Report) -> None:
@@ -275,12 +290,25 @@ def _verify_acknowledged(known: Head | None, walk: Walk, report: Report) -> None
     if walk.head.position == 0:
         report.findings.append(Finding("log-cut", walk.origin, file, 1, "the log of this ledger's own origin is gone"))
     elif known is not None and known.position > walk.head.position:
-        report.findings.append(Finding("log-cut", walk.origin, file, walk.head.position + 1,
-                                       f"the log ends at {walk.head.position}, position {known.position} was "
-                                       "acknowledged"))
+        report.findings.append(
+            Finding(
+                "log-cut",
+                walk.origin,
+                file,
+                walk.head.position + 1,
+                f"the log ends at {walk.head.position}, position {known.position} was acknowledged",
+            )
+        )
     elif known is not None and known.position and walk.hashes[known.position] != known.hash:
-        report.findings.append(Finding("log-cut", walk.origin, file, known.position,
-                                       f"position {known.position} is not the event that was acknowledged"))
+        report.findings.append(
+            Finding(
+                "log-cut",
+                walk.origin,
+                file,
+                known.position,
+                f"position {known.position} is not the event that was acknowledged",
+            )
+        )
 
 
 def _verify_vouched(walk: Walk | None, origin: str, heads: list[tuple[str, Head]], report: Report) -> None:
@@ -312,21 +340,37 @@ def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) 
             good.add(item)
             continue
         changed.add(item.digest)
-        origin, position = next(((o, w.cited[item.digest]) for o, w in walks.items() if item.digest in w.cited),
-                                ("", None))
+        origin, position = next(
+            ((o, w.cited[item.digest]) for o, w in walks.items() if item.digest in w.cited), ("", None)
+        )
         name = f"evidence {item.digest[:12]}" if item.digest else "evidence"
-        report.findings.append(Finding("evidence-changed", origin, f"evidence/{item.place}", position,
-                                       f"{name}: {item.reason}"))
+        report.findings.append(
+            Finding("evidence-changed", origin, f"evidence/{item.place}", position, f"{name}: {item.reason}")
+        )
     report.blobs = len(good)
     own = walks[ledger.origin].cited
     for digest, position in sorted(own.items(), key=lambda item: item[1]):
         if digest not in good and digest not in changed:
-            report.findings.append(Finding("evidence-missing", ledger.origin, "evidence", position,
-                                           f"position {position} cites evidence {digest[:12]}, which is not here"))
+            report.findings.append(
+                Finding(
+                    "evidence-missing",
+                    ledger.origin,
+                    "evidence",
+                    position,
+                    f"position {position} cites evidence {digest[:12]}, which is not here",
+                )
+            )
     for digest, place in ledger.evidence.remembered().items():
         if digest not in good and digest not in changed and digest not in own and place.startswith(ledger.origin + "/"):
-            report.findings.append(Finding("evidence-missing", ledger.origin, f"evidence/{place}", None,
-                                           f"evidence {digest[:12]} was put there and is not there now"))
+            report.findings.append(
+                Finding(
+                    "evidence-missing",
+                    ledger.origin,
+                    f"evidence/{place}",
+                    None,
+                    f"evidence {digest[:12]} was put there and is not there now",
+                )
+            )
 
 
 @functools.cache

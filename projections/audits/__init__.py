@@ -44,20 +44,30 @@ class Audit:
         declared = {parameter.name: parameter.default for parameter in self.parameters}
         for name in given:
             if name not in declared:
-                raise BadInput(f"the audit query {self.name} has no parameter {name}", code="sql_parameter_unused",
-                               hint=f"it has: {', '.join(declared) or 'none'}", unused=[name])
+                raise BadInput(
+                    f"the audit query {self.name} has no parameter {name}",
+                    code="sql_parameter_unused",
+                    hint=f"it has: {', '.join(declared) or 'none'}",
+                    unused=[name],
+                )
         values = {**declared, **given}
         missing = [name for name, value in values.items() if value is None]
         if missing:
-            raise BadInput(f"the audit query {self.name} needs the parameter {', '.join(missing)}",
-                           code="sql_parameter_missing", hint=f"--param {missing[0]}=VALUE", missing=missing)
+            raise BadInput(
+                f"the audit query {self.name} needs the parameter {', '.join(missing)}",
+                code="sql_parameter_missing",
+                hint=f"--param {missing[0]}=VALUE",
+                missing=missing,
+            )
         return {name: value for name, value in values.items() if value is not None}
 
 
 def audits() -> dict[str, Audit]:
     """Return every named audit query, by name."""
-    return {path.stem: parse(path.stem, path.read_text(encoding="utf-8"))
-            for path in sorted(Path(__file__).parent.glob("*.sql"))}
+    return {
+        path.stem: parse(path.stem, path.read_text(encoding="utf-8"))
+        for path in sorted(Path(__file__).parent.glob("*.sql"))
+    }
 
 
 def audit(name: str) -> Audit:
@@ -65,8 +75,12 @@ def audit(name: str) -> Audit:
     known = audits()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        raise BadInput(f'there is no audit query "{name}"' + (f'; did you mean "{near[0]}"?' if near else ""),
-                       code="audit_unknown", hint="perfledger sql --list", known=sorted(known))
+        raise BadInput(
+            f'there is no audit query "{name}"' + (f'; did you mean "{near[0]}"?' if near else ""),
+            code="audit_unknown",
+            hint="perfledger sql --list",
+            known=sorted(known),
+        )
     return known[name]
 
 

@@ -73,8 +73,7 @@ class StageAudit(msgspec.Struct, frozen=True, kw_only=True):
             "unstable": self.flagged or None,
             "suspect": {str(k): list(v) for k, v in self.suspect.items()},
             "runtime_evidence": {
-                name: {"found": found, "checked": checked}
-                for name, (found, checked) in self.evidence.items()
+                name: {"found": found, "checked": checked} for name, (found, checked) in self.evidence.items()
             },
         }
 
@@ -144,10 +143,17 @@ def readiness(session: Session) -> Readiness:
     if missing:
         reasons.append(f"incomplete calibration ({ok}/{total})")
     return Readiness(
-        ready=not reasons, reasons=tuple(reasons), strict_ready=ready_count,
-        strict_complete=strict_complete, complete=not missing, ok=ok, total=total,
-        missing=tuple(missing), provenance=proof, stages=stages,
-    )  # fmt: skip
+        ready=not reasons,
+        reasons=tuple(reasons),
+        strict_ready=ready_count,
+        strict_complete=strict_complete,
+        complete=not missing,
+        ok=ok,
+        total=total,
+        missing=tuple(missing),
+        provenance=proof,
+        stages=stages,
+    )
 
 
 def audit_stage(session: Session, stage: PlannedStage) -> StageAudit:
@@ -163,14 +169,22 @@ def audit_stage(session: Session, stage: PlannedStage) -> StageAudit:
         aside += cells[-1] == "D"
     strict = cells.count(STRICT)
     return StageAudit(
-        stage=stage.key, title=stage.title, cells="".join(cells), strict=strict,
-        repeats=required, planned=session.plan.repeats, expected_samples=stage.expected_samples,
-        counted=stage.counted or stage.is_docs, rounds=len(observed),
-        effective_n=len(observed) - aside, destructive=aside,
+        stage=stage.key,
+        title=stage.title,
+        cells="".join(cells),
+        strict=strict,
+        repeats=required,
+        planned=session.plan.repeats,
+        expected_samples=stage.expected_samples,
+        counted=stage.counted or stage.is_docs,
+        rounds=len(observed),
+        effective_n=len(observed) - aside,
+        destructive=aside,
         ready=strict >= required,
         flagged=session.flagged.get(unit_of(session.plan, stage.key), ""),
-        suspect=_suspect(session, stage, observed), evidence=_evidence(session, stage, observed),
-    )  # fmt: skip
+        suspect=_suspect(session, stage, observed),
+        evidence=_evidence(session, stage, observed),
+    )
 
 
 def audit_lines(session: Session, audit: Readiness) -> list[str]:
@@ -179,9 +193,7 @@ def audit_lines(session: Session, audit: Readiness) -> list[str]:
     lines = [f"calibration_git_sha: {proof.calibration_git_sha}"] if proof.calibration_git_sha else []
     lines += provenance_lines(proof)
     lines += [stage.line() for stage in audit.stages]
-    lines.append(
-        f"STRICT READY: {audit.strict_ratio} stages ({session.plan.repeats} repeats each)"
-    )
+    lines.append(f"STRICT READY: {audit.strict_ratio} stages ({session.plan.repeats} repeats each)")
     if audit.ready:
         lines.append("STRICT + GIT: READY")
     elif audit.strict_complete and not proof.ok:
@@ -237,8 +249,7 @@ def _completeness(session: Session) -> tuple[list[Missing], int]:
         kept = [
             repeat
             for repeat in session.rounds(stage.key)
-            if not session.set_aside(stage.key, repeat)
-            and is_complete(stage, session.observations[stage.key, repeat])
+            if not session.set_aside(stage.key, repeat) and is_complete(stage, session.observations[stage.key, repeat])
         ]
         ok += min(len(kept), repeats)
         short = repeats - len(kept)
@@ -252,9 +263,7 @@ def _completeness(session: Session) -> tuple[list[Missing], int]:
     return missing, ok
 
 
-def _suspect(
-    session: Session, stage: PlannedStage, observed: list[int]
-) -> dict[int, tuple[str, ...]]:
+def _suspect(session: Session, stage: PlannedStage, observed: list[int]) -> dict[int, tuple[str, ...]]:
     found: dict[int, tuple[str, ...]] = {}
     for repeat in observed:
         seen = session.observations[stage.key, repeat]
@@ -264,9 +273,7 @@ def _suspect(
     return found
 
 
-def _evidence(
-    session: Session, stage: PlannedStage, observed: list[int]
-) -> dict[str, tuple[int, int]]:
+def _evidence(session: Session, stage: PlannedStage, observed: list[int]) -> dict[str, tuple[int, int]]:
     """Pattern name to (repeats whose log had it, repeats whose log was looked at)."""
     counts: dict[str, tuple[int, int]] = {}
     for pattern in stage.evidence_patterns:

@@ -11,18 +11,44 @@ import re
 from dataclasses import dataclass
 
 LOWER_BOUND = {
-    "throughput", "qps", "tok", "acc", "accuracy", "similarity", "sim", "utmos", "mos", "fps", "goodput",
+    "throughput",
+    "qps",
+    "tok",
+    "acc",
+    "accuracy",
+    "similarity",
+    "sim",
+    "utmos",
+    "mos",
+    "fps",
+    "goodput",
 }
 UPPER_BOUND = {
-    "latency", "rtf", "wer", "cer", "der", "failed", "failures", "errors", "above", "ttft", "ttfa", "itl", "chunk",
-    "memory", "delta",
+    "latency",
+    "rtf",
+    "wer",
+    "cer",
+    "der",
+    "failed",
+    "failures",
+    "errors",
+    "above",
+    "ttft",
+    "ttfa",
+    "itl",
+    "chunk",
+    "memory",
+    "delta",
 }
 # Sizes of a test, not limits on its result, though they carry MAX or MIN; a count of valid samples is a result.
 NO_BOUND = {"samples", "concurrency", "seed", "turns", "timeout", "slack", "batch"}
 NO_BOUND_PHRASES = ("max_tokens", "max_new_tokens", "max_length")
 GROUPS = (
-    ("wer", {"wer", "cer", "der", "above"}), ("accuracy", {"acc", "accuracy"}), ("similarity", {"similarity", "sim"}),
-    ("utmos", {"utmos", "mos"}), ("reliability", {"failed", "failures", "errors"}),
+    ("wer", {"wer", "cer", "der", "above"}),
+    ("accuracy", {"acc", "accuracy"}),
+    ("similarity", {"similarity", "sim"}),
+    ("utmos", {"utmos", "mos"}),
+    ("reliability", {"failed", "failures", "errors"}),
     ("speed", {"throughput", "qps", "tok", "latency", "rtf", "ttft", "ttfa", "itl", "chunk", "fps", "goodput"}),
     ("memory", {"memory"}),
 )

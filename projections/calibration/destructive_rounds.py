@@ -52,9 +52,7 @@ def destructive_values(
     """
     resolution = resolution_of(metric)
     finite = {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
-    condemned = {
-        k: _not_a_number(stage, metric.key, resolution) for k in values if k not in finite
-    }
+    condemned = {k: _not_a_number(stage, metric.key, resolution) for k in values if k not in finite}
     if len(finite) < OBSERVATIONS_MIN:
         return condemned
     centre = statistics.median(finite.values())
@@ -67,11 +65,15 @@ def destructive_values(
         z = distance / (MAD_TO_SIGMA * mad) if mad > 0 else (math.inf if distance > 0 else 0.0)
         if z > Z_LIMIT and gap >= GAP_FRACTION * abs(rest_median) and gap > resolution:
             condemned[repeat] = DestructiveValue(
-                stage=stage, metric=metric.key, value=value,
-                robust_z=z if math.isfinite(z) else None, gap=gap,
+                stage=stage,
+                metric=metric.key,
+                value=value,
+                robust_z=z if math.isfinite(z) else None,
+                gap=gap,
                 gap_fraction=gap / abs(rest_median) if rest_median else None,
-                median_of_rest=rest_median, resolution=resolution,
-            )  # fmt: skip
+                median_of_rest=rest_median,
+                resolution=resolution,
+            )
     return condemned
 
 
@@ -115,9 +117,7 @@ def judge_unit(session: Session, unit: Unit) -> Judgement:
     return _judge_block(session, unit, observed, rejected, restarted=bool(discarded))
 
 
-def _judge_block(
-    session: Session, unit: Unit, block: list[int], rejected: list[int], *, restarted: bool
-) -> Judgement:
+def _judge_block(session: Session, unit: Unit, block: list[int], rejected: list[int], *, restarted: bool) -> Judgement:
     evidence, degenerate = _evidence(session, unit, block)
     condemned = sorted({*evidence, *rejected})
     reason = ""
@@ -137,9 +137,7 @@ def _judge_block(
     return Judgement(step="done")
 
 
-def _evidence(
-    session: Session, unit: Unit, block: Sequence[int]
-) -> tuple[dict[int, list[DestructiveValue]], str]:
+def _evidence(session: Session, unit: Unit, block: Sequence[int]) -> tuple[dict[int, list[DestructiveValue]], str]:
     evidence = _physical(session, unit, block)
     degenerate = ""
     for stage in unit.stages:
@@ -164,10 +162,17 @@ def _physical(session: Session, unit: Unit, block: Sequence[int]) -> dict[int, l
             if code in session.plan.reject_when:
                 found.setdefault(repeat, []).append(
                     DestructiveValue(
-                        stage=stage, metric=code, value=None, robust_z=None, gap=None, gap_fraction=None,
-                        median_of_rest=None, resolution=0.0, reason=doubt,
+                        stage=stage,
+                        metric=code,
+                        value=None,
+                        robust_z=None,
+                        gap=None,
+                        gap_fraction=None,
+                        median_of_rest=None,
+                        resolution=0.0,
+                        reason=doubt,
                     )
-                )  # fmt: skip
+                )
     return found
 
 
@@ -197,6 +202,12 @@ def _at_cap(session: Session, block: Sequence[int]) -> bool:
 
 def _not_a_number(stage: str, metric: str, resolution: float) -> DestructiveValue:
     return DestructiveValue(
-        stage=stage, metric=metric, value=None, robust_z=None, gap=None, gap_fraction=None,
-        median_of_rest=None, resolution=resolution,
-    )  # fmt: skip
+        stage=stage,
+        metric=metric,
+        value=None,
+        robust_z=None,
+        gap=None,
+        gap_fraction=None,
+        median_of_rest=None,
+        resolution=resolution,
+    )

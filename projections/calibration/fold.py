@@ -60,9 +60,7 @@ def _begin(event: Event) -> Session | None:
     if isinstance(payload, events.RunDirectoryImported):
         return Session(id=payload.session, plan=payload.plan, imported=True)
     if isinstance(payload, events.CalibrationMerged):
-        return Session(
-            id=payload.session, plan=payload.plan, imported=False, sources=tuple(payload.sources)
-        )
+        return Session(id=payload.session, plan=payload.plan, imported=False, sources=tuple(payload.sources))
     return None
 
 
@@ -90,26 +88,43 @@ def _observed(session: Session, event: Event) -> Session:
         if "sm_clock_mhz" in gpu.columns:
             clocks[gpu.uuid] = (*clocks.get(gpu.uuid, ()), gpu.columns["sm_clock_mhz"].median)
     return msgspec.structs.replace(
-        session, observations=seen, halted=None, ended=None, sm_clocks_mhz=clocks,
+        session,
+        observations=seen,
+        halted=None,
+        ended=None,
+        sm_clocks_mhz=clocks,
         environment=payload.environment or session.environment,
-    )  # fmt: skip
+    )
 
 
 def _from_repeat(payload: RepeatObserved, stage: StageObservation, event: Event) -> Observation:
     commits = [c for c in (payload.git_sha, payload.git_sha_start) if c]
     diff = payload.diff_sha256 if payload.diff_sha256 != EMPTY_SHA256 else None
     return Observation(
-        stage=stage.stage, repeat=payload.repeat, event_id=event.event_id, status=stage.status,
-        reason=stage.reason, metrics=stage.metrics,
-        samples_total=stage.sample_counts.get("total"), samples_ok=stage.sample_counts.get("ok"),
-        commits=tuple(dict.fromkeys(commits)), diff_sha256=diff, recorded_at=payload.recorded_at,
-        duration_s=payload.duration_s, attempts=payload.attempts, pytest_rc=payload.pytest_rc,
-        pytest_log=payload.log, basetemp=payload.basetemp, problems=stage.problems,
+        stage=stage.stage,
+        repeat=payload.repeat,
+        event_id=event.event_id,
+        status=stage.status,
+        reason=stage.reason,
+        metrics=stage.metrics,
+        samples_total=stage.sample_counts.get("total"),
+        samples_ok=stage.sample_counts.get("ok"),
+        commits=tuple(dict.fromkeys(commits)),
+        diff_sha256=diff,
+        recorded_at=payload.recorded_at,
+        duration_s=payload.duration_s,
+        attempts=payload.attempts,
+        pytest_rc=payload.pytest_rc,
+        pytest_log=payload.log,
+        basetemp=payload.basetemp,
+        problems=stage.problems,
         not_finite={k: v for k, v in stage.problems.items() if "is not a measurement" in v},
-        suspect=tuple(payload.suspect), environment_problems=tuple(payload.environment_problems),
-        log_found=payload.log_found, log_sha256=payload.log_sha256,
+        suspect=tuple(payload.suspect),
+        environment_problems=tuple(payload.environment_problems),
+        log_found=payload.log_found,
+        log_sha256=payload.log_sha256,
         extra=_beyond_the_old_format(payload, stage),
-    )  # fmt: skip
+    )
 
 
 def _beyond_the_old_format(payload: RepeatObserved, stage: StageObservation) -> dict[str, Any]:
@@ -155,16 +170,30 @@ _FILE_DECODER = msgspec.json.Decoder(events.RepeatImported)
 
 def _from_file(payload: events.RepeatImported, event: Event) -> Observation:
     return Observation(
-        stage=payload.stage, repeat=payload.repeat, event_id=event.event_id,
-        status=payload.status, reason=payload.reason, metrics=payload.metrics,
-        samples_total=payload.samples_total, samples_ok=payload.samples_ok,
-        commits=(payload.git_sha,) if payload.git_sha else (), recorded_at=payload.recorded_at,
-        duration_s=payload.duration_s, attempts=payload.attempts, pytest_rc=payload.pytest_rc,
-        pytest_log=payload.pytest_log, basetemp=payload.basetemp, readable=payload.readable,
-        not_finite=payload.not_finite, destructive=payload.destructive,
-        block_discarded=payload.block_discarded, log_found=payload.log_found,
-        log_sha256=payload.log_sha256, sha256=payload.sha256, extra=payload.extra,
-    )  # fmt: skip
+        stage=payload.stage,
+        repeat=payload.repeat,
+        event_id=event.event_id,
+        status=payload.status,
+        reason=payload.reason,
+        metrics=payload.metrics,
+        samples_total=payload.samples_total,
+        samples_ok=payload.samples_ok,
+        commits=(payload.git_sha,) if payload.git_sha else (),
+        recorded_at=payload.recorded_at,
+        duration_s=payload.duration_s,
+        attempts=payload.attempts,
+        pytest_rc=payload.pytest_rc,
+        pytest_log=payload.pytest_log,
+        basetemp=payload.basetemp,
+        readable=payload.readable,
+        not_finite=payload.not_finite,
+        destructive=payload.destructive,
+        block_discarded=payload.block_discarded,
+        log_found=payload.log_found,
+        log_sha256=payload.log_sha256,
+        sha256=payload.sha256,
+        extra=payload.extra,
+    )
 
 
 def _vanished(session: Session, event: Event) -> Session:
@@ -192,9 +221,7 @@ def _purged(session: Session, event: Event) -> Session:
 def _resumed(session: Session, event: Event) -> Session:
     payload = event.typed()
     assert isinstance(payload, events.CalibrationResumed)
-    return msgspec.structs.replace(
-        session, resumes=(*session.resumes, payload), halted=None, ended=None
-    )
+    return msgspec.structs.replace(session, resumes=(*session.resumes, payload), halted=None, ended=None)
 
 
 def _rejected(session: Session, event: Event) -> Session:

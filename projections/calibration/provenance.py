@@ -47,9 +47,7 @@ def provenance(session: Session) -> Provenance:
     """Judge every observed repeat of the planned stages, in plan order, rounds ascending."""
     commit = session.plan.calibration_git_sha
     if not commit:
-        return Provenance(
-            ok=False, reason="plan.json has no calibration_git_sha", calibration_git_sha=""
-        )
+        return Provenance(ok=False, reason="plan.json has no calibration_git_sha", calibration_git_sha="")
     accepted = session.accepted_commits
     mismatches: list[str] = []
     missing: list[str] = []
@@ -92,10 +90,7 @@ def _problem(session: Session, seen: Observation, accepted: frozenset[str]) -> s
 
 def _reason(mismatches: int, missing: int) -> str:
     if missing:
-        return (
-            f"{missing} run(s) missing git_sha "
-            "(pre-v0.6.0 or stale — purge and re-run on current commit)"
-        )
+        return f"{missing} run(s) missing git_sha (pre-v0.6.0 or stale — purge and re-run on current commit)"
     if mismatches:
         return f"{mismatches} run(s) recorded on a different commit"
     return ""

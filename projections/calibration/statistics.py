@@ -39,10 +39,15 @@ def spread(values: Sequence[float]) -> Spread:
     mean = math.fsum(values) / len(values)
     std = statistics.stdev(values) if len(values) > 1 else 0.0
     return Spread(
-        n=len(values), median=statistics.median(values), minimum=low, maximum=high,
-        range=high - low, std=std, cv=std / abs(mean) if mean else None,
+        n=len(values),
+        median=statistics.median(values),
+        minimum=low,
+        maximum=high,
+        range=high - low,
+        std=std,
+        cv=std / abs(mean) if mean else None,
         outliers=iqr_outliers(values),
-    )  # fmt: skip
+    )
 
 
 def iqr_outliers(values: Sequence[float]) -> tuple[float, ...]:

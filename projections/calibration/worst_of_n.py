@@ -34,9 +34,7 @@ class MetricWorst(msgspec.Struct, frozen=True, kw_only=True):
     worst_raw: float | None
 
 
-def strict_cell(
-    stage: PlannedStage, seen: Observation | None, *, set_aside: bool = False
-) -> str:
+def strict_cell(stage: PlannedStage, seen: Observation | None, *, set_aside: bool = False) -> str:
     """Return the sign of one stage and repeat, by the first rule that holds.
 
     * no observation: `—`; on record but set aside as destructive: `D`
@@ -123,9 +121,13 @@ def metric_worst(session: Session, stage: PlannedStage, metric_key: str) -> Metr
             repeats.append(repeat)
             values.append(value)
     return MetricWorst(
-        stage=stage.key, metric=metric_key, worst_op=op, repeats=tuple(repeats),
-        values=tuple(values), worst_raw=worst(values, op),
-    )  # fmt: skip
+        stage=stage.key,
+        metric=metric_key,
+        worst_op=op,
+        repeats=tuple(repeats),
+        values=tuple(values),
+        worst_raw=worst(values, op),
+    )
 
 
 def counted_rounds(session: Session, stage: str) -> list[int]:

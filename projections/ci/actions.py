@@ -43,15 +43,27 @@ def due(policy: Policy, verdict: GateVerdict, files: Iterable[str] | None, *, co
         found.append(Action(action="merge", what=policy.merge.method, why="every condition is met"))
         if policy.merge.delete_branch and pull.head_ref and not _kept(policy, pull.head_ref):
             found.append(Action(action="delete_branch", what=pull.head_ref, why="after the merge"))
-    elif (policy.merge.update_when_behind and policy.labels.ready in pull.labels and conflict is False
-          and pull.mergeable_state == "behind"):
-        found.append(Action(action="update_branch", what=pull.head_ref or pull.head_sha,
-                            why="ready, behind its base and without conflict"))
+    elif (
+        policy.merge.update_when_behind
+        and policy.labels.ready in pull.labels
+        and conflict is False
+        and pull.mergeable_state == "behind"
+    ):
+        found.append(
+            Action(
+                action="update_branch",
+                what=pull.head_ref or pull.head_sha,
+                why="ready, behind its base and without conflict",
+            )
+        )
     return found
 
 
 def _label_actions(
-    policy: Policy, verdict: GateVerdict, files: Iterable[str] | None, conflict: bool | None,
+    policy: Policy,
+    verdict: GateVerdict,
+    files: Iterable[str] | None,
+    conflict: bool | None,
 ) -> list[Action]:
     pull = verdict.pull
     assert pull is not None
@@ -60,7 +72,8 @@ def _label_actions(
     found = [Action(action="add_label", what=label, why=_because(plan, label)) for label in plan.add]
     found += [
         Action(action="remove_label", what=label, why="it no longer applies")
-        for label in plan.stale if files is not None or label not in scopes
+        for label in plan.stale
+        if files is not None or label not in scopes
     ]
     return found
 

@@ -162,13 +162,24 @@ def evaluate(policy: Policy, state: GateState) -> GateVerdict:
     found = []
     for rule in policy.merge.conditions:
         met, why, ids = _JUDGES[rule.kind](facts, rule) if pull else _NEVER_SEEN
-        found.append(ConditionState(
-            id=rule.id, kind=rule.kind, met=met, advisory=rule.advisory, why=why, event_ids=ids,
-        ))
+        found.append(
+            ConditionState(
+                id=rule.id,
+                kind=rule.kind,
+                met=met,
+                advisory=rule.advisory,
+                why=why,
+                event_ids=ids,
+            )
+        )
     return GateVerdict(
-        mergeable=all(c.met or c.advisory for c in found), pull=pull, conditions=found,
-        conflict=not word.mergeable if word else None, files=change.files if change else None,
-        contexts=contexts, aggregates=totals,
+        mergeable=all(c.met or c.advisory for c in found),
+        pull=pull,
+        conditions=found,
+        conflict=not word.mergeable if word else None,
+        files=change.files if change else None,
+        contexts=contexts,
+        aggregates=totals,
     )
 
 
@@ -184,10 +195,13 @@ def judge(policy: Policy, history: Iterable[Known], *, posted_counts: bool = Fal
             before = since.get(condition.id)
             if before is None or before[0] != condition.met:
                 since[condition.id] = (condition.met, known.learned_at, known.input.event_id)
-    return msgspec.structs.replace(verdict, conditions=[
-        msgspec.structs.replace(c, since=since[c.id][1] or None, by=since[c.id][2]) if c.id in since else c
-        for c in verdict.conditions
-    ])
+    return msgspec.structs.replace(
+        verdict,
+        conditions=[
+            msgspec.structs.replace(c, since=since[c.id][1] or None, by=since[c.id][2]) if c.id in since else c
+            for c in verdict.conditions
+        ],
+    )
 
 
 class _Facts(msgspec.Struct, kw_only=True):
@@ -239,7 +253,8 @@ def _aggregate(facts: _Facts, rule: Condition) -> _Answer:
 
 def _approvals(facts: _Facts, rule: Condition) -> _Answer:
     given = [
-        review for review in facts.state.reviews.values()
+        review
+        for review in facts.state.reviews.values()
         if review.state == "approved" and review.reviewer != facts.head.author
     ]
     names = ", ".join(sorted(review.reviewer for review in given)) or "nobody"

@@ -58,11 +58,7 @@ def _path_parts(pattern: str) -> list[str]:
             depth += (sign == "{") - (sign == "}" and depth > 0)
         escaped = sign == "\\" and not escaped
         parts[-1] += sign
-    return [
-        part
-        for index, part in enumerate(parts)
-        if not (part == "**" and index and parts[index - 1] == "**")
-    ]
+    return [part for index, part in enumerate(parts) if not (part == "**" and index and parts[index - 1] == "**")]
 
 
 def _translate(text: str, pattern: str) -> str:

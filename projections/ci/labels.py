@@ -74,7 +74,12 @@ def _fault(title: str) -> str:
 
 
 def plan(
-    policy: Policy, *, title: str, files: Iterable[str], current: Iterable[str] = (), conflict: bool | None = None,
+    policy: Policy,
+    *,
+    title: str,
+    files: Iterable[str],
+    current: Iterable[str] = (),
+    conflict: bool | None = None,
 ) -> LabelPlan:
     """Work out the labels of a pull request.
 
@@ -91,8 +96,13 @@ def plan(
     process = [policy.labels.conflict] if conflict else []
     labels = [*([verdict.label] if verdict.label else []), *because, *process]
     carried = list(dict.fromkeys(current))
-    kept = [label for label in carried if label in _process_names(policy) and label not in process
-            and not (conflict is False and label == policy.labels.conflict)]
+    kept = [
+        label
+        for label in carried
+        if label in _process_names(policy)
+        and label not in process
+        and not (conflict is False and label == policy.labels.conflict)
+    ]
     by_rule = {tag.label for tag in policy.title.tags} | {scope.label for scope in policy.labels.scopes}
     if conflict is not None:
         by_rule.add(policy.labels.conflict)

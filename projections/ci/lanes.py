@@ -44,9 +44,13 @@ def started(policy: Policy, files: Iterable[str]) -> list[LaneStart]:
         if matches:
             starts.append(
                 LaneStart(
-                    name=lane.name, tier=lane.tier, test_type=lane.test_type,
-                    scope=policy.tier(lane.tier).scope, context=lane.context,
-                    timeout_minutes=lane.timeout_minutes, match_count=len(matches),
+                    name=lane.name,
+                    tier=lane.tier,
+                    test_type=lane.test_type,
+                    scope=policy.tier(lane.tier).scope,
+                    context=lane.context,
+                    timeout_minutes=lane.timeout_minutes,
+                    match_count=len(matches),
                     matches=matches[:MATCHES_SHOWN],
                 )
             )
@@ -109,9 +113,7 @@ def unwatched_measures(policy: Policy, repository: Sequence[str]) -> list[Unwatc
     """Return what lanes say they measure but do not watch."""
     found = []
     for lane in policy.lanes:
-        measured = [
-            name for name in repository if any(globs.match_how(p, name) for p in lane.measures)
-        ]
+        measured = [name for name in repository if any(globs.match_how(p, name) for p in lane.measures)]
         found += unwatched(policy, lane, measured, why="measures")
     return found
 
@@ -124,7 +126,8 @@ def unwatched(policy: Policy, lane: Lane, names: Iterable[str], *, why: str) -> 
             folder = "/".join(name.split("/")[:3][: max(1, name.count("/"))])
             folders.setdefault(folder if "/" in name else ".", []).append(name)
     return [
-        Unwatched(lane=lane.name, test_type=lane.test_type, why=why, folder=folder,
-                  file_count=len(files), example=files[0])
+        Unwatched(
+            lane=lane.name, test_type=lane.test_type, why=why, folder=folder, file_count=len(files), example=files[0]
+        )
         for folder, files in folders.items()
     ]

@@ -249,8 +249,11 @@ def _check(policy: Policy, where: str) -> None:
                 raise _bad(where, f"{place}.tier: there is no tier {lane.tier!r}")
             prefixes = tuple(policy.tier(lane.tier).prefixes)
             if policy.tier(lane.tier).aggregate and not lane.context.startswith(prefixes):
-                raise _bad(where, f"{place}.context: {lane.context!r} has no prefix of tier {lane.tier!r}, "
-                                  "so its aggregate would never see it")
+                raise _bad(
+                    where,
+                    f"{place}.context: {lane.context!r} has no prefix of tier {lane.tier!r}, "
+                    "so its aggregate would never see it",
+                )
         if lane.timeout_minutes <= 0:
             raise _bad(where, f"{place}.timeout_minutes: must be above 0")
         for pattern in (*policy.patterns(lane), *lane.measures):

@@ -109,24 +109,40 @@ def _command(line: str) -> Command | None:
 
 def decide(policy: Policy, command: Command, asker: Asker, target: Target) -> Decision:
     """Return what a command means and what its author is told; never raises."""
-    test = policy.commands.merge if command.verb == "merge" else next(
-        (test for test in policy.commands.tests if test.name == command.name), None
+    test = (
+        policy.commands.merge
+        if command.verb == "merge"
+        else next((test for test in policy.commands.tests if test.name == command.name), None)
     )
     text = command.text[:200]
     if test is None:
         return Decision(
-            known=False, action=None, test_type=None, scope=None, allowed=may(policy, asker),
-            text=text, answer=_unknown(policy, command), reaction="confused",
+            known=False,
+            action=None,
+            test_type=None,
+            scope=None,
+            allowed=may(policy, asker),
+            text=text,
+            answer=_unknown(policy, command),
+            reaction="confused",
         )
     action = "merge" if command.verb == "merge" else "trigger"
     ref = test.ref.replace("{number}", str(target.number)) if test.ref and target.number else target.ref
     allowed = may(policy, asker)
     ready = [policy.labels.ready] if action == "merge" and allowed else []
     return Decision(
-        known=True, action=action, test_type=test.test_type, scope=test.scope, allowed=allowed, text=text,
+        known=True,
+        action=action,
+        test_type=test.test_type,
+        scope=test.scope,
+        allowed=allowed,
+        text=text,
         answer=_answer(policy, command, test, target, ref) if allowed else _forbidden(policy, asker, text),
         reaction=policy.commands.reaction if allowed else "-1",
-        ref=ref, sha=target.sha, labels_removed=ready, labels_added=ready,
+        ref=ref,
+        sha=target.sha,
+        labels_removed=ready,
+        labels_added=ready,
     )
 
 
@@ -135,12 +151,19 @@ def decide_all(policy: Policy, body: str, asker: Asker, target: Target) -> list[
     commands = parse(policy, body)
     if len(commands) <= COMMANDS_MAX:
         return [decide(policy, command, asker, target) for command in commands]
-    return [Decision(
-        known=False, action=None, test_type=None, scope=None, allowed=may(policy, asker), reaction="confused",
-        text=f"{len(commands)} commands",
-        answer=f"{len(commands)} different commands in one comment are too many; {COMMANDS_MAX} are read at most. "
-               "Nothing was started.",
-    )]
+    return [
+        Decision(
+            known=False,
+            action=None,
+            test_type=None,
+            scope=None,
+            allowed=may(policy, asker),
+            reaction="confused",
+            text=f"{len(commands)} commands",
+            answer=f"{len(commands)} different commands in one comment are too many; {COMMANDS_MAX} are read at most. "
+            "Nothing was started.",
+        )
+    ]
 
 
 def may(policy: Policy, asker: Asker) -> bool:
@@ -156,14 +179,20 @@ def names(policy: Policy) -> list[str]:
 
 
 def _answer(
-    policy: Policy, command: Command, test: TestCommand, target: Target, ref: str | None,
+    policy: Policy,
+    command: Command,
+    test: TestCommand,
+    target: Target,
+    ref: str | None,
 ) -> str:
     what = f"TEST_TYPE={test.test_type}, TEST_SCOPE={test.scope}"
     where = f" on `{ref}`" if ref else ""
     where += f" at `{target.sha[:12]}`" if target.sha else ""
     if command.verb == "merge":
-        said = (f"`/merge`: label `{policy.labels.ready}` is removed and set again, and a fresh full suite "
-                f"starts{where} ({what}). Merging follows when every condition holds.")
+        said = (
+            f"`/merge`: label `{policy.labels.ready}` is removed and set again, and a fresh full suite "
+            f"starts{where} ({what}). Merging follows when every condition holds."
+        )
     else:
         said = f"`/test {test.name}` starts{where} ({what})."
     if command.rest:
@@ -174,8 +203,10 @@ def _answer(
 def _forbidden(policy: Policy, asker: Asker, text: str) -> str:
     have = asker.permission or asker.association or "none"
     needed = ", ".join(policy.commands.permissions)
-    return (f"`{_code(text)}` needs write permission on this repository ({needed}); yours is {_code(have)}. "
-            "Nothing was started.")
+    return (
+        f"`{_code(text)}` needs write permission on this repository ({needed}); yours is {_code(have)}. "
+        "Nothing was started."
+    )
 
 
 def _unknown(policy: Policy, command: Command) -> str:

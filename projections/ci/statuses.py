@@ -132,14 +132,25 @@ def _badness(report: Report) -> tuple[int, tuple[str, int, str, str]]:
 
 def _context_state(report: Report, count: int) -> ContextState:
     return ContextState(
-        context=report.context, state=report.state, at=report.at, event_id=report.event_id,
-        source=report.source, description=report.description, target_url=report.target_url, report_count=count,
+        context=report.context,
+        state=report.state,
+        at=report.at,
+        event_id=report.event_id,
+        source=report.source,
+        description=report.description,
+        target_url=report.target_url,
+        report_count=count,
     )
 
 
 def aggregate(
-    policy: Policy, tier: Tier, states: Mapping[str, ContextState], starts: Sequence[LaneStart] | None,
-    *, mode: str | None = None, basis: str | None = None,
+    policy: Policy,
+    tier: Tier,
+    states: Mapping[str, ContextState],
+    starts: Sequence[LaneStart] | None,
+    *,
+    mode: str | None = None,
+    basis: str | None = None,
 ) -> Aggregate:
     """Return a tier's aggregate for one commit.
 
@@ -158,9 +169,7 @@ def aggregate(
     ]
     missing = [m.context for m in members if m.state is None]
     waiting = [m.context for m in members if m.state == "pending"]
-    failing = [
-        m.context for m in members if m.state not in (None, "pending", *policy.passing_states)
-    ]
+    failing = [m.context for m in members if m.state not in (None, "pending", *policy.passing_states)]
     blind = mode == "strict" and starts is None
     if failing:
         state = "failure"
@@ -170,23 +179,39 @@ def aggregate(
         state = "success"
     ids = [member.event_id for member in members if member.event_id]
     return Aggregate(
-        tier=tier.name, context=tier.aggregate, mode=mode, state=state,
+        tier=tier.name,
+        context=tier.aggregate,
+        mode=mode,
+        state=state,
         description=_description(tier, members, missing, failing, waiting, blind=blind, mode=mode),
-        members=members, missing=missing, failing=failing, waiting=waiting,
+        members=members,
+        missing=missing,
+        failing=failing,
+        waiting=waiting,
         event_ids=[*ids, *([basis] if basis and mode == "strict" else [])],
     )
 
 
 def _member(context: str, lane: str | None, required: bool, state: ContextState | None) -> LaneState:
     return LaneState(
-        context=context, lane=lane, required=required, state=state.state if state else None,
-        at=state.at if state else None, event_id=state.event_id if state else None,
+        context=context,
+        lane=lane,
+        required=required,
+        state=state.state if state else None,
+        at=state.at if state else None,
+        event_id=state.event_id if state else None,
     )
 
 
 def _description(
-    tier: Tier, members: list[LaneState], missing: list[str], failing: list[str], waiting: list[str],
-    *, blind: bool, mode: str,
+    tier: Tier,
+    members: list[LaneState],
+    missing: list[str],
+    failing: list[str],
+    waiting: list[str],
+    *,
+    blind: bool,
+    mode: str,
 ) -> str:
     """One line of at most 140 characters, GitHub's limit for a status."""
     names = {m.context: m.lane or m.context for m in members}
@@ -206,7 +231,11 @@ def _description(
 
 
 def aggregates(
-    policy: Policy, states: Mapping[str, ContextState], starts: Sequence[LaneStart] | None, *, basis: str | None = None,
+    policy: Policy,
+    states: Mapping[str, ContextState],
+    starts: Sequence[LaneStart] | None,
+    *,
+    basis: str | None = None,
 ) -> dict[str, dict[str, Aggregate]]:
     """Return for every tier that has one its aggregate in both modes: {tier: {mode: Aggregate}}."""
     return {

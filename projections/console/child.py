@@ -45,8 +45,10 @@ class Frames:
         self._bytes += len(data)
         if self._bytes > self._bytes_max:
             raise Unavailable(
-                f"the result is larger than {self._bytes_max // 2**20} MiB", code="sql_result_too_large",
-                hint="aggregate in SQL, add LIMIT, or ask for fewer columns", limit_bytes=self._bytes_max,
+                f"the result is larger than {self._bytes_max // 2**20} MiB",
+                code="sql_result_too_large",
+                hint="aggregate in SQL, add LIMIT, or ask for fewer columns",
+                limit_bytes=self._bytes_max,
             )
         self._gathered.append(data)
         self._gathered_bytes += len(data)
@@ -64,8 +66,13 @@ class Frames:
 
     def failed(self, error: PerfledgerError) -> None:
         """Send an error, for the parent to raise."""
-        document = {"exit": error.exit_code, "code": error.code, "message": error.message, "hint": error.hint,
-                    "details": error.details}
+        document = {
+            "exit": error.exit_code,
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "details": error.details,
+        }
         self._frame(b"E", json.dumps(document).encode())
 
     def broken(self, error: Exception) -> None:
@@ -118,8 +125,9 @@ def serve(connection: Any, views: Mapping[str, str], request: dict[str, Any], fr
     console_engine.lock(connection, memory_mb=memory_mb, lossless=WRITERS[form].lossless)
     query = console_engine.Query(connection, views, memory_mb=memory_mb)
     console_engine.warm_up(connection, form)
-    console_walls.raise_walls(memory_bytes=memory_mb * 2**20 + OVERHEAD_BYTES,
-                              processor_seconds=int(request["timeout_s"]) + PROCESSOR_SLACK_S)
+    console_walls.raise_walls(
+        memory_bytes=memory_mb * 2**20 + OVERHEAD_BYTES, processor_seconds=int(request["timeout_s"]) + PROCESSOR_SLACK_S
+    )
     frames.ready()
     deadline.start()
     writer = query.answer(request["query"], request["parameters"], form, frames.body, deadline.check)

@@ -90,8 +90,9 @@ class Query:
         self.names = names_of(connection, views)
         self.memory_mb = memory_mb
 
-    def answer(self, query: str, given: Mapping[str, str], form: str, send: Send,
-               still_time: Callable[[], None]) -> Writer:
+    def answer(
+        self, query: str, given: Mapping[str, str], form: str, send: Send, still_time: Callable[[], None]
+    ) -> Writer:
         """Check the query and write its result with `send`; `still_time` raises when the time is over.
 
         Raises what `console.ask` raises.
@@ -130,22 +131,36 @@ class Query:
 
 def _check_parameters(used: set[str], given: Mapping[str, str]) -> None:
     if any(not name.isidentifier() for name in used):
-        raise BadInput("parameters have names here: $since, not ? or $1", code="sql_parameter_missing",
-                       hint="--param since=2026-06-01")
+        raise BadInput(
+            "parameters have names here: $since, not ? or $1",
+            code="sql_parameter_missing",
+            hint="--param since=2026-06-01",
+        )
     missing, unused = sorted(used - given.keys()), sorted(given.keys() - used)
     if missing:
-        raise BadInput(f"the query needs the parameter {', '.join('$' + name for name in missing)}",
-                       code="sql_parameter_missing", hint=f"--param {missing[0]}=VALUE", missing=missing)
+        raise BadInput(
+            f"the query needs the parameter {', '.join('$' + name for name in missing)}",
+            code="sql_parameter_missing",
+            hint=f"--param {missing[0]}=VALUE",
+            missing=missing,
+        )
     if unused:
-        raise BadInput(f"the query does not use the parameter {', '.join('$' + name for name in unused)}",
-                       code="sql_parameter_unused", hint="write $name in the query, without quotes", unused=unused)
+        raise BadInput(
+            f"the query does not use the parameter {', '.join('$' + name for name in unused)}",
+            code="sql_parameter_unused",
+            hint="write $name in the query, without quotes",
+            unused=unused,
+        )
 
 
 def out_of_memory(memory_mb: int) -> Unavailable:
     """Return the error for a query that needs more memory than it may have."""
-    return Unavailable(f"the query needs more than the {memory_mb} MiB of memory it may use",
-                       code="sql_out_of_memory", hint="narrow it down, or allow more with --memory",
-                       memory_mb=memory_mb)
+    return Unavailable(
+        f"the query needs more than the {memory_mb} MiB of memory it may use",
+        code="sql_out_of_memory",
+        hint="narrow it down, or allow more with --memory",
+        memory_mb=memory_mb,
+    )
 
 
 def explained(error: Exception, query: str, memory_mb: int) -> PerfledgerError:
@@ -162,8 +177,13 @@ def explained(error: Exception, query: str, memory_mb: int) -> PerfledgerError:
     where = _line_and_column(shown, query)
     place = f" at line {where['line']}, column {where['column']}" if where else ""
     code, hint = CODES.get(kind, ("sql_failed", "look at the values it met; TRY_CAST and TRY() pass over bad ones"))
-    return BadInput(f"the query failed{place}: {message}", code=code, hint=" ".join(lines[1:]) or hint,
-                    engine=kind if rest else type(error).__name__, **where)
+    return BadInput(
+        f"the query failed{place}: {message}",
+        code=code,
+        hint=" ".join(lines[1:]) or hint,
+        engine=kind if rest else type(error).__name__,
+        **where,
+    )
 
 
 def _line_and_column(shown: str, query: str) -> dict[str, int]:

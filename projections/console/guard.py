@@ -19,18 +19,52 @@ from projections.console.functions import ALLOWED_FUNCTIONS, ALLOWED_TABLE_FUNCT
 
 QUERY_BYTES_MAX = 256 * 1024
 
-EXPRESSIONS = frozenset({
-    "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION",
-    "LAMBDA", "LAMBDA_REF", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW",
-})
+EXPRESSIONS = frozenset(
+    {
+        "BETWEEN",
+        "CASE",
+        "CAST",
+        "COLLATE",
+        "COLUMN_REF",
+        "COMPARISON",
+        "CONJUNCTION",
+        "CONSTANT",
+        "FUNCTION",
+        "LAMBDA",
+        "LAMBDA_REF",
+        "OPERATOR",
+        "PARAMETER",
+        "POSITIONAL_REFERENCE",
+        "STAR",
+        "SUBQUERY",
+        "TYPE",
+        "WINDOW",
+    }
+)
 QUERIES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
-SOURCES = frozenset({
-    "BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EXPRESSION_LIST", "EMPTY", "PIVOT", "SHOW_REF",
-})
-MODIFIERS = frozenset({
-    "ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER",
-    "ORDER_DEFAULT", "ASCENDING", "DESCENDING",
-})
+SOURCES = frozenset(
+    {
+        "BASE_TABLE",
+        "SUBQUERY",
+        "JOIN",
+        "TABLE_FUNCTION",
+        "EXPRESSION_LIST",
+        "EMPTY",
+        "PIVOT",
+        "SHOW_REF",
+    }
+)
+MODIFIERS = frozenset(
+    {
+        "ORDER_MODIFIER",
+        "LIMIT_MODIFIER",
+        "LIMIT_PERCENT_MODIFIER",
+        "DISTINCT_MODIFIER",
+        "ORDER_DEFAULT",
+        "ASCENDING",
+        "DESCENDING",
+    }
+)
 NODES = QUERIES | SOURCES | MODIFIERS
 SHOWS = frozenset({"DESCRIBE", "SUMMARY", "SHOW"})
 NOT_A_SELECT = "Only SELECT statements can be serialized"
@@ -64,8 +98,10 @@ def check_text(query: str) -> None:
     if size > QUERY_BYTES_MAX:
         raise BadInput(
             f"the query has {size} bytes; at most {QUERY_BYTES_MAX} are read",
-            code="sql_too_long", hint="join against VALUES, or ask in several queries",
-            size=size, limit=QUERY_BYTES_MAX,
+            code="sql_too_long",
+            hint="join against VALUES, or ask in several queries",
+            size=size,
+            limit=QUERY_BYTES_MAX,
         )
     for offset, character in enumerate(query):
         if (ord(character) < 32 and character not in "\t\n\r") or "\ud800" <= character <= "\udfff":
@@ -73,7 +109,9 @@ def check_text(query: str) -> None:
             raise BadInput(
                 f"the query holds the control character U+{ord(character):04X}"
                 f" at line {where['line']}, column {where['column']}",
-                code="sql_syntax", hint="remove it", **where,
+                code="sql_syntax",
+                hint="remove it",
+                **where,
             )
 
 
@@ -186,8 +224,13 @@ class _Guard:
         where = _where(self.query, node.get("query_location"))
         views = sorted(self.catalogue.relations)
         near = difflib.get_close_matches(name.lower(), views, n=1)
-        return BadInput(f'there is no view "{name}"' + (f'; did you mean "{near[0]}"?' if near else ""),
-                        code="sql_unknown_name", hint=f"the views are: {', '.join(views)}", views=views, **where)
+        return BadInput(
+            f'there is no view "{name}"' + (f'; did you mean "{near[0]}"?' if near else ""),
+            code="sql_unknown_name",
+            hint=f"the views are: {', '.join(views)}",
+            views=views,
+            **where,
+        )
 
     def _refused(self, what: str, node: dict[str, Any], *, views: bool = False) -> BadInput:
         offset = node.get("query_location")
@@ -226,8 +269,12 @@ def _forbidden(what: str, query: str, offset: int | None, views: Collection[str]
     if views is not None:
         hint = f"the views are: {', '.join(views)}" if views else "this ledger has no views"
         details["views"] = list(views)
-    return BadInput(f"sql is read-only and sees the views alone: {what}{place} is not allowed",
-                    code="sql_forbidden", hint=hint, **details)
+    return BadInput(
+        f"sql is read-only and sees the views alone: {what}{place} is not allowed",
+        code="sql_forbidden",
+        hint=hint,
+        **details,
+    )
 
 
 def _unparsed(query: str, document: dict[str, Any]) -> BadInput:
@@ -236,16 +283,23 @@ def _unparsed(query: str, document: dict[str, Any]) -> BadInput:
         first = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w+)", query, re.DOTALL)
         verb = first[1].upper() if first else "this statement"
         if verb == "PIVOT":
-            return BadInput("PIVOT needs its values named here, because finding them is a statement of its own",
-                            code="sql_forbidden", hint="PIVOT t ON column IN ('a', 'b') USING ...")
+            return BadInput(
+                "PIVOT needs its values named here, because finding them is a statement of its own",
+                code="sql_forbidden",
+                hint="PIVOT t ON column IN ('a', 'b') USING ...",
+            )
         return _forbidden(verb, query, None)
     if "expression depth" in message:
         return too_deep()
     offset = document.get("position")
     where = _where(query, int(offset)) if offset is not None else {}
     place = f" at line {where['line']}, column {where['column']}" if where else ""
-    return BadInput(f"the query does not parse{place}: {message}", code="sql_syntax",
-                    hint="SHOW TABLES lists the views, DESCRIBE results the columns of one", **where)
+    return BadInput(
+        f"the query does not parse{place}: {message}",
+        code="sql_syntax",
+        hint="SHOW TABLES lists the views, DESCRIBE results the columns of one",
+        **where,
+    )
 
 
 def _where(query: str, offset: int | None) -> dict[str, int]:
@@ -254,8 +308,7 @@ def _where(query: str, offset: int | None) -> dict[str, int]:
     if offset is None or not 0 <= offset <= len(data):
         return {}
     before = data[:offset].decode(errors="replace")
-    return {"offset": len(before), "line": before.count("\n") + 1,
-            "column": len(before) - (before.rfind("\n") + 1) + 1}
+    return {"offset": len(before), "line": before.count("\n") + 1, "column": len(before) - (before.rfind("\n") + 1) + 1}
 
 
 def _bytes(text: str) -> bytes:

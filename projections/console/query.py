@@ -80,14 +80,26 @@ def ask(ledger: Path, question: Question, sink: BinaryIO, limits: Limits | None 
     """
     limits = limits or Limits()
     request = {
-        "ledger": str(ledger.resolve()), "query": question.query, "parameters": dict(question.parameters),
-        "format": question.format, "as_of": question.as_of, "as_recorded": question.as_recorded,
-        "timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "parent": os.getpid(),
+        "ledger": str(ledger.resolve()),
+        "query": question.query,
+        "parameters": dict(question.parameters),
+        "format": question.format,
+        "as_of": question.as_of,
+        "as_recorded": question.as_recorded,
+        "timeout_s": limits.timeout_s,
+        "memory_mb": limits.memory_mb,
+        "parent": os.getpid(),
         "result_bytes_max": limits.result_mb * 2**20,
     }
     command = [sys.executable, "-I", "-X", "utf8", "-c", BOOT, json.dumps([path for path in sys.path if path])]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                             env=_environment(), start_new_session=True)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+        start_new_session=True,
+    )
     try:
         return _Conversation(child, limits).run(json.dumps(request).encode(), sink)
     finally:
@@ -165,11 +177,16 @@ class _Conversation:
         if self.deadline is not None:
             # an allocation that failed where the engine cannot say so, a parser out of stack, the OOM killer
             return Unavailable(
-                f"the query broke the engine ({how}); most often it needs too much memory", code="sql_crashed",
-                hint="narrow it down, nest it less, or allow more with --memory", memory_mb=self.limits.memory_mb,
+                f"the query broke the engine ({how}); most often it needs too much memory",
+                code="sql_crashed",
+                hint="narrow it down, nest it less, or allow more with --memory",
+                memory_mb=self.limits.memory_mb,
             )
-        return Unavailable(f"the query's process ended before the query began ({how})", code="sql_crashed",
-                           hint="run it again; perfledger doctor checks the setup")
+        return Unavailable(
+            f"the query's process ended before the query began ({how})",
+            code="sql_crashed",
+            hint="run it again; perfledger doctor checks the setup",
+        )
 
 
 def _environment() -> dict[str, str]:
@@ -178,8 +195,12 @@ def _environment() -> dict[str, str]:
 
 def timed_out(seconds: float) -> Unavailable:
     """Return the error for a query that ran longer than it may."""
-    return Unavailable(f"the query ran longer than {seconds:g} s and was stopped", code="sql_timeout",
-                       hint="narrow it down, or allow more with --timeout", timeout_s=seconds)
+    return Unavailable(
+        f"the query ran longer than {seconds:g} s and was stopped",
+        code="sql_timeout",
+        hint="narrow it down, or allow more with --timeout",
+        timeout_s=seconds,
+    )
 
 
 def _error(document: dict[str, Any]) -> Exception:

@@ -57,8 +57,9 @@ def is_numeric(kind: pa.DataType) -> bool:
     """Whether a column of this type is aligned right."""
     import pyarrow as pa
 
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-                or _opaque(kind) in _BIG)
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or _opaque(kind) in _BIG
+    )
 
 
 def _json(column: pa.Array, name: str) -> Texts:
@@ -123,8 +124,12 @@ def _opaque(kind: Any) -> str:
 
 def unsupported(name: str, kind: str) -> BadInput:
     """Return the error for a column whose type cannot be written exactly."""
-    return BadInput(f'column "{name}" has the type {kind.upper()}, which has no exact form here',
-                    code="sql_unsupported_type", hint="cast it in the query: CAST(... AS VARCHAR)", column=name)
+    return BadInput(
+        f'column "{name}" has the type {kind.upper()}, which has no exact form here',
+        code="sql_unsupported_type",
+        hint="cast it in the query: CAST(... AS VARCHAR)",
+        column=name,
+    )
 
 
 def _nested(column: Any, name: str) -> Texts:
@@ -194,8 +199,10 @@ def _times(column: Any) -> Texts:
     counts = column.cast(pa.int32() if is_.is_date32(kind) or is_.is_time32(kind) else pa.int64()).to_pylist()
     ends = EPOCH_ENDS if is_.is_timestamp(kind) or is_.is_date(kind) else {}
     infinite = [ends.get(count) for count in counts]
-    safe = pa.array([None if word else count for word, count in zip(infinite, counts, strict=True)],
-                    type=pa.int32() if counts and column.type.bit_width == 32 else pa.int64()).cast(column.type)
+    safe = pa.array(
+        [None if word else count for word, count in zip(infinite, counts, strict=True)],
+        type=pa.int32() if counts and column.type.bit_width == 32 else pa.int64(),
+    ).cast(column.type)
     texts = safe.cast(pa.string()).to_pylist()
     return [
         word or (text.replace(" ", "T") + end if text is not None else None)

@@ -41,8 +41,10 @@ def ddl() -> str:
 
 def _column(column: sa.Column[object]) -> str:
     compression = column.info.get("compression")
-    return (f"    {column.name} {_duckdb_type(column)}{'' if column.nullable else ' NOT NULL'}"
-            f"{f' USING COMPRESSION {compression}' if compression else ''}")
+    return (
+        f"    {column.name} {_duckdb_type(column)}{'' if column.nullable else ' NOT NULL'}"
+        f"{f' USING COMPRESSION {compression}' if compression else ''}"
+    )
 
 
 def _duckdb_type(column: sa.Column[object]) -> str:

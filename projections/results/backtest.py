@@ -63,8 +63,12 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON values."""
         return {
-            "event_id": self.past.event_id, "target": self.past.target, "instant": self.past.instant,
-            "was": self.past.was, "would_be": self.status, "reason": self.reason,
+            "event_id": self.past.event_id,
+            "target": self.past.target,
+            "instant": self.past.instant,
+            "was": self.past.was,
+            "would_be": self.status,
+            "reason": self.reason,
             "failing_metrics": self.failing_metrics,
         }
 

@@ -27,8 +27,11 @@ def uses_identity(record: Mapping[str, Any]) -> bool:
 
 def missing_identity(record: Mapping[str, Any]) -> list[str]:
     """Return the identity fields that are absent, null or blank text. Zero is a value."""
-    return [key for key in IDENTITY_FIELDS
-            if record.get(key) is None or (isinstance(record[key], str) and not record[key].strip())]
+    return [
+        key
+        for key in IDENTITY_FIELDS
+        if record.get(key) is None or (isinstance(record[key], str) and not record[key].strip())
+    ]
 
 
 def identity_of(record: Mapping[str, Any]) -> dict[str, str] | None:

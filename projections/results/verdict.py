@@ -209,18 +209,27 @@ def _against_pinned(subject: Subject, pinned: Pinned | None, limits: Mapping[str
 
 
 def _decide(
-    subject: Subject, baseline: Baseline, policy: MetricPolicy, limits: Mapping[str, Limit],
-    metrics: Mapping[str, dict[str, Any]], breaches: Sequence[dict[str, Any]], pinned: dict[str, Any] | None,
+    subject: Subject,
+    baseline: Baseline,
+    policy: MetricPolicy,
+    limits: Mapping[str, Limit],
+    metrics: Mapping[str, dict[str, Any]],
+    breaches: Sequence[dict[str, Any]],
+    pinned: dict[str, Any] | None,
     run_failed_unexplained: bool,
 ) -> tuple[str, str]:
     model = identities.model_of(subject.record)
     if subject.claims_identity and subject.identity is None:
         missing = ", ".join(identities.missing_identity(subject.record))
-        return INFRA_ERROR, (f"{model} cannot compare v2 record: performance record missing required "
-                             f"comparison identity fields: {missing}")
+        return INFRA_ERROR, (
+            f"{model} cannot compare v2 record: performance record missing required "
+            f"comparison identity fields: {missing}"
+        )
     if subject.identity and not baseline.window and baseline.other_recipes:
-        return RECIPE_MISMATCH, (f"{model} has recipe {subject.identity['recipe_fingerprint']}, but trusted results of "
-                                 f"the same workload, variant and version have: {', '.join(baseline.other_recipes)}")
+        return RECIPE_MISMATCH, (
+            f"{model} has recipe {subject.identity['recipe_fingerprint']}, but trusted results of "
+            f"the same workload, variant and version have: {', '.join(baseline.other_recipes)}"
+        )
     if breaches:
         return REGRESSION, "; ".join(_breach_text(model, row) for row in breaches)
     if run_failed_unexplained:
@@ -229,24 +238,30 @@ def _decide(
         return NOTHING_MEASURED, f"{model} measured nothing: {', '.join(METRICS)} are all null"
     failures = [_regression_text(model, m, row, limits[m]) for m, row in metrics.items() if row["regressed"]]
     if pinned and policy.rules.pinned == "fail":
-        failures += [_regression_text(model, m, row, limits[m], against=f"pinned {pinned['name']}")
-                     for m, row in pinned["metrics"].items() if row["regressed"]]
+        failures += [
+            _regression_text(model, m, row, limits[m], against=f"pinned {pinned['name']}")
+            for m, row in pinned["metrics"].items()
+            if row["regressed"]
+        ]
     if failures:
         return REGRESSION, "; ".join(failures)
     if not subject.claims_identity and policy.rules.legacy_comparison == "none":
         return PASS, f"{model} has no comparison identity; the policy compares no such results"
     if not baseline.window:
         if subject.identity:
-            return CALIBRATION_NEEDED, ("No baseline found for exact comparable identity "
-                                        f"({identities.describe(subject.identity)})")
+            return CALIBRATION_NEEDED, (
+                f"No baseline found for exact comparable identity ({identities.describe(subject.identity)})"
+            )
         return PASS, f"No legacy baseline for {model} on {identities.gpu_of(subject.record)}"
     return PASS, "Comparable baseline found with no gated regressions"
 
 
 def _breach_text(model: str, row: Mapping[str, Any]) -> str:
     decimals = CATALOGUE[row["metric"]].decimals
-    return (f"{model} {row['field']} exceeded fixed threshold "
-            f"(current={row['current']:.{decimals}f}, threshold={row['threshold']:.{decimals}f})")
+    return (
+        f"{model} {row['field']} exceeded fixed threshold "
+        f"(current={row['current']:.{decimals}f}, threshold={row['threshold']:.{decimals}f})"
+    )
 
 
 def _regression_text(

@@ -76,23 +76,32 @@ def window_for(
           AND (list_contains(CAST($counting AS VARCHAR[]), event_id)
                OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id) AND {success} AND {_eligible(subject, policy)}))
         ORDER BY {_ORDER[rules.order]} LIMIT $window""",
-        {**params, "target": target_of(subject.record), "event_id": event_id, "run": list(run.event_ids),
-         "counting": list(run.counting), "window": policy.window},
+        {
+            **params,
+            "target": target_of(subject.record),
+            "event_id": event_id,
+            "run": list(run.event_ids),
+            "counting": list(run.counting),
+            "window": policy.window,
+        },
     )
     return [_window_record(row) for row in reversed(rows)]
 
 
 def _scope(subject: Subject, policy: MetricPolicy) -> tuple[str, dict[str, Any]]:
     if subject.identity is not None:
-        return ("target = $target AND identity_digest = $identity",
-                {"identity": identity_digest(subject.identity)})
+        return ("target = $target AND identity_digest = $identity", {"identity": identity_digest(subject.identity)})
     # Records with an identity, complete or not, are never the baseline of one without: not alike.
     gpu = gpu_of(subject.record)
     if policy.rules.legacy_match == "directory":
-        return ("NOT claims_identity AND gpu_type = $gpu AND folder = $folder AND source IS NOT NULL",
-                {"gpu": gpu, "folder": sanitize(model_of(subject.record))})
-    return ("target = $target AND model_id = $model AND gpu_type = $gpu AND NOT claims_identity",
-            {"gpu": gpu, "model": model_of(subject.record)})
+        return (
+            "NOT claims_identity AND gpu_type = $gpu AND folder = $folder AND source IS NOT NULL",
+            {"gpu": gpu, "folder": sanitize(model_of(subject.record))},
+        )
+    return (
+        "target = $target AND model_id = $model AND gpu_type = $gpu AND NOT claims_identity",
+        {"gpu": gpu, "model": model_of(subject.record)},
+    )
 
 
 def _eligible(subject: Subject, policy: MetricPolicy) -> str:
@@ -129,11 +138,17 @@ def _other_recipes(state: State, subject: Subject, run: ThisRun) -> list[str]:
     if identity is None:
         return []
     same = "workload_id = $workload AND variant_id = $variant AND benchmark_version = $version"
-    other = {"workload": identity["workload_id"], "variant": identity["variant_id"],
-             "version": identity["benchmark_version"], "recipe": identity["recipe_fingerprint"]}
+    other = {
+        "workload": identity["workload_id"],
+        "variant": identity["variant_id"],
+        "version": identity["benchmark_version"],
+        "recipe": identity["recipe_fingerprint"],
+    }
     targets = state.rows(
         f"SELECT DISTINCT target FROM fact_result_shared WHERE {same} AND recipe_fingerprint <> $recipe "
-        "ORDER BY target", other)
+        "ORDER BY target",
+        other,
+    )
     if not targets:
         return []
     # named one by one: a target that is known narrows the windows of the view, one that is looked up does not

@@ -24,10 +24,23 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
 
 COLUMNS = (
-    ("origin", "VARCHAR"), ("position", "BIGINT"), ("event_id", "VARCHAR"), ("stream", "VARCHAR"),
-    ("version", "BIGINT"), ("type", "VARCHAR"), ("schema_version", "INTEGER"), ("recorded_at", "TIMESTAMPTZ"),
-    ("actor", "VARCHAR"), ("host", "VARCHAR"), ("git_sha", "VARCHAR"), ("correlation_id", "VARCHAR"),
-    ("causation_id", "VARCHAR"), ("key", "VARCHAR"), ("payload", "VARCHAR"), ("prev_hash", "BLOB"), ("hash", "BLOB"),
+    ("origin", "VARCHAR"),
+    ("position", "BIGINT"),
+    ("event_id", "VARCHAR"),
+    ("stream", "VARCHAR"),
+    ("version", "BIGINT"),
+    ("type", "VARCHAR"),
+    ("schema_version", "INTEGER"),
+    ("recorded_at", "TIMESTAMPTZ"),
+    ("actor", "VARCHAR"),
+    ("host", "VARCHAR"),
+    ("git_sha", "VARCHAR"),
+    ("correlation_id", "VARCHAR"),
+    ("causation_id", "VARCHAR"),
+    ("key", "VARCHAR"),
+    ("payload", "VARCHAR"),
+    ("prev_hash", "BLOB"),
+    ("hash", "BLOB"),
 )
 NAMES = ", ".join(name for name, _ in COLUMNS)
 
@@ -77,7 +90,8 @@ def load(connection: duckdb.DuckDBPyConnection, batch: Batch, pulls: Sequence[st
     if batch.tail and sealed_from:
         # a seal between reading the journal and listing the segments shows its events in both places
         known = connection.execute(
-            f"SELECT max(position) FROM ({sealed_from}) WHERE origin = ?", [batch.own]).fetchone()
+            f"SELECT max(position) FROM ({sealed_from}) WHERE origin = ?", [batch.own]
+        ).fetchone()
         tail = [e for e in batch.tail if e.position > ((known or [0])[0] or 0)]
     _insert_tail(connection, tail)
     arms = [f"SELECT {NAMES} FROM arrivals_tail", *([sealed_from] if sealed_from else [])]
@@ -89,7 +103,8 @@ def load(connection: duckdb.DuckDBPyConnection, batch: Batch, pulls: Sequence[st
     else:
         # pulls are own events: those in this batch and those projected before; what others pulled is their knowledge
         fresh = catalogue.facts()["fact_pull"].select.replace(
-            "arrivals", f"(SELECT *, recorded_at AS learned_at FROM ({everything}) WHERE origin = '{own}')")
+            "arrivals", f"(SELECT *, recorded_at AS learned_at FROM ({everything}) WHERE origin = '{own}')"
+        )
         pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p} WHERE origin = '{own}'" for p in pulls)])
         connection.execute(f"CREATE OR REPLACE TEMP TABLE known_pulls AS {pulled}")
         connection.execute(f"""
@@ -128,18 +143,23 @@ def _upcast_old(connection: duckdb.DuckDBPyConnection) -> None:
         return
     wanted = " OR ".join(f"(type = '{t.name}' AND schema_version < {t.schema_version})" for t in old)
     found = connection.execute(
-        f"SELECT origin, position, type, schema_version, payload FROM arrivals WHERE {wanted}").fetchall()
+        f"SELECT origin, position, type, schema_version, payload FROM arrivals WHERE {wanted}"
+    ).fetchall()
     if not found:
         return
     lifted = [canonical.encode(upcast(t, v, canonical.decode(p))).decode() for _, _, t, v, p in found]
-    connection.execute("CREATE OR REPLACE TEMP TABLE lifted AS SELECT unnest(?::VARCHAR[]) AS origin, "
-                       "unnest(?::BIGINT[]) AS position, unnest(?::VARCHAR[]) AS payload",
-                       [[f[0] for f in found], [f[1] for f in found], lifted])
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE lifted AS SELECT unnest(?::VARCHAR[]) AS origin, "
+        "unnest(?::BIGINT[]) AS position, unnest(?::VARCHAR[]) AS payload",
+        [[f[0] for f in found], [f[1] for f in found], lifted],
+    )
     body = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'arrivals'").fetchone()
     assert body is not None
     query = body[0].split(" AS ", 1)[1].rstrip(";")
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW arrivals AS SELECT a.* REPLACE (coalesce(l.payload, a.payload) "
-                       f"AS payload) FROM ({query}) a LEFT JOIN lifted l USING (origin, position)")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW arrivals AS SELECT a.* REPLACE (coalesce(l.payload, a.payload) "
+        f"AS payload) FROM ({query}) a LEFT JOIN lifted l USING (origin, position)"
+    )
 
 
 def types_present(connection: duckdb.DuckDBPyConnection) -> set[str]:

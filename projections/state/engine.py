@@ -21,8 +21,12 @@ def connect(path: Path | None = None, **settings: Any) -> duckdb.DuckDBPyConnect
     """Open a database file, or one in memory, with times in UTC and no implicit reach to Python variables."""
     import duckdb
 
-    config: dict[str, Any] = {"python_enable_replacements": "false", "autoinstall_known_extensions": "false",
-              "autoload_known_extensions": "false", **{k: str(v) for k, v in settings.items()}}
+    config: dict[str, Any] = {
+        "python_enable_replacements": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        **{k: str(v) for k, v in settings.items()},
+    }
     connection = duckdb.connect(str(path) if path else ":memory:", config=config)
     connection.execute("SET TimeZone='UTC'")
     return connection

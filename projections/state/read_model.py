@@ -30,9 +30,11 @@ def fill(ledger: Ledger, url: str) -> dict[str, int]:
     try:
         engine = sa.create_engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
-        raise BadInput(f"cannot use {url.split('@')[-1]!r} as a database: {error}", code="bad_database_url",
-                       hint="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/DB "
-                            "with perfledger[postgres]") from None
+        raise BadInput(
+            f"cannot use {url.split('@')[-1]!r} as a database: {error}",
+            code="bad_database_url",
+            hint="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/DB with perfledger[postgres]",
+        ) from None
     counts: dict[str, int] = {}
     metadata = sa.MetaData()
     targets = [_wide(table, metadata) for table in tables()]
@@ -43,8 +45,11 @@ def fill(ledger: Ledger, url: str) -> dict[str, int]:
                 table.create(connection)
                 counts[table.name] = _copy(state, connection, table)
     except SQLAlchemyError as error:
-        raise Unavailable(f"the database refused: {str(error).splitlines()[0]}", code="database_failed",
-                          hint="nothing was changed there; check the address and its permissions") from None
+        raise Unavailable(
+            f"the database refused: {str(error).splitlines()[0]}",
+            code="database_failed",
+            hint="nothing was changed there; check the address and its permissions",
+        ) from None
     finally:
         engine.dispose()
     return counts

@@ -47,8 +47,12 @@ class State:
         as_of: a time, `position@origin` or an event id: as this ledger knew it then. as_recorded: a time: what
         had happened by then, as known now. Raises `BadInput` for one that names no moment.
         """
-        state = cls(ledger, engine.connect(), as_of=FOREVER,
-                    as_recorded=format_time(parse_time(as_recorded)) if as_recorded else FOREVER)
+        state = cls(
+            ledger,
+            engine.connect(),
+            as_of=FOREVER,
+            as_recorded=format_time(parse_time(as_recorded)) if as_recorded else FOREVER,
+        )
         try:
             state._catch_up()
             if as_of is not None:
@@ -130,7 +134,8 @@ class State:
         found = self.rows(
             "SELECT min(learned_at) AS t FROM fact_pull WHERE from_origin = $o AND $p BETWEEN first AND last "
             "AND origin = $own",
-            {"o": event.origin, "p": event.position, "own": self.ledger.origin})
+            {"o": event.origin, "p": event.position, "own": self.ledger.origin},
+        )
         if not found or found[0]["t"] is None:
             raise BadInput(f"no pull has made {when} known here", code="not_learned", hint="perfledger sync pull")
         return str(found[0]["t"])
@@ -166,8 +171,10 @@ class State:
         arms = [f"SELECT * FROM {arm}.{name}" for arm in self._arms]
         if not table.of_events:
             # what an earlier arm says is not said again; told by the key, for a row is long
-            arms = [arm + "".join(f" ANTI JOIN {earlier}.{name} USING ({table.key})" for earlier in self._arms[:nth])
-                    for nth, arm in enumerate(arms)]
+            arms = [
+                arm + "".join(f" ANTI JOIN {earlier}.{name} USING ({table.key})" for earlier in self._arms[:nth])
+                for nth, arm in enumerate(arms)
+            ]
         if arms:
             self.connection.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(arms)}")
         else:
@@ -176,10 +183,12 @@ class State:
     def _make_view(self, name: str, body: str) -> None:
         self.connection.execute(
             f"CREATE TEMP MACRO {name}(as_of := TIMESTAMPTZ '{FOREVER}', as_recorded := TIMESTAMPTZ '{FOREVER}') "
-            f"AS TABLE {body}")
+            f"AS TABLE {body}"
+        )
         self.connection.execute(
             f"CREATE TEMP VIEW {name} AS SELECT * FROM {name}(as_of := TIMESTAMPTZ '{self.as_of}', "
-            f"as_recorded := TIMESTAMPTZ '{self.as_recorded}')")
+            f"as_recorded := TIMESTAMPTZ '{self.as_recorded}')"
+        )
 
     def _make_events(self) -> None:
         """The log itself as a relation. Segments are read where they are; nothing of it is copied into the state."""
@@ -188,7 +197,8 @@ class State:
         sealed = [f"SELECT {arrivals.NAMES} FROM {arrivals._files(whole.paths)}"] if whole.paths else []
         if not self._has_tail():
             self.connection.execute(
-                f"CREATE TEMP TABLE arrivals_tail ({', '.join(f'{n} {t}' for n, t in arrivals.COLUMNS)})")
+                f"CREATE TEMP TABLE arrivals_tail ({', '.join(f'{n} {t}' for n, t in arrivals.COLUMNS)})"
+            )
         self.make_events_over(" UNION ALL ".join([*sealed, self._unsealed(sealed)]))
 
     def make_events_over(self, relation: str) -> None:
@@ -214,8 +224,11 @@ class State:
     def _unsealed(self, sealed: list[str]) -> str:
         """The journal's events as this session read them, less those a seal has moved into a segment since."""
         own = engine.quote(self.ledger.origin)
-        found = self.connection.execute(
-            f"SELECT max(position) FROM ({sealed[0]}) WHERE origin = '{own}'").fetchone() if sealed else None
+        found = (
+            self.connection.execute(f"SELECT max(position) FROM ({sealed[0]}) WHERE origin = '{own}'").fetchone()
+            if sealed
+            else None
+        )
         last = (found or [0])[0] or 0
         return f"SELECT {arrivals.NAMES} FROM arrivals_tail WHERE position > {last}"
 
@@ -227,8 +240,8 @@ class State:
         found = {}
         for name, table in catalogue.facts().items():
             row = self.connection.execute(
-                f"SELECT count(*), sha256(string_agg(t::VARCHAR, chr(10) ORDER BY {table.key})) "
-                f"FROM {name} t").fetchone()
+                f"SELECT count(*), sha256(string_agg(t::VARCHAR, chr(10) ORDER BY {table.key})) FROM {name} t"
+            ).fetchone()
             assert row is not None
             found[name] = f"{row[0]} rows {row[1]}"
         return found
@@ -242,6 +255,7 @@ class State:
     def __enter__(self) -> State:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -135,8 +135,12 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
 
     temporary = _temporary(target)
     try:
-        connection = engine.connect(temporary, memory_limit=BUILD_MEMORY, preserve_insertion_order=False,
-                                    temp_directory=str(temporary) + ".spill")
+        connection = engine.connect(
+            temporary,
+            memory_limit=BUILD_MEMORY,
+            preserve_insertion_order=False,
+            temp_directory=str(temporary) + ".spill",
+        )
         try:
             arrivals.create_tables(connection, "main")
             meta = _project(connection, ledger, start, pulls=pulls)
@@ -147,8 +151,11 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
     except duckdb.Error as error:
         if not is_outside(error):
             raise
-        raise Unavailable(f"cannot write {target}: {str(error).splitlines()[0]}", code="state_not_written",
-                          hint="free some space and run it again; nothing recorded is affected") from error
+        raise Unavailable(
+            f"cannot write {target}: {str(error).splitlines()[0]}",
+            code="state_not_written",
+            hint="free some space and run it again; nothing recorded is affected",
+        ) from error
     finally:
         _remove(temporary)
 
@@ -160,7 +167,8 @@ def is_outside(error: duckdb.Error) -> bool:
     if isinstance(error, duckdb.OutOfMemoryException):
         return True
     return isinstance(error, duckdb.IOException) and any(
-        sign in str(error) for sign in ("Could not write", "No space left", "File too large", "Disk quota", "truncate"))
+        sign in str(error) for sign in ("Could not write", "No space left", "File too large", "Disk quota", "truncate")
+    )
 
 
 def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta, *, pulls: Path | None) -> Meta:
@@ -173,13 +181,17 @@ def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta,
     try:
         arrivals.load(connection, batch, known)
         found = connection.execute(
-            "SELECT origin, type, max(position), count(*) FROM arrivals GROUP BY ALL ORDER BY ALL").fetchall()
+            "SELECT origin, type, max(position), count(*) FROM arrivals GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
         arrivals.insert_facts(connection, "main", {kind for _, kind, _, _ in found})
     except duckdb.Error as error:
         if is_outside(error):
             raise
-        raise Damaged(f"the log could not be projected: {str(error).splitlines()[0]}", code="projection_failed",
-                      hint="perfledger verify") from error
+        raise Damaged(
+            f"the log could not be projected: {str(error).splitlines()[0]}",
+            code="projection_failed",
+            hint="perfledger verify",
+        ) from error
     connection.execute("DROP VIEW arrivals")
     ends: dict[str, int] = {}
     for origin, _, position, _ in found:

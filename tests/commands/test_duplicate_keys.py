@@ -31,13 +31,19 @@ def cli(in_process: Cli) -> Cli:
 NESTED = RECORD[:-1] + ', "environment_metadata": [{"gpu" : 1, "gpu" : 1}]}'
 
 
-@pytest.mark.parametrize(("text", "key"), [
-    (TWICE, "latency"), (TWICE.replace("28.4", "NaN"), "latency"), (NESTED, "gpu"),
-    (RECORD[:-1] + ', "l\\u0061tency": 1.0}', "latency"),
-])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (TWICE, "latency"),
+        (TWICE.replace("28.4", "NaN"), "latency"),
+        (NESTED, "gpu"),
+        (RECORD[:-1] + ', "l\\u0061tency": 1.0}', "latency"),
+    ],
+)
 @pytest.mark.parametrize("command", ["record", "check"])
 def test_a_result_with_a_key_twice_is_refused_by_file_and_key(
-        cli: Cli, tmp_path: Path, command: str, text: str, key: str) -> None:
+    cli: Cli, tmp_path: Path, command: str, text: str, key: str
+) -> None:
     before = cli("events", "list", code=0).out
     (tmp_path / "fine.json").write_text(RECORD)
     (tmp_path / "r.json").write_text(text)
@@ -51,8 +57,12 @@ def test_a_policy_with_a_key_twice_is_refused_by_file_and_key(cli: Cli, tmp_path
     (tmp_path / "json.json").write_text('{"name": "p", "window": 5, "window": 7}')
     for name in ("yaml.yaml", "json.json"):
         file = tmp_path / name
-        for asked in (["policy", "check", file], ["policy", "adopt", file, "--reason", "x"],
-                      ["ci", "policy", "check", file], ["backtest", "--policy", file]):
+        for asked in (
+            ["policy", "check", file],
+            ["policy", "adopt", file, "--reason", "x"],
+            ["ci", "policy", "check", file],
+            ["backtest", "--policy", file],
+        ):
             error = cli(*asked, "--json", code=2).json["error"]
             assert name in error["message"] and '"window"' in error["message"], (asked, error)
 

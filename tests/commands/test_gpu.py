@@ -83,8 +83,12 @@ def test_sample_summarizes_writes_parquet_and_records(gpu: Run, machine: Machine
     first = done.json["gpus"][0]
     assert first["columns"]["power_w"] == {"min": 400.0, "median": 400.0, "p95": 400.0, "max": 400.0}
     assert first["throttle_reasons"] == {"sw_thermal": 1.0} and first["samples"] >= 3
-    rows = cli("sql", "SELECT count(*) AS n, min(power_w) AS p, bool_and(throttled) AS t FROM telemetry "
-               "WHERE gpu_index = 0", "--json", code=0).json
+    rows = cli(
+        "sql",
+        "SELECT count(*) AS n, min(power_w) AS p, bool_and(throttled) AS t FROM telemetry WHERE gpu_index = 0",
+        "--json",
+        code=0,
+    ).json
     found = rows["rows"] if isinstance(rows, dict) else rows
     assert found == [{"n": first["samples"], "p": 400.0, "t": True}]
     pq = pytest.importorskip("pyarrow.parquet")
@@ -96,8 +100,12 @@ def test_sample_summarizes_writes_parquet_and_records(gpu: Run, machine: Machine
 
 def test_ctrl_c_ends_sampling_early_and_keeps_what_there_is(machine: Machine, tmp_path: Path) -> None:
     running = subprocess.Popen(
-        [PERFLEDGER, "gpu", "sample", "--seconds", "600", "--hz", "10"], cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**machine.env),
+        [PERFLEDGER, "gpu", "sample", "--seconds", "600", "--hz", "10"],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_env(**machine.env),
     )
     deadline = time.monotonic() + 60
     while len(list(Path(f"/proc/{running.pid}/task").iterdir())) < 2:  # the sampler is a thread

@@ -66,13 +66,17 @@ def test_a_queued_upload_waits_from_its_own_moment_on(cli: Cli, ledger: Ledger, 
     assert cli("sync", "status", "--as-of", judged, "--json", code=0).json["uploads"] == []
 
 
-@pytest.mark.parametrize(("command", "hint"), [
-    (["events", "tail", "--no-follow"], "perfledger events list"),
-    (["calibrate", "watch", "some-run"], "perfledger calibrate status RUN_DIR"),
-])
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (["events", "tail", "--no-follow"], "perfledger events list"),
+        (["calibrate", "watch", "some-run"], "perfledger calibrate status RUN_DIR"),
+    ],
+)
 @pytest.mark.parametrize("option", ["--as-of", "--as-recorded"])
 def test_what_follows_the_present_refuses_a_moment_in_one_sentence(
-        cli: Cli, ledger: Ledger, command: list[str], hint: str, option: str) -> None:
+    cli: Cli, ledger: Ledger, command: list[str], hint: str, option: str
+) -> None:
     error = cli(*command, option, "1@testbed", "--json", code=2).json["error"]
     assert error["code"] == "follows_the_present"
     assert "follows the present" in error["message"] and option in error["message"]

@@ -21,8 +21,16 @@ RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z",
 
 def without_room(cwd: Path, *args: str, room: int = 512) -> subprocess.CompletedProcess[str]:
     """Run the command where no file may grow beyond `room` bytes."""
-    return subprocess.run([PERFLEDGER, *args], cwd=cwd, env=clean_env(), capture_output=True, text=True, timeout=60,
-                          check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
+    return subprocess.run(
+        [PERFLEDGER, *args],
+        cwd=cwd,
+        env=clean_env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )
 
 
 @pytest.fixture
@@ -32,15 +40,25 @@ def folder(cli: Callable[..., Any], ledger: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [["baseline", "list"], ["reseed", "list"], ["sql", "FROM results"], ["verify"],
-                                     ["replay", "--check"], ["events", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["baseline", "list"],
+        ["reseed", "list"],
+        ["sql", "FROM results"],
+        ["verify"],
+        ["replay", "--check"],
+        ["events", "list"],
+    ],
+)
 def test_reading_needs_no_room(command: list[str], folder: Path) -> None:
     done = without_room(folder, *command)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", [["replay"], ["replay", "--into", "sqlite:///copy.db"],
-                                     ["check", "r.json"], ["init", "elsewhere"]])
+@pytest.mark.parametrize(
+    "command", [["replay"], ["replay", "--into", "sqlite:///copy.db"], ["check", "r.json"], ["init", "elsewhere"]]
+)
 def test_writing_says_so_and_loses_nothing(command: list[str], folder: Path, cli: Callable[..., Any]) -> None:
     before = cli("events", "export", code=0).out
     done = without_room(folder, *command, "--json")
@@ -52,8 +70,14 @@ def test_writing_says_so_and_loses_nothing(command: list[str], folder: Path, cli
     cli("verify", code=0)
 
 
-@pytest.mark.parametrize("command", [["events", "export", "-o", "out"], ["sql", "FROM events", "--format", "json",
-                                     "-o", "out"], ["verify", "--write-checkpoint", "out"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["events", "export", "-o", "out"],
+        ["sql", "FROM events", "--format", "json", "-o", "out"],
+        ["verify", "--write-checkpoint", "out"],
+    ],
+)
 def test_an_output_is_whole_or_the_one_that_was_there(command: list[str], folder: Path) -> None:
     (folder / "out").write_text("before")
     done = without_room(folder, *command, room=64)

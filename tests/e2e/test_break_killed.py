@@ -21,8 +21,14 @@ FOREVER = "SELECT count(*) FROM range(100000000) a, range(100000) b"
 
 
 def test_an_interrupted_query_is_no_bug(ledger: Any, tmp_path: Path) -> None:
-    asking = subprocess.Popen([PERFLEDGER, "sql", FOREVER, "--timeout", "60", "--json"], cwd=tmp_path,
-                              env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    asking = subprocess.Popen(
+        [PERFLEDGER, "sql", FOREVER, "--timeout", "60", "--json"],
+        cwd=tmp_path,
+        env=clean_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(3)
     asking.send_signal(signal.SIGINT)
     out, err = asking.communicate(timeout=30)
@@ -42,12 +48,16 @@ def test_what_the_engine_raises_on_ctrl_c_is_an_interrupt(capsys: Any) -> None:
         assert "interrupted; everything acknowledged is kept" in capsys.readouterr().err
 
 
-def test_what_a_killed_builder_left_is_removed_by_the_next(cli: Callable[..., Any], ledger: Any, tmp_path: Path,
-                                                            ) -> None:
+def test_what_a_killed_builder_left_is_removed_by_the_next(
+    cli: Callable[..., Any],
+    ledger: Any,
+    tmp_path: Path,
+) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))
     cli("record", "r.json", code=0)
-    left = [ledger.path / name for name in (".state.duckdb.4711", ".state.duckdb.4711.wal",
-                                            ".state-recent.duckdb.4712")]
+    left = [
+        ledger.path / name for name in (".state.duckdb.4711", ".state.duckdb.4711.wal", ".state-recent.duckdb.4712")
+    ]
     for path in left:
         path.write_bytes(b"half")
     spill = ledger.path / ".state.duckdb.4711.spill"

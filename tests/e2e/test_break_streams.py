@@ -21,8 +21,15 @@ RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z",
 
 def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash with $P as the command."""
-    return subprocess.run(["bash", "-c", line], cwd=cwd, env=clean_env(P=PERFLEDGER, **env), capture_output=True,
-                          text=True, timeout=60, check=False)
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=cwd,
+        env=clean_env(P=PERFLEDGER, **env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
@@ -43,8 +50,9 @@ def test_with_stderr_closed_nothing_but_events_gets_into_the_log(ledger: Any, tm
 def test_a_full_disk_behind_stdout_is_one_sentence_and_exit_4(command: str, ledger: Any, tmp_path: Path) -> None:
     done = shell(f"$P {command} > /dev/full", tmp_path)
     assert done.returncode == 4
-    assert done.stderr == ("perfledger: cannot write or read: No space left on device\n"
-                           "  next: free some space and run it again\n")
+    assert done.stderr == (
+        "perfledger: cannot write or read: No space left on device\n  next: free some space and run it again\n"
+    )
 
 
 def test_an_error_document_that_cannot_be_written_is_a_sentence_on_stderr(ledger: Any, tmp_path: Path) -> None:
@@ -81,8 +89,14 @@ def test_no_arguments_show_the_help_as_it_is(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_is_a_document_too(ledger: Any, tmp_path: Path) -> None:
-    tail = subprocess.Popen([PERFLEDGER, "events", "tail", "-n", "0", "--json"], cwd=tmp_path, env=clean_env(),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    tail = subprocess.Popen(
+        [PERFLEDGER, "events", "tail", "-n", "0", "--json"],
+        cwd=tmp_path,
+        env=clean_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(2)
     tail.send_signal(signal.SIGINT)
     out, err = tail.communicate(timeout=30)
@@ -96,8 +110,14 @@ def test_a_name_from_outside_cannot_steer_the_terminal(ledger: Any, tmp_path: Pa
     assert shell("$P record r.json", tmp_path).returncode == 0
     seen = b""
     main, side = pty.openpty()
-    with subprocess.Popen([PERFLEDGER, "baseline", "list"], cwd=tmp_path, env=clean_env(), stdout=side, stderr=side,
-                          stdin=subprocess.DEVNULL) as listing:
+    with subprocess.Popen(
+        [PERFLEDGER, "baseline", "list"],
+        cwd=tmp_path,
+        env=clean_env(),
+        stdout=side,
+        stderr=side,
+        stdin=subprocess.DEVNULL,
+    ) as listing:
         os.close(side)
         while True:
             try:

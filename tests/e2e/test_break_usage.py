@@ -20,11 +20,18 @@ SAMPLE = Path(__file__).parents[2] / "examples/calibration_sample"
 Cli = Callable[..., Any]
 
 
-@pytest.mark.parametrize("command", [
-    ["events", "export", "-o"], ["verify", "--write-checkpoint"], ["sql", "FROM events", "-o"],
-    ["gpu", "sample", "-o"], ["gpu", "sample", "--record", "-o"],
-    ["calibrate", "merge", "a", "b", "--output-dir"], ["calibrate", "precheck", "--output-dir"],
-])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["events", "export", "-o"],
+        ["verify", "--write-checkpoint"],
+        ["sql", "FROM events", "-o"],
+        ["gpu", "sample", "-o"],
+        ["gpu", "sample", "--record", "-o"],
+        ["calibrate", "merge", "a", "b", "--output-dir"],
+        ["calibrate", "precheck", "--output-dir"],
+    ],
+)
 def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: Any, tmp_path: Path) -> None:
     before = (ledger.path / "ledger.toml").read_bytes()
     for name in (".perfledger/ledger.toml", ".perfledger/../.perfledger/new", str(ledger.path / "log" / "x")):
@@ -37,10 +44,21 @@ def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: An
     cli("verify", code=0)
 
 
-@pytest.mark.parametrize("command", [["discover", "--output"], ["discover", "--dry-run", "--output"],
-                                     ["run", "--output-dir"], ["run", "--resume", "--output-dir"]])
-def test_no_output_of_a_calibration_goes_into_any_ledger(command: list[str], cli: Cli, ledger: Any, tmp_path: Path,
-                                                         ) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["discover", "--output"],
+        ["discover", "--dry-run", "--output"],
+        ["run", "--output-dir"],
+        ["run", "--resume", "--output-dir"],
+    ],
+)
+def test_no_output_of_a_calibration_goes_into_any_ledger(
+    command: list[str],
+    cli: Cli,
+    ledger: Any,
+    tmp_path: Path,
+) -> None:
     """`discover` opens no ledger at all; what it must not write into is still one."""
     project = Path(shutil.copytree(SAMPLE, tmp_path / "project"))
     cli("init", project, code=0)
@@ -103,19 +121,23 @@ def test_a_path_no_file_can_have_is_bad_input(cli: Cli, ledger: Any, tmp_path: P
     cli("init", "loop", code=2)
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("origin = 'o'\ncreated = 'x'\n", "'format' is missing"),
-    ("format = [1]\norigin = 'o'\ncreated = 'x'\n", "is not a ledger description"),
-    ("", "'format' is missing"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("origin = 'o'\ncreated = 'x'\n", "'format' is missing"),
+        ("format = [1]\norigin = 'o'\ncreated = 'x'\n", "is not a ledger description"),
+        ("", "'format' is missing"),
+    ],
+)
 def test_a_damaged_description_says_what_is_missing(text: str, says: str, cli: Cli, ledger: Any) -> None:
     (ledger.path / "ledger.toml").write_text(text)
     assert says in cli("events", "list", "--json", code=2).json["error"]["message"]
 
 
 @pytest.mark.parametrize(("pr", "old", "field"), [("²", "1", "pr"), ("9" * 30, "1", "pr"), ("1", "9" * 30, "old")])
-def test_a_threshold_history_names_line_and_field(pr: str, old: str, field: str, cli: Cli, ledger: Any,
-                                                  tmp_path: Path) -> None:
+def test_a_threshold_history_names_line_and_field(
+    pr: str, old: str, field: str, cli: Cli, ledger: Any, tmp_path: Path
+) -> None:
     (tmp_path / "h.csv").write_text(HEADER + EDIT.format(pr=pr, old=old), encoding="utf-8")
     error = cli("import", "threshold-history", "h.csv", "--json", code=2).json["error"]
     assert error["details"]["field"] == field and error["details"]["line"] == 2
@@ -123,8 +145,9 @@ def test_a_threshold_history_names_line_and_field(pr: str, old: str, field: str,
 
 
 def test_a_threshold_history_saved_by_a_spreadsheet_is_read(cli: Cli, ledger: Any, tmp_path: Path) -> None:
-    (tmp_path / "h.csv").write_text("\ufeff" + (HEADER + EDIT.format(pr="7", old="1")).replace("\n", "\r\n"),
-                                    encoding="utf-8", newline="")
+    (tmp_path / "h.csv").write_text(
+        "\ufeff" + (HEADER + EDIT.format(pr="7", old="1")).replace("\n", "\r\n"), encoding="utf-8", newline=""
+    )
     assert cli("import", "threshold-history", "h.csv", "--json", code=0).json["recorded"] == 1
 
 
@@ -158,8 +181,12 @@ def test_a_field_name_that_is_not_unicode_loses_no_result(cli: Cli, ledger: Any,
 
 
 @pytest.mark.parametrize("option", [["--markdown", ".perfledger/ledger.toml"], ["--normalized-dir", ".perfledger/log"]])
-def test_a_check_writes_nothing_into_the_ledger_by_name(option: list[str], cli: Cli, ledger: Any, tmp_path: Path,
-                                                        ) -> None:
+def test_a_check_writes_nothing_into_the_ledger_by_name(
+    option: list[str],
+    cli: Cli,
+    ledger: Any,
+    tmp_path: Path,
+) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))
     assert cli("check", "r.json", *option, "--json", code=2).json["error"]["code"] == "output_in_ledger"
     variable = {"--markdown": "GITHUB_STEP_SUMMARY", "--normalized-dir": "PERF_REPORTS_DIR"}[option[0]]

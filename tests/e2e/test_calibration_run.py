@@ -59,14 +59,37 @@ def test_a_run_measures_audits_and_reports_on_a_cpu(project: Path, cli: Any) -> 
     sha = git(project, "rev-parse", "HEAD")
 
     plan = json.loads((run_dir / "plan.json").read_text())
-    assert list(plan)[:13] == ["model", "stages", "repeats", "timestamp", "calibration_started_at",
-                               "calibration_git_sha", "git_sha", "git_branch", "dirty", "venv_python", "venv_source",
-                               "tune_version", "stages_yaml"]
+    assert list(plan)[:13] == [
+        "model",
+        "stages",
+        "repeats",
+        "timestamp",
+        "calibration_started_at",
+        "calibration_git_sha",
+        "git_sha",
+        "git_branch",
+        "dirty",
+        "venv_python",
+        "venv_source",
+        "tune_version",
+        "stages_yaml",
+    ]
     assert plan["calibration_git_sha"] == plan["git_sha"] == sha and plan["dirty"] is False
 
     one = json.loads((run_dir / "fast_speed" / "run1.json").read_text())
-    assert list(one)[:11] == ["status", "reason", "metrics", "sample_counts", "duration_s", "attempts", "git_sha",
-                              "recorded_at", "pytest_log", "basetemp", "pytest_rc"]
+    assert list(one)[:11] == [
+        "status",
+        "reason",
+        "metrics",
+        "sample_counts",
+        "duration_s",
+        "attempts",
+        "git_sha",
+        "recorded_at",
+        "pytest_log",
+        "basetemp",
+        "pytest_rc",
+    ]
     assert (one["status"], one["git_sha"], one["pytest_rc"]) == ("ok", sha, 0)
     assert one["sample_counts"] == {"total": 4, "ok": 4}
     assert "cuda graph: True" in Path(one["pytest_log"]).read_text()
@@ -101,7 +124,9 @@ def test_a_run_measures_audits_and_reports_on_a_cpu(project: Path, cli: Any) -> 
     text = cli("calibrate", "pr-body", "runs/a", "--commit", cwd=project, code=0).out
     assert "tightens (+1920.0%)" in text
     assert git(project, "show", "--name-only", "--format=", "HEAD").split() == [
-        "tests/test_fast_ci.py", "tests/test_slow_ci.py"]
+        "tests/test_fast_ci.py",
+        "tests/test_slow_ci.py",
+    ]
 
 
 def test_a_fresh_run_never_touches_a_directory_that_holds_a_plan(project: Path, cli: Any) -> None:
@@ -125,12 +150,22 @@ def kill_and_resume(project: Path, kills: int, seed: int) -> list[Path]:
     run_dirs: list[Path] = []
     while kills > 0:
         run_dirs.append(project / "runs" / f"k{len(run_dirs)}")
-        command = [PERFLEDGER, "calibrate", "run", "--model", "tiny", "--output-dir", str(run_dirs[-1]), "--resume",
-                   "--skip-precheck"]
+        command = [
+            PERFLEDGER,
+            "calibrate",
+            "run",
+            "--model",
+            "tiny",
+            "--output-dir",
+            str(run_dirs[-1]),
+            "--resume",
+            "--skip-precheck",
+        ]
         ended = False
         while not ended:
-            with subprocess.Popen(command, cwd=project, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                  text=True) as process:
+            with subprocess.Popen(
+                command, cwd=project, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            ) as process:
                 try:
                     _, said = process.communicate(timeout=chance.uniform(0.1, 4.0) if kills > 0 else 200)
                 except subprocess.TimeoutExpired:
@@ -162,8 +197,19 @@ def test_a_run_killed_at_fifty_random_moments_ends_strict_complete(project: Path
 
 
 def test_resume_needs_the_same_commit_or_one_that_measures_the_same(project: Path, cli: Any) -> None:
-    run = ("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck", "--stages",
-           "slow_speed", "--repeats", "1")
+    run = (
+        "calibrate",
+        "run",
+        "--model",
+        "tiny",
+        "--output-dir",
+        "runs/a",
+        "--skip-precheck",
+        "--stages",
+        "slow_speed",
+        "--repeats",
+        "1",
+    )
     cli(*run, cwd=project, code=0)
     cli("calibrate", "purge", "runs/a", "--repeat", "1", cwd=project, code=0)
     test = project / "tests" / "test_slow_ci.py"
@@ -177,10 +223,21 @@ def test_resume_needs_the_same_commit_or_one_that_measures_the_same(project: Pat
     git(project, "reset", "-q", "--hard", "HEAD~1")
 
     (project / "tests" / "test_fast_ci.py").write_text(
-        (project / "tests" / "test_fast_ci.py").read_text().replace("THROUGHPUT_MIN = 0.5", "THROUGHPUT_MIN = 0.75"))
+        (project / "tests" / "test_fast_ci.py").read_text().replace("THROUGHPUT_MIN = 0.5", "THROUGHPUT_MIN = 0.75")
+    )
     git(project, "commit", "-qam", "a threshold")
-    cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--resume", "--skip-precheck",
-        cwd=project, code=0)
+    cli(
+        "calibrate",
+        "run",
+        "--model",
+        "tiny",
+        "--output-dir",
+        "runs/a",
+        "--resume",
+        "--skip-precheck",
+        cwd=project,
+        code=0,
+    )
     sha = git(project, "rev-parse", "HEAD")
     assert f"  equivalent commit: {sha}" in cli("calibrate", "audit", "runs/a", cwd=project, code=0).out
 
@@ -207,8 +264,9 @@ def test_a_metric_that_cannot_be_read_after_a_pass_halts_the_run(project: Path, 
     stages = project / "models" / "tiny" / "stages.yaml"
     stages.write_text(stages.read_text().replace("speed.latency_mean_s", "speed.latency_p50_s"))
     git(project, "commit", "-qam", "a path that is not there")
-    halted = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck",
-                 cwd=project, code=1)
+    halted = cli(
+        "calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck", cwd=project, code=1
+    )
     log = (project / "runs" / "a" / "run.log").read_text()
     assert "error: metric extraction HALT after [test_fast_ci] run 1" in log
     assert "completeness at HALT: 1/15 stage-runs complete" in log
@@ -219,8 +277,9 @@ def test_a_metric_that_cannot_be_read_after_a_pass_halts_the_run(project: Path, 
 
 def test_two_runs_never_measure_in_one_directory(project: Path, cli: Any) -> None:
     command = [PERFLEDGER, "calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck"]
-    with subprocess.Popen(command, cwd=project, env=clean_env(TINY_SLEEP="30"), stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) as first:
+    with subprocess.Popen(
+        command, cwd=project, env=clean_env(TINY_SLEEP="30"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as first:
         run_dir = project / "runs" / "a"
         wait_for(lambda: bool(leftovers(run_dir)))
         second = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--resume", cwd=project, code=3)
@@ -235,10 +294,23 @@ def test_two_runs_never_measure_in_one_directory(project: Path, cli: Any) -> Non
 
 
 def test_watch_follows_the_active_repeat_by_its_process(project: Path, cli: Any) -> None:
-    command = [PERFLEDGER, "calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--skip-precheck",
-               "--stages", "fast_speed", "--repeats", "2"]
-    with subprocess.Popen(command, cwd=project, env=clean_env(TINY_SLEEP="1"), stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) as run:
+    command = [
+        PERFLEDGER,
+        "calibrate",
+        "run",
+        "--model",
+        "tiny",
+        "--output-dir",
+        "runs/a",
+        "--skip-precheck",
+        "--stages",
+        "fast_speed",
+        "--repeats",
+        "2",
+    ]
+    with subprocess.Popen(
+        command, cwd=project, env=clean_env(TINY_SLEEP="1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
         wait_for(lambda: (project / "runs" / "a" / "plan.json").exists())
         watched = cli("calibrate", "watch", "runs/a", "--interval", "0.1", "--wait", "5", "--json", cwd=project, code=0)
         assert run.wait(60) == 0

@@ -50,9 +50,14 @@ def test_the_pages_figures_are_the_shipped_policies(cli):
 @pytest.fixture
 def project(tmp_path):
     """A repository with a base branch on a remote, one change, a history, and an agent that keeps what it gets."""
+
     def git(*args, cwd):
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *args], cwd=cwd, check=True,
-                       capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *args],
+            cwd=cwd,
+            check=True,
+            capture_output=True,
+        )
 
     origin, work = tmp_path / "origin", tmp_path / "work"
     origin.mkdir()
@@ -77,13 +82,20 @@ def test_the_buildkite_step_judges_annotates_and_exits_with_the_verdict(project,
     sha = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True).strip()
     write(project / "results" / "perf_a.json", raw(avg_generation_time_s=seconds, commit=sha))
     path = f"{project.parent / 'bin'}:{Path(PERFLEDGER).parent}:{os.environ['PATH']}"
-    env = clean_env(PATH=path, RESULTS="results", MEASURE="true", BUILDKITE_COMMIT=sha,
-                    PERFORMANCE_TRACKING_ROOT=str(project.parent / "h"))
-    done = subprocess.run([EXAMPLES / "buildkite-performance.sh"], cwd=project, capture_output=True, text=True,
-                          check=False, env=env)
+    env = clean_env(
+        PATH=path,
+        RESULTS="results",
+        MEASURE="true",
+        BUILDKITE_COMMIT=sha,
+        PERFORMANCE_TRACKING_ROOT=str(project.parent / "h"),
+    )
+    done = subprocess.run(
+        [EXAMPLES / "buildkite-performance.sh"], cwd=project, capture_output=True, text=True, check=False, env=env
+    )
     assert done.returncode == verdict, done.stdout + done.stderr
     assert f"--style {style}" in (project / "annotated.args").read_text()
     assert "latency" in (project / "annotated.md").read_text().lower()
-    status = subprocess.run([PERFLEDGER, "ci", "status", sha], cwd=project, capture_output=True, text=True, check=False,
-                            env=clean_env())
+    status = subprocess.run(
+        [PERFLEDGER, "ci", "status", sha], cwd=project, capture_output=True, text=True, check=False, env=clean_env()
+    )
     assert "perfledger/baseline" in status.stdout and "Kernel Tests" in status.stdout

@@ -13,8 +13,11 @@ from commands.main import root
 
 TOP = Path(__file__).resolve().parents[2]
 GENERATED = {"cli.md", "events.md", "performance.md"}
-PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md",
-         *sorted(page for page in (TOP / "docs").glob("*.md") if page.name not in GENERATED)]
+PAGES = [
+    TOP / "README.md",
+    TOP / "CONTRIBUTING.md",
+    *sorted(page for page in (TOP / "docs").glob("*.md") if page.name not in GENERATED),
+]
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 # after a prompt, variables or `cd DIR &&`; what stands behind two spaces or a `#` is for people
 IN_BLOCK = re.compile(r"^(?: {4}|\$ )?(?:[A-Z_]+=\S+ |cd \S+ && )*perfledger ([a-z-].*?)(?:  .*| +#.*)?$", re.MULTILINE)

@@ -20,14 +20,14 @@ from tests.gpu_runner.machine import Machine, Sleeper
 __all__ = ["machine", "nvml_dir", "sleeper"]
 
 # What the tests of a model do: start a server in a session of its own, which keeps its memory when they are over.
-SERVER = '''
+SERVER = """
 import subprocess, sys
 def measure_on_gpu():
     server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "tiny-server"],
                               start_new_session=True)
     with open(os.environ["FAKE_NVML_STATE"], "a") as state:
         state.write(f"gpu {os.environ['CUDA_VISIBLE_DEVICES']} proc {server.pid} 30000\\n")
-'''
+"""
 
 
 @pytest.fixture
@@ -62,10 +62,26 @@ def test_a_gpu_run_killed_in_the_middle_leaves_nothing_and_resumes_to_strict_rea
     innocent = sleeper.start("tiny-server")
     machine.say(f"gpu 0 proc {innocent.pid} 500")  # somebody else works on GPU 0: it is neither used nor touched
     env = {**machine.env, "PERFLEDGER_GPU_LOCK_DIR": str(tmp_path / "locks")}
-    run = ("calibrate", "run", "--model", "tiny", "--stages", "slow_speed", "--repeats", "1", "--output-dir", "runs/g",
-           "--skip-precheck")
-    first = subprocess.Popen([PERFLEDGER, *run], cwd=project, env=clean_env(TINY_SLEEP="60", **env),
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = (
+        "calibrate",
+        "run",
+        "--model",
+        "tiny",
+        "--stages",
+        "slow_speed",
+        "--repeats",
+        "1",
+        "--output-dir",
+        "runs/g",
+        "--skip-precheck",
+    )
+    first = subprocess.Popen(
+        [PERFLEDGER, *run],
+        cwd=project,
+        env=clean_env(TINY_SLEEP="60", **env),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     until(lambda: held(machine) - {innocent.pid})
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
@@ -96,8 +112,22 @@ def test_a_gpu_that_never_gets_free_is_exit_4_and_nothing_is_observed(
     machine.forget("gpu 1 ")
     machine.say("gpu 0 error * 15")
     env = {**machine.env, "PERFLEDGER_GPU_LOCK_DIR": str(tmp_path / "locks")}
-    done = cli("calibrate", "run", "--model", "tiny", "--stages", "slow_speed", "--repeats", "1", "--output-dir",
-               "runs/g", "--skip-precheck", cwd=project, env=env, code=4)
+    done = cli(
+        "calibrate",
+        "run",
+        "--model",
+        "tiny",
+        "--stages",
+        "slow_speed",
+        "--repeats",
+        "1",
+        "--output-dir",
+        "runs/g",
+        "--skip-precheck",
+        cwd=project,
+        env=env,
+        code=4,
+    )
     assert "need 1 GPU(s), but only 0 can be used here" in done.err
     lines = cli("events", "list", "--json", cwd=project, code=0).out.splitlines()
     types = {json.loads(line)["type"] for line in lines}
@@ -105,7 +135,18 @@ def test_a_gpu_that_never_gets_free_is_exit_4_and_nothing_is_observed(
 
 
 def test_a_health_reason_there_is_not_is_refused_before_anything_is_planned(project: Path, cli: Any) -> None:
-    done = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/g", "--skip-precheck", "--reject-when",
-               "throttling,heat", cwd=project, code=2)
+    done = cli(
+        "calibrate",
+        "run",
+        "--model",
+        "tiny",
+        "--output-dir",
+        "runs/g",
+        "--skip-precheck",
+        "--reject-when",
+        "throttling,heat",
+        cwd=project,
+        code=2,
+    )
     assert "--reject-when heat: no such health reason" in done.err and "foreign_process" in done.err
     assert not (project / "runs" / "g" / "plan.json").exists()

@@ -15,8 +15,13 @@ from commands.service.signatures import sign
 from ledger.ledger import Ledger
 from tests.e2e.webhook_server import BUILDKITE_SECRET, SECRET, Server
 
-BOUNDED = settings(max_examples=40, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
-                   suppress_health_check=list(HealthCheck))
+BOUNDED = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,11 @@ def operations(running: Server) -> dict:
 
 def test_the_document_names_every_endpoint(running):
     assert set(operations(running)) == {
-        "POST /webhooks/github", "POST /webhooks/buildkite", "GET /healthz", "GET /metrics"}
+        "POST /webhooks/github",
+        "POST /webhooks/buildkite",
+        "GET /healthz",
+        "GET /metrics",
+    }
 
 
 @pytest.mark.parametrize("label", ["POST /webhooks/github", "POST /webhooks/buildkite", "GET /healthz", "GET /metrics"])
@@ -64,8 +73,10 @@ def _signed(case, source: str) -> None:
 @pytest.mark.parametrize("source", ["github", "buildkite"])
 def test_invented_payloads_with_a_right_signature_are_taken_or_refused_but_never_break(running, source):
     operation = operations(running)[f"POST /webhooks/{source}"]
-    kinds = {"github": ["status", "check_run", "pull_request", "pull_request_review", "issue_comment", "push", "ping"],
-             "buildkite": ["job.finished", "build.finished", "ping"]}[source]
+    kinds = {
+        "github": ["status", "check_run", "pull_request", "pull_request_review", "issue_comment", "push", "ping"],
+        "buildkite": ["job.finished", "build.finished", "ping"],
+    }[source]
     seen: set[int] = set()
 
     @BOUNDED

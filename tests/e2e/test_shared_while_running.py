@@ -15,8 +15,19 @@ from ledger.event import NewEvent
 from ledger.events.observations import RepeatStarted
 from tests.e2e.tiny_project import make
 
-RUN = ("calibrate", "run", "--model", "tiny", "--stages", "slow_speed", "--repeats", "2", "--output-dir", "runs/a",
-       "--skip-precheck")
+RUN = (
+    "calibrate",
+    "run",
+    "--model",
+    "tiny",
+    "--stages",
+    "slow_speed",
+    "--repeats",
+    "2",
+    "--output-dir",
+    "runs/a",
+    "--skip-precheck",
+)
 
 
 @pytest.fixture
@@ -41,8 +52,11 @@ def test_the_events_of_a_run_are_at_the_remote_when_it_ends(project: Path, tmp_p
 
 
 def test_a_remote_that_is_away_costs_the_run_nothing(project: Path, cli: Any) -> None:
-    env = {"PERFLEDGER_REMOTE": "hf://datasets/nobody/nothing", "HF_ENDPOINT": "http://127.0.0.1:9",
-           "HF_TOKEN": "hf_" + "x" * 34}
+    env = {
+        "PERFLEDGER_REMOTE": "hf://datasets/nobody/nothing",
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_TOKEN": "hf_" + "x" * 34,
+    }
     done = cli(*RUN, cwd=project, env=env, code=0)
     assert "report written to" in done.out
     assert "not everything is at hf://datasets/nobody/nothing yet" in done.err
@@ -61,13 +75,24 @@ def test_without_a_remote_or_with_no_sync_nothing_is_started(project: Path, cli:
 def test_what_a_killed_runner_and_keeper_left_is_ended_at_resume(project: Path, cli: Any) -> None:
     cli(*RUN, cwd=project, code=0)
     stream = "calibration/" + cli("calibrate", "audit", "runs/a", "--json", cwd=project, code=0).json["session"]
-    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True,
-                            env={**os.environ, processes.MARKER: "left-behind"})
+    left = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        start_new_session=True,
+        env={**os.environ, processes.MARKER: "left-behind"},
+    )
     from ledger.ledger import Ledger
 
     started = RepeatStarted(
-        unit="test_slow_ci", repeat=3, attempt=1, stages=["slow_speed"], repeat_id="left-behind",
-        host=os.uname().nodename, boot_id=hosts.boot_id(), log="/l", basetemp="/b", command=[],
+        unit="test_slow_ci",
+        repeat=3,
+        attempt=1,
+        stages=["slow_speed"],
+        repeat_id="left-behind",
+        host=os.uname().nodename,
+        boot_id=hosts.boot_id(),
+        log="/l",
+        basetemp="/b",
+        command=[],
     )
     Ledger.open(project).append([NewEvent(stream=stream, payload=started)])
     done = cli(*RUN, "--resume", cwd=project, code=0)

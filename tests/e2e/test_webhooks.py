@@ -39,8 +39,10 @@ def events_of(server: Server, *types: str) -> list:
 
 def new_facts(server: Server, receipt: dict) -> list[dict]:
     book = Ledger.open(server.folder)
-    return [{"type": event.type, "stream": event.stream, **event.body()}
-            for event in (book.event(one) for one in receipt["event_ids"][1:])]
+    return [
+        {"type": event.type, "stream": event.stream, **event.body()}
+        for event in (book.event(one) for one in receipt["event_ids"][1:])
+    ]
 
 
 def test_a_status_becomes_a_report_of_its_commit(server):
@@ -52,12 +54,20 @@ def test_a_status_becomes_a_report_of_its_commit(server):
     assert (fact["reported_at"], fact["source"]) == ("2026-06-01T10:00:00.000000Z", "github:status")
 
 
-@pytest.mark.parametrize(("action", "conclusion", "state"), [
-    ("completed", "success", "success"), ("completed", "failure", "failure"), ("completed", "neutral", "neutral"),
-    ("completed", "skipped", "skipped"), ("completed", "cancelled", "cancelled"), ("completed", "timed_out", "failure"),
-    ("completed", "action_required", "failure"), ("completed", "a word of tomorrow", "failure"),
-    ("created", None, "pending"),
-])
+@pytest.mark.parametrize(
+    ("action", "conclusion", "state"),
+    [
+        ("completed", "success", "success"),
+        ("completed", "failure", "failure"),
+        ("completed", "neutral", "neutral"),
+        ("completed", "skipped", "skipped"),
+        ("completed", "cancelled", "cancelled"),
+        ("completed", "timed_out", "failure"),
+        ("completed", "action_required", "failure"),
+        ("completed", "a word of tomorrow", "failure"),
+        ("created", None, "pending"),
+    ],
+)
 def test_a_check_run_becomes_a_report_and_no_unknown_word_is_a_success(server, action, conclusion, state):
     body = payloads.check_run(action=action, conclusion=conclusion, name=f"run {action} {conclusion}")
     (fact,) = new_facts(server, server.github("check_run", body, f"run-{action}-{conclusion}").json())
@@ -78,11 +88,16 @@ def test_a_pull_request_a_review_and_a_push_become_what_they_are(server):
     assert (push["files"], push["commit_count"]) == (["a.py", "b.py", "c.py"], 1)
 
 
-@pytest.mark.parametrize(("event", "body"), [
-    ("ping", payloads.ping()), ("star", {**payloads.COMMON, "action": "created"}),
-    ("check_run", payloads.check_run(action="rerequested")), ("issue_comment", payloads.comment(action="edited")),
-    ("issue_comment", payloads.comment(on_pull=False)),
-])
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        ("ping", payloads.ping()),
+        ("star", {**payloads.COMMON, "action": "created"}),
+        ("check_run", payloads.check_run(action="rerequested")),
+        ("issue_comment", payloads.comment(action="edited")),
+        ("issue_comment", payloads.comment(on_pull=False)),
+    ],
+)
 def test_what_carries_nothing_to_keep_is_acknowledged_and_noted(server, event, body):
     answer = server.github(event, body, f"nothing-{event}-{body.get('action')}-{'issue' in body}")
     assert answer.status_code == 200 and len(answer.json()["event_ids"]) == 1
@@ -100,7 +115,9 @@ def test_a_comment_is_decided_and_answered_within_seconds_against_the_head_that_
             break
         time.sleep(0.02)
     assert [(d["item"], d["known"], d["test_type"], d["sha"], d["ref"]) for d in decided] == [
-        (1, True, "ssim", payloads.SHA, "work"), (2, False, None, None, None)]
+        (1, True, "ssim", payloads.SHA, "work"),
+        (2, False, None, None, None),
+    ]
     assert all(d["answer"] for d in decided) and decided[0]["policy"]
 
 
@@ -127,13 +144,22 @@ def test_a_repeated_delivery_is_one_and_a_replayed_body_says_nothing_twice(serve
     assert sum(e.body()["context"] == "once" for e in events_of(server, "CheckReported")) == 1
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    ({"secret": b"wrong"}, 401), ({"X-Hub-Signature-256": "-"}, 401), ({"X-Hub-Signature-256": "sha256="}, 401),
-    ({"X-Hub-Signature-256": "sha1=abc"}, 401), ({"X-Hub-Signature-256": "sha256=" + "0" * 64}, 401),
-    ({"X-GitHub-Event": "-"}, 400), ({"X-GitHub-Delivery": "-"}, 400), ({"X-GitHub-Delivery": "x" * 201}, 400),
-    ({"Content-Type": "text/plain"}, 415), ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
-    ({"Content-Type": "-"}, 415),
-])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"secret": b"wrong"}, 401),
+        ({"X-Hub-Signature-256": "-"}, 401),
+        ({"X-Hub-Signature-256": "sha256="}, 401),
+        ({"X-Hub-Signature-256": "sha1=abc"}, 401),
+        ({"X-Hub-Signature-256": "sha256=" + "0" * 64}, 401),
+        ({"X-GitHub-Event": "-"}, 400),
+        ({"X-GitHub-Delivery": "-"}, 400),
+        ({"X-GitHub-Delivery": "x" * 201}, 400),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "-"}, 415),
+    ],
+)
 def test_what_is_not_signed_or_named_as_it_should_is_refused_and_leaves_no_trace(server, change, code):
     before = len(events_of(server))
     answer = server.github("status", payloads.status(number=13), **{"delivery": "refused", **change})
@@ -141,12 +167,26 @@ def test_what_is_not_signed_or_named_as_it_should_is_refused_and_leaves_no_trace
     assert len(events_of(server)) == before
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{", b"[]", b"null", b"\xff\xfe", b'"x"', b"{}", b'{"id": 1}', b"[" * 50_000, b'{"a":' * 50_000,
-    json.dumps({**payloads.status(), "sha": "zz"}).encode(), json.dumps({**payloads.status(), "id": "six"}).encode(),
-    json.dumps({**payloads.status(), "repository": {}}).encode(), b'{"sha": "\\ud800"}',
-    json.dumps({**payloads.status(), "context": None}).encode(),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'"x"',
+        b"{}",
+        b'{"id": 1}',
+        b"[" * 50_000,
+        b'{"a":' * 50_000,
+        json.dumps({**payloads.status(), "sha": "zz"}).encode(),
+        json.dumps({**payloads.status(), "id": "six"}).encode(),
+        json.dumps({**payloads.status(), "repository": {}}).encode(),
+        b'{"sha": "\\ud800"}',
+        json.dumps({**payloads.status(), "context": None}).encode(),
+    ],
+)
 def test_malformed_bodies_with_a_right_signature_are_422_without_a_trace(server, body):
     before = len(events_of(server))
     answer = server.github("status", body, "malformed")
@@ -165,13 +205,17 @@ def test_a_huge_body_is_refused_before_it_is_read(server):
     assert server.github("status", b"x" * (256 * 1024 + 1), "huge").status_code == 413
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
-        raw.sendall(b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                    b"Content-Length: 99999999999\r\n\r\n")
+        raw.sendall(
+            b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 99999999999\r\n\r\n"
+        )
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     with socket.create_connection((host, int(port)), timeout=10) as raw:
-        raw.sendall(b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                    b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 5)
+        raw.sendall(
+            b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 5
+        )
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
     assert httpx2.get(f"{server.url}/healthz").status_code == 200
 
@@ -199,8 +243,9 @@ def test_health_metrics_and_unknown_paths(server):
 
 def test_several_secrets_are_valid_while_one_is_replaced(tmp_path):
     Ledger.create(tmp_path / ".perfledger", actor="tester")
-    running = Server(tmp_path / ".perfledger",
-                     env={"PERFLEDGER_GITHUB_SECRET": "old new", "PERFLEDGER_BUILDKITE_SECRET": ""})
+    running = Server(
+        tmp_path / ".perfledger", env={"PERFLEDGER_GITHUB_SECRET": "old new", "PERFLEDGER_BUILDKITE_SECRET": ""}
+    )
     try:
         for secret, code in ((b"old", 200), (b"new", 200), (b"no", 401)):
             assert running.github("ping", payloads.ping(), secret.decode(), secret=secret).status_code == code
@@ -300,10 +345,21 @@ def burst(folder: Path, *, distinct_count: int, repeated_count: int, kills_at: t
     Ledger.create(folder, origin="burst", actor="tester")
     chance = random.Random(seed)
     states = ["success", "success", "failure", "pending"]
-    distinct = [(f"delivery-{n}", json.dumps(payloads.status(
-        number=n, context=f"buildkite/ci/microscope-{n % 40}", state=chance.choice(states),
-        sha=f"{n % 50:040x}", at=f"2026-06-01T10:{n // 60 % 60:02d}:{n % 60:02d}Z")).encode())
-        for n in range(distinct_count)]
+    distinct = [
+        (
+            f"delivery-{n}",
+            json.dumps(
+                payloads.status(
+                    number=n,
+                    context=f"buildkite/ci/microscope-{n % 40}",
+                    state=chance.choice(states),
+                    sha=f"{n % 50:040x}",
+                    at=f"2026-06-01T10:{n // 60 % 60:02d}:{n % 60:02d}Z",
+                )
+            ).encode(),
+        )
+        for n in range(distinct_count)
+    ]
     sent = [*distinct, *chance.sample(distinct, repeated_count)]
     chance.shuffle(sent)
     book = Burst(folder)
@@ -375,12 +431,25 @@ def test_a_comment_whose_decision_a_kill_cut_off_is_decided_at_the_next_start(tm
     from ledger.event import NewEvent
     from ledger.events.checks import CommentReceived
 
-    book.append([NewEvent(stream=f"pull/{REPO}/2", payload=CommentReceived(
-        repository=REPO, number=2, comment_id=77, author="ada", body="/merge", association="OWNER"))])
+    book.append(
+        [
+            NewEvent(
+                stream=f"pull/{REPO}/2",
+                payload=CommentReceived(
+                    repository=REPO, number=2, comment_id=77, author="ada", body="/merge", association="OWNER"
+                ),
+            )
+        ]
+    )
     for _ in range(2):
         Server(folder).stop()
     decided = [event.body() for event in book.read(types=["CommandDecided"])]
     assert [(d["comment_id"], d["action"]) for d in decided] == [(77, "merge")]
-    done = subprocess.run([PERFLEDGER, "verify", "--ledger", str(folder), "--json"], env=clean_env(), check=False,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [PERFLEDGER, "verify", "--ledger", str(folder), "--json"],
+        env=clean_env(),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr

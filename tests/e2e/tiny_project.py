@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-TEST = '''
+TEST = """
 import json
 import os
 import re
@@ -31,7 +31,7 @@ def measure(tmp_path: Path, value: float) -> None:
 def test_tiny(tmp_path: Path) -> None:
     repeat = int(re.search(r"basetemp_run(\\d+)", str(tmp_path))[1])
     measure(tmp_path, BASE + repeat / 10)
-'''
+"""
 
 METRIC = """    {key}:
       source: "{source}"
@@ -65,16 +65,32 @@ STAGE = """{key}:
 
 EVIDENCE = '  runtime_evidence:\n    cuda graph: "cuda graph: True"\n    fp8: "fp8 kernels"\n'
 
-THROUGHPUT = METRIC.format(key="throughput_qps", source="THROUGHPUT_MIN", path="speed.throughput_qps", worst="min",
-                           label="Throughput (req/s)", scale=1, digits=3)
-LATENCY = METRIC.format(key="latency_mean_s", source="LATENCY_MEAN_MAX", path="speed.latency_mean_s", worst="max",
-                        label="Latency mean (s)", scale=1, digits=3)
-ACCURACY = METRIC.format(key="accuracy", source="ACC_MIN", path="summary.accuracy", worst="min", label="Acc (%)",
-                         scale=100, digits=2)
+THROUGHPUT = METRIC.format(
+    key="throughput_qps",
+    source="THROUGHPUT_MIN",
+    path="speed.throughput_qps",
+    worst="min",
+    label="Throughput (req/s)",
+    scale=1,
+    digits=3,
+)
+LATENCY = METRIC.format(
+    key="latency_mean_s",
+    source="LATENCY_MEAN_MAX",
+    path="speed.latency_mean_s",
+    worst="max",
+    label="Latency mean (s)",
+    scale=1,
+    digits=3,
+)
+ACCURACY = METRIC.format(
+    key="accuracy", source="ACC_MIN", path="summary.accuracy", worst="min", label="Acc (%)", scale=100, digits=2
+)
 
 STAGES = (
     STAGE.format(key="fast_speed", test="test_fast_ci.py", title="FAST Speed", group="speed", evidence=EVIDENCE)
-    + THROUGHPUT + LATENCY
+    + THROUGHPUT
+    + LATENCY
     + STAGE.format(key="fast_accuracy", test="test_fast_ci.py", title="FAST Accuracy", group="accuracy", evidence="")
     + ACCURACY
     + STAGE.format(key="slow_speed", test="test_slow_ci.py", title="SLOW Speed", group="speed", evidence="")

@@ -31,14 +31,20 @@ def _limit(file_bytes_max: int) -> Callable[[], None]:
 class Server:
     """`perfledger serve` over a ledger folder; `kill` is a kill -9."""
 
-    def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None,
-                 file_bytes_max: int | None = None) -> None:
-        secrets = {"PERFLEDGER_GITHUB_SECRET": SECRET.decode(),
-                   "PERFLEDGER_BUILDKITE_SECRET": BUILDKITE_SECRET.decode()}
+    def __init__(
+        self, folder: Path, *options: str, env: dict[str, str] | None = None, file_bytes_max: int | None = None
+    ) -> None:
+        secrets = {
+            "PERFLEDGER_GITHUB_SECRET": SECRET.decode(),
+            "PERFLEDGER_BUILDKITE_SECRET": BUILDKITE_SECRET.decode(),
+        }
         self.process = subprocess.Popen(
             [PERFLEDGER, "serve", "--port", "0", "--json", "--ledger", str(folder), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_env(**{**secrets, **(env or {})}),
-            preexec_fn=_limit(file_bytes_max) if file_bytes_max else None)
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean_env(**{**secrets, **(env or {})}),
+            preexec_fn=_limit(file_bytes_max) if file_bytes_max else None,
+        )
         self.url = json.loads(self._first_document())["listening"]
         self.wait_until_healthy()
 
@@ -87,22 +93,38 @@ class Server:
             if pipe is not None:
                 pipe.close()
 
-    def github(self, event: str, body: Any, delivery: str = "", *, secret: bytes = SECRET, client: Any = None,
-               **headers: str) -> httpx2.Response:
+    def github(
+        self, event: str, body: Any, delivery: str = "", *, secret: bytes = SECRET, client: Any = None, **headers: str
+    ) -> httpx2.Response:
         """Send one signed delivery of GitHub; `body` is a document or the very bytes."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", "X-GitHub-Event": event, "X-GitHub-Delivery": delivery or "d-1",
-                "X-Hub-Signature-256": f"sha256={sign(secret, data)}", **headers}
-        return (client or httpx2).post(f"{self.url}/webhooks/github", content=data,
-                                       headers={name: value for name, value in sent.items() if value != "-"})
+        sent = {
+            "Content-Type": "application/json",
+            "X-GitHub-Event": event,
+            "X-GitHub-Delivery": delivery or "d-1",
+            "X-Hub-Signature-256": f"sha256={sign(secret, data)}",
+            **headers,
+        }
+        return (client or httpx2).post(
+            f"{self.url}/webhooks/github",
+            content=data,
+            headers={name: value for name, value in sent.items() if value != "-"},
+        )
 
-    def buildkite(self, body: Any, *, at: float | None = None, secret: bytes = BUILDKITE_SECRET,
-                  **headers: str) -> httpx2.Response:
+    def buildkite(
+        self, body: Any, *, at: float | None = None, secret: bytes = BUILDKITE_SECRET, **headers: str
+    ) -> httpx2.Response:
         """Send one signed delivery of Buildkite."""
         data = json.dumps(body).encode()
         stamp = str(int(time.time() if at is None else at))
-        sent = {"Content-Type": "application/json", "X-Buildkite-Event": body["event"],
-                "X-Buildkite-Signature": f"timestamp={stamp},signature={sign(secret, stamp.encode() + b'.' + data)}",
-                **headers}
-        return httpx2.post(f"{self.url}/webhooks/buildkite", content=data,
-                           headers={name: value for name, value in sent.items() if value != "-"})
+        sent = {
+            "Content-Type": "application/json",
+            "X-Buildkite-Event": body["event"],
+            "X-Buildkite-Signature": f"timestamp={stamp},signature={sign(secret, stamp.encode() + b'.' + data)}",
+            **headers,
+        }
+        return httpx2.post(
+            f"{self.url}/webhooks/buildkite",
+            content=data,
+            headers={name: value for name, value in sent.items() if value != "-"},
+        )

@@ -24,7 +24,7 @@ def make(folder: Path) -> Path:
     """Write a ledger with one of everything the format has, and what must be read from it."""
     ledger = Ledger.create(folder / ".perfledger", origin="golden", actor="golden@example.org")
     for n, data in enumerate((b'{"latency": 28.01}', bytes(range(256)), b"L" * (evidence.SMALL_BYTES_MAX + 1))):
-        new = result(n + 1, key=f"golden/{n}", note="Grüße, \u2028 \U0001f680 \"quoted\" \\ \t")
+        new = result(n + 1, key=f"golden/{n}", note='Grüße, \u2028 \U0001f680 "quoted" \\ \t')
         new.payload.sha256 = ledger.evidence.put(data)  # type: ignore[attr-defined]
         ledger.append([new])
     other = Ledger.create(folder / "other", origin="other", actor="other@example.org")

@@ -25,8 +25,18 @@ def nvml_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no C compiler to build the stand-in NVML library")
     folder = tmp_path_factory.mktemp("nvml")
     subprocess.run(
-        [compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1",
-         "-o", str(folder / "libnvidia-ml.so.1"), str(HERE / "fake_nvml.c")],
+        [
+            compiler,
+            "-O1",
+            "-Wall",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            "-Wl,-soname,libnvidia-ml.so.1",
+            "-o",
+            str(folder / "libnvidia-ml.so.1"),
+            str(HERE / "fake_nvml.c"),
+        ],
         check=True,
     )
     # A library with this soname that is loaded already is the one pynvml gets when it asks for it by name.

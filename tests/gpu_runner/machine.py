@@ -8,10 +8,29 @@ import threading
 from pathlib import Path
 
 TYPICAL = {
-    "name": "NVIDIA H20", "total": "97871", "reserved": "600", "used": "4", "sm": "1980", "mem": "2619",
-    "maxsm": "1980", "maxmem": "2619", "power": "75000", "limit": "500000", "temp": "31", "util": "0",
-    "energy": "1000000", "throttle": "1", "ecc": "1", "ecc_corrected": "0", "ecc_uncorrected": "0", "mig": "0",
-    "persistence": "1", "capability": "90", "pcie_gen": "5", "pcie_width": "16", "pci": "00000000:01:00.0",
+    "name": "NVIDIA H20",
+    "total": "97871",
+    "reserved": "600",
+    "used": "4",
+    "sm": "1980",
+    "mem": "2619",
+    "maxsm": "1980",
+    "maxmem": "2619",
+    "power": "75000",
+    "limit": "500000",
+    "temp": "31",
+    "util": "0",
+    "energy": "1000000",
+    "throttle": "1",
+    "ecc": "1",
+    "ecc_corrected": "0",
+    "ecc_uncorrected": "0",
+    "mig": "0",
+    "persistence": "1",
+    "capability": "90",
+    "pcie_gen": "5",
+    "pcie_width": "16",
+    "pci": "00000000:01:00.0",
 }
 
 

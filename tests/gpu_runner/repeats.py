@@ -21,10 +21,13 @@ WRITES = """
     def measured(tmp_path, qps=17.5):
         (tmp_path / "r.json").write_text(json.dumps({"speed": {"qps": qps}}))
 """
-PASSES = WRITES + """
+PASSES = (
+    WRITES
+    + """
     def test_it(tmp_path):
         measured(tmp_path)
 """
+)
 
 
 class Store:
@@ -58,10 +61,19 @@ class Bench:
 
     def request(self, **changes: Any) -> RepeatRequest:
         values: dict[str, Any] = {
-            "unit": "test_it", "repeat": 1, "python": sys.executable, "test": "test_it.py", "cwd": self.root,
-            "basetemp": self.root / "run" / "basetemp_run1", "log": self.root / "run" / "run1.log", "stages": (SPEED,),
-            "emit": self.events.append, "say": self.words.append, "evidence": self.store,
-            "env": {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "extra_args": ("-p", "no:cacheprovider"),
+            "unit": "test_it",
+            "repeat": 1,
+            "python": sys.executable,
+            "test": "test_it.py",
+            "cwd": self.root,
+            "basetemp": self.root / "run" / "basetemp_run1",
+            "log": self.root / "run" / "run1.log",
+            "stages": (SPEED,),
+            "emit": self.events.append,
+            "say": self.words.append,
+            "evidence": self.store,
+            "env": {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            "extra_args": ("-p", "no:cacheprovider"),
             "limits": Limits(poll_s=0.05, term_grace_s=1.0),
             "gate": GatePolicy(wait_s=0.0, poll_s=0.05, settle_s=0.05, release_wait_s=0.5),
         }

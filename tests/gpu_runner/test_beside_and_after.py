@@ -68,8 +68,16 @@ def test_a_command_that_hangs_or_fails_costs_the_run_nothing(tmp_path: Path) -> 
 
 def started(repeat_id: str, **changes: Any) -> RepeatStarted:
     values: dict[str, Any] = {
-        "unit": "test_tts_ci", "repeat": 1, "attempt": 1, "stages": ["a"], "repeat_id": repeat_id,
-        "host": os.uname().nodename, "boot_id": hosts.boot_id(), "log": "/l", "basetemp": "/b", "command": [],
+        "unit": "test_tts_ci",
+        "repeat": 1,
+        "attempt": 1,
+        "stages": ["a"],
+        "repeat_id": repeat_id,
+        "host": os.uname().nodename,
+        "boot_id": hosts.boot_id(),
+        "log": "/l",
+        "basetemp": "/b",
+        "command": [],
     }
     return RepeatStarted(**{**values, **changes})
 
@@ -96,7 +104,9 @@ def test_what_a_dead_runner_left_is_ended_and_only_that(sleeper: Sleeper) -> Non
     events = end_leftovers([started("left-1"), elsewhere, before_reboot], grace_s=1.0)
     assert left.wait(20) != 0 and other.poll() is None and innocent.poll() is None
     assert [(e.repeat_id, e.by, e.killed_pids) for e in events if isinstance(e, RepeatInterrupted)] == [
-        ("left-1", "runner died", [left.pid]), ("left-2", "runner died", []), ("left-2", "runner died", []),
+        ("left-1", "runner died", [left.pid]),
+        ("left-2", "runner died", []),
+        ("left-2", "runner died", []),
     ]
     other.kill()
     other.wait()

@@ -57,8 +57,12 @@ def test_a_container_is_known_by_the_name_its_starter_gave() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "blanked"),
     [
-        ("HF_TOKEN", "abcdefgh12", True), ("MY_API_KEY", "abcdefgh12", True), ("DB_PASSWORD", "abcdefgh12", True),
-        ("TOKENIZERS_PARALLELISM", "true", False), ("HF_TOKEN", "short", False), ("MODEL", "abcdefgh12", False),
+        ("HF_TOKEN", "abcdefgh12", True),
+        ("MY_API_KEY", "abcdefgh12", True),
+        ("DB_PASSWORD", "abcdefgh12", True),
+        ("TOKENIZERS_PARALLELISM", "true", False),
+        ("HF_TOKEN", "short", False),
+        ("MODEL", "abcdefgh12", False),
     ],
 )
 def test_values_of_credentials_are_blanked_and_settings_are_not(name: str, value: str, blanked: bool) -> None:
@@ -80,8 +84,12 @@ def test_a_longer_credential_is_blanked_before_one_it_contains() -> None:
 def test_a_cache_in_its_default_place_although_moved_elsewhere_is_named(tmp_path: Path) -> None:
     home = tmp_path / "home"
     stray = home / ".triton" / "cache" / "abc"
-    env = {"HOME": str(home), "USER": "me", "TRITON_CACHE_DIR": str(tmp_path / "moved"),
-           "XDG_CACHE_HOME": str(home / ".cache")}
+    env = {
+        "HOME": str(home),
+        "USER": "me",
+        "TRITON_CACHE_DIR": str(tmp_path / "moved"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+    }
     began = time.time() - 1
     assert caches.strays(env, began) == []
     stray.mkdir(parents=True)

@@ -19,8 +19,9 @@ SCRIPT = ROOT / "examples" / "gpu_evidence.py"
 def run(env: dict[str, str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
     known = {k: v for k, v in os.environ.items() if k not in ("FAKE_NVML_STATE", "CUDA_VISIBLE_DEVICES")}
     env = {**known, "PYTHONPATH": str(ROOT), "PERFLEDGER_GPU_LOCK_DIR": str(tmp_path / "locks"), **env}
-    return subprocess.run([sys.executable, str(SCRIPT)], env=env, capture_output=True, text=True, timeout=240,
-                          check=False)
+    return subprocess.run(
+        [sys.executable, str(SCRIPT)], env=env, capture_output=True, text=True, timeout=240, check=False
+    )
 
 
 def test_without_a_gpu_it_says_so_and_checks_nothing(tmp_path: Path) -> None:

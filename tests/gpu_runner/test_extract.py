@@ -41,9 +41,17 @@ def test_a_finite_number_is_read(tmp_path: Path, value: str, number: float) -> N
 
 @pytest.mark.parametrize(
     ("value", "why"),
-    [("null", "null is not a number"), ("true", "true is not a number"), ("NaN", "nan is not a measurement"),
-     ("Infinity", "inf is not a measurement"), ("-Infinity", "-inf is not a measurement"), ('"fast"', "ValueError"),
-     ("[1]", "TypeError"), ("1e999", "inf is not a measurement"), ("1" * 400, "OverflowError")],
+    [
+        ("null", "null is not a number"),
+        ("true", "true is not a number"),
+        ("NaN", "nan is not a measurement"),
+        ("Infinity", "inf is not a measurement"),
+        ("-Infinity", "-inf is not a measurement"),
+        ('"fast"', "ValueError"),
+        ("[1]", "TypeError"),
+        ("1e999", "inf is not a measurement"),
+        ("1" * 400, "OverflowError"),
+    ],
 )
 def test_what_is_no_measurement_is_null_with_its_reason(tmp_path: Path, value: str, why: str) -> None:
     values = read(tmp_path, f'{{"summary": {{"m": {value}}}}}')
@@ -118,8 +126,12 @@ def values(metrics: dict[str, float | None], *, misread: bool = False, **more: A
         (Outcome("exit 137 (killed)", "crash"), False, "ok", "threshold_assertion (exit 137 (killed))"),
         (PASSED, True, "failed", "incomplete_metrics_extraction (file missing — /b/r.json)"),
         (Outcome("OOM", "oom"), True, "failed", "incomplete_metrics_extraction (OOM)"),
-        (Outcome("crashed (Fatal Python error)", "crash"), True, "failed",
-         "incomplete_metrics_extraction (crashed (Fatal Python error))"),
+        (
+            Outcome("crashed (Fatal Python error)", "crash"),
+            True,
+            "failed",
+            "incomplete_metrics_extraction (crashed (Fatal Python error))",
+        ),
     ],
 )
 def test_status_and_reason_follow_the_table_and_keep_the_cause(
@@ -146,9 +158,7 @@ def test_a_pass_without_its_metrics_halts_and_names_every_one() -> None:
 @pytest.mark.parametrize(
     ("valid", "status"), [(True, "ok"), (False, "observation_validity_failed"), (None, "observation_validity_missing")]
 )
-def test_an_observation_that_must_be_valid_says_whether_it_is(
-    tmp_path: Path, valid: bool | None, status: str
-) -> None:
+def test_an_observation_that_must_be_valid_says_whether_it_is(tmp_path: Path, valid: bool | None, status: str) -> None:
     spec = stage(validity=at("valid"))
     seen = observe(spec, read(tmp_path, json.dumps({"summary": {"m": 1}, "valid": valid}), spec), PASSED)
     assert (seen.status, seen.observation_valid) == (status, valid)
@@ -156,8 +166,12 @@ def test_an_observation_that_must_be_valid_says_whether_it_is(
 
 @pytest.mark.parametrize(
     ("outcome", "allowed", "status"),
-    [(ASSERTED, True, "ok"), (ASSERTED, False, "unexpected_pytest_failure (exit 1)"),
-     (ASSERTED, None, "unexpected_pytest_failure (exit 1)"), (PASSED, False, "ok")],
+    [
+        (ASSERTED, True, "ok"),
+        (ASSERTED, False, "unexpected_pytest_failure (exit 1)"),
+        (ASSERTED, None, "unexpected_pytest_failure (exit 1)"),
+        (PASSED, False, "ok"),
+    ],
 )
 def test_only_a_failure_that_is_allowed_is_an_observation_where_that_is_configured(
     outcome: Outcome, allowed: bool | None, status: str

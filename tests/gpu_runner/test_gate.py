@@ -179,14 +179,16 @@ with Nvml() as nvml:
 
 
 @pytest.mark.parametrize(("gpus", "needed"), [(2, 1), (2, 2), (4, 2)])
-def test_runners_that_race_never_hold_the_same_gpu_at_the_same_time(
-    machine: Machine, gpus: int, needed: int
-) -> None:
+def test_runners_that_race_never_hold_the_same_gpu_at_the_same_time(machine: Machine, gpus: int, needed: int) -> None:
     for number in range(gpus - 2):
         machine.add(f"GPU-{number}")
     racers = [
-        subprocess.Popen([sys.executable, "-c", RACER, str(needed)], stdout=subprocess.PIPE, text=True,
-                         env={**os.environ, **machine.env})
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(needed)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **machine.env},
+        )
         for _ in range(4)
     ]
     holds = [json.loads(line) for racer in racers for line in racer.communicate(timeout=120)[0].splitlines()]
@@ -197,9 +199,7 @@ def test_runners_that_race_never_hold_the_same_gpu_at_the_same_time(
         assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(spans)), uuid
 
 
-def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(
-    machine: Machine, tmp_path: Path
-) -> None:
+def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(machine: Machine, tmp_path: Path) -> None:
     """The runner may be killed first; until its keeper has ended the tree, the GPU is not free."""
     lock = try_lock(lock_dir(), "GPU-a")
     assert isinstance(lock, GpuLock)
@@ -207,8 +207,15 @@ def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )
     log = tmp_path / "log"
-    with Attended([sys.executable, "-c", ignore], cwd=tmp_path, env=dict(os.environ), log=log, repeat_id="r",
-                  hold_fds=[lock.fd], grace_s=0.3) as running:
+    with Attended(
+        [sys.executable, "-c", ignore],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        log=log,
+        repeat_id="r",
+        hold_fds=[lock.fd],
+        grace_s=0.3,
+    ) as running:
         while b"up" not in log.read_bytes():
             time.sleep(0.02)
         lock.release()

@@ -17,7 +17,12 @@ def test_gpus_are_described_in_the_order_of_the_driver(machine: Machine) -> None
         assert nvml.driver() == {"driver": "570.86.15", "nvml": "12.fake", "cuda": "12.8"}
         a, b = nvml.gpus()
         assert (a.index, a.uuid, a.name, a.total_mib, a.visible, a.pci) == (
-            0, "GPU-a", "NVIDIA H20", 97871, "0", "00000000:01:00.0",
+            0,
+            "GPU-a",
+            "NVIDIA H20",
+            97871,
+            "0",
+            "00000000:01:00.0",
         )
         assert b.label == "1"
         described = nvml.describe(a)
@@ -55,8 +60,15 @@ def test_many_processes_on_one_gpu_are_all_listed(machine: Machine, sleeper: Sle
 
 @pytest.mark.parametrize(
     ("key", "column"),
-    [("sm", "sm_clock_mhz"), ("mem", "memory_clock_mhz"), ("power", "power_mw"), ("temp", "temperature_c"),
-     ("total", "used_mib"), ("util", "utilization_percent"), ("throttle", "throttle")],
+    [
+        ("sm", "sm_clock_mhz"),
+        ("mem", "memory_clock_mhz"),
+        ("power", "power_mw"),
+        ("temp", "temperature_c"),
+        ("total", "used_mib"),
+        ("util", "utilization_percent"),
+        ("throttle", "throttle"),
+    ],
 )
 def test_what_a_gpu_does_not_support_is_none_and_nothing_else_is(machine: Machine, key: str, column: str) -> None:
     with Nvml() as nvml:
@@ -94,8 +106,14 @@ def test_an_unplugged_gpu_is_gone_from_the_list(machine: Machine) -> None:
 
 
 def test_a_gpu_in_mig_mode_is_its_slices_and_cuda_gets_their_uuids(machine: Machine) -> None:
-    machine.say("gpu 0 mig 1", "gpu 0/0 uuid MIG-x", "gpu 0/0 name H20 MIG 1g.12gb", "gpu 0/0 total 12000",
-                "gpu 0/2 uuid MIG-y", "gpu 0/2 total 24000")
+    machine.say(
+        "gpu 0 mig 1",
+        "gpu 0/0 uuid MIG-x",
+        "gpu 0/0 name H20 MIG 1g.12gb",
+        "gpu 0/0 total 12000",
+        "gpu 0/2 uuid MIG-y",
+        "gpu 0/2 total 24000",
+    )
     with Nvml() as nvml:
         found = [(gpu.label, gpu.visible, gpu.total_mib) for gpu in nvml.gpus()]
     assert found == [("0/0", "MIG-x", 12000), ("0/2", "MIG-y", 24000), ("1", "1", 97871)]
@@ -128,8 +146,13 @@ def test_without_a_loaded_driver_there_is_one_clear_sentence(machine: Machine) -
 
 def test_without_the_driver_library_the_sentence_is_the_same() -> None:
     code = "from gpu_runner.nvml import Nvml\ntry: Nvml()\nexcept Exception as e: print(type(e).__name__, e)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={"LD_LIBRARY_PATH": "/nonexistent", "PATH": "/bin"})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"LD_LIBRARY_PATH": "/nonexistent", "PATH": "/bin"},
+    )
     if "NVIDIA driver" not in done.stdout:
         pytest.skip("this machine has a real NVIDIA driver")
     assert done.stdout.startswith("Unavailable no NVIDIA driver answers here:")

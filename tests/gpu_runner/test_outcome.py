@@ -16,8 +16,16 @@ def end(code: int | None, *, complete: bool = False, **found: str) -> Outcome:
 
 @pytest.mark.parametrize(
     ("code", "text"),
-    [(-9, "exit 137 (killed)"), (137, "exit 137 (killed)"), (-11, "exit 139 (segfault)"), (139, "exit 139 (segfault)"),
-     (-6, "exit 134 (abort)"), (-15, "exit 143 (terminated)"), (134, "exit 134 (abort)"), (-7, "exit 135 (SIGBUS)")],
+    [
+        (-9, "exit 137 (killed)"),
+        (137, "exit 137 (killed)"),
+        (-11, "exit 139 (segfault)"),
+        (139, "exit 139 (segfault)"),
+        (-6, "exit 134 (abort)"),
+        (-15, "exit 143 (terminated)"),
+        (134, "exit 134 (abort)"),
+        (-7, "exit 135 (SIGBUS)"),
+    ],
 )
 def test_death_by_signal_has_one_name_however_it_is_reported_and_is_retried(code: int, text: str) -> None:
     outcome = end(code)

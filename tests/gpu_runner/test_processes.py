@@ -58,8 +58,14 @@ def attend(tmp_path: Path) -> Iterator[Callable[..., Attended]]:
 
     def start(code: str, *, repeat_id: str = "unit-1-1-abc", grace_s: float = 5.0) -> Attended:
         made.append(
-            Attended([sys.executable, "-c", code], cwd=tmp_path, env=dict(os.environ), log=tmp_path / "log",
-                     repeat_id=repeat_id, grace_s=grace_s)
+            Attended(
+                [sys.executable, "-c", code],
+                cwd=tmp_path,
+                env=dict(os.environ),
+                log=tmp_path / "log",
+                repeat_id=repeat_id,
+                grace_s=grace_s,
+            )
         )
         return made[-1]
 
@@ -105,12 +111,11 @@ def test_a_look_alike_that_is_not_of_the_repeat_survives(
     assert all(process.poll() is None for process in innocent)
 
 
-def test_a_process_that_ignores_term_gets_kill_after_its_grace(
-    attend: Callable[..., Attended], tmp_path: Path
-) -> None:
+def test_a_process_that_ignores_term_gets_kill_after_its_grace(attend: Callable[..., Attended], tmp_path: Path) -> None:
     running = attend(
         "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
-        "print('up', flush=True)\nwhile True: time.sleep(600)", grace_s=0.4,
+        "print('up', flush=True)\nwhile True: time.sleep(600)",
+        grace_s=0.4,
     )
     until(lambda: b"up" in (tmp_path / "log").read_bytes())
     running.stop()
@@ -168,8 +173,9 @@ running.wait(600)
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_of_a_repeat_outlives_a_runner_that_was_killed(tmp_path: Path, signum: int) -> None:
     repeat_id = f"orphans-{signum}"
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, FAMILY + "time.sleep(600)", repeat_id], cwd=tmp_path,
-                              stderr=subprocess.DEVNULL)
+    runner = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, FAMILY + "time.sleep(600)", repeat_id], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
     pids = started(tmp_path / "log")
     assert len(processes.marked(repeat_id)) >= 4
     runner.send_signal(signum)

@@ -18,12 +18,26 @@ from gpu_runner.request import Limits, StageSpec, ValueSource
 from gpu_runner.signatures import DEFAULT_CRASHES, DEFAULT_ENVIRONMENT
 from gpu_runner.watchdog import Findings, LogWatch
 
-LINES = st.sampled_from([
-    "Fatal Python error: Aborted", "Child process died", "Application startup complete.", "Connection refused",
-    "worker crashed, retrying", "E   torch.OutOfMemoryError: CUDA out of memory", "server ready after 75 s",
-    "E   requests.ConnectionError: Connection refused", "FAILED test_it.py::test_it - TimeoutExpired", "", "ordinary",
-    "No space left on device", "All workers failed", "cuda graph: True", "\x00\udcff", "x" * 40_000,
-])
+LINES = st.sampled_from(
+    [
+        "Fatal Python error: Aborted",
+        "Child process died",
+        "Application startup complete.",
+        "Connection refused",
+        "worker crashed, retrying",
+        "E   torch.OutOfMemoryError: CUDA out of memory",
+        "server ready after 75 s",
+        "E   requests.ConnectionError: Connection refused",
+        "FAILED test_it.py::test_it - TimeoutExpired",
+        "",
+        "ordinary",
+        "No space left on device",
+        "All workers failed",
+        "cuda graph: True",
+        "\x00\udcff",
+        "x" * 40_000,
+    ]
+)
 
 
 def watched(lines: list[str], cuts: list[int]) -> tuple[Findings, str | None]:
@@ -31,8 +45,14 @@ def watched(lines: list[str], cuts: list[int]) -> tuple[Findings, str | None]:
     data = "\n".join(lines).encode("utf-8", "surrogateescape")
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        watch = LogWatch(log, Limits(stall_s=None, wall_s=None), now=0.0, crashes=DEFAULT_CRASHES,
-                         environment=DEFAULT_ENVIRONMENT, patterns={"graphs": "cuda graph: True"})
+        watch = LogWatch(
+            log,
+            Limits(stall_s=None, wall_s=None),
+            now=0.0,
+            crashes=DEFAULT_CRASHES,
+            environment=DEFAULT_ENVIRONMENT,
+            patterns={"graphs": "cuda graph: True"},
+        )
         edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
         for begin, end in itertools.pairwise(edges):
             with log.open("ab") as file:
@@ -49,9 +69,7 @@ def test_a_log_means_the_same_however_it_arrived(lines: list[str], cuts: list[in
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LINES, max_size=12), st.one_of(st.none(), st.integers(-64, 255)), st.booleans())
-def test_every_end_has_a_name_and_only_a_zero_exit_passes(
-    lines: list[str], code: int | None, complete: bool
-) -> None:
+def test_every_end_has_a_name_and_only_a_zero_exit_passes(lines: list[str], code: int | None, complete: bool) -> None:
     outcome = classify(code, watched(lines, [])[0], complete=complete)
     assert outcome.text and (outcome.kind == "passed") is (code == 0)
     assert outcome.kind in ("passed", "assertion", "oom", "crash", "timeout", "infrastructure", "usage")

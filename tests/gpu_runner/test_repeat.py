@@ -19,7 +19,9 @@ from ledger.errors import BadInput
 from ledger.event import NewEvent, encode_payload
 from tests.gpu_runner.repeats import PASSES, QPS, SPEED, WRITES, Bench
 
-COUNTING = WRITES + """
+COUNTING = (
+    WRITES
+    + """
     import pathlib
     def attempt():
         counter = pathlib.Path(os.environ["COUNTER"])
@@ -27,6 +29,7 @@ COUNTING = WRITES + """
         counter.write_text(str(number))
         return number
 """
+)
 
 
 @pytest.fixture
@@ -42,8 +45,12 @@ def counting(bench: Bench) -> dict[str, dict[str, str]]:
 
 def test_a_passing_test_is_one_observation_with_everything_that_explains_it(bench: Bench) -> None:
     counts = {"total": ValueSource(json_file="test_it0/r.json", json_path="speed.qps"), "ok": None}
-    seen = bench.run(PASSES, stages=(StageSpec(key="it_speed", metrics={"throughput_qps": QPS}, sample_counts=counts),),
-                     log_patterns={"passed": "PASSED", "graphs": "cuda graph: True"}, seed=7)
+    seen = bench.run(
+        PASSES,
+        stages=(StageSpec(key="it_speed", metrics={"throughput_qps": QPS}, sample_counts=counts),),
+        log_patterns={"passed": "PASSED", "graphs": "cuda graph: True"},
+        seed=7,
+    )
     (stage,) = seen.stages
     assert (stage.status, stage.reason, stage.metrics) == ("ok", "", {"throughput_qps": 17.5})
     assert (seen.pytest_rc, seen.attempts, seen.halt, seen.seed) == (0, 1, None, 7)
@@ -60,8 +67,11 @@ def test_a_passing_test_is_one_observation_with_everything_that_explains_it(benc
 
 
 def test_every_event_of_a_repeat_reads_back_from_a_real_ledger(bench: Bench, ledger: object) -> None:
-    bench.run(PASSES, evidence=ledger.evidence,  # type: ignore[attr-defined]
-              emit=lambda p: ledger.append([NewEvent(stream="calibration/s", payload=p)]))  # type: ignore[attr-defined]
+    bench.run(
+        PASSES,
+        evidence=ledger.evidence,  # type: ignore[attr-defined]
+        emit=lambda p: ledger.append([NewEvent(stream="calibration/s", payload=p)]),
+    )  # type: ignore[attr-defined]
     events = ledger.read_stream("calibration/s")  # type: ignore[attr-defined]
     observed = events[-1].typed()
     assert isinstance(observed, RepeatObserved) and observed.stages[0].metrics == {"throughput_qps": 17.5}
@@ -71,12 +81,15 @@ def test_every_event_of_a_repeat_reads_back_from_a_real_ledger(bench: Bench, led
 def test_a_missed_threshold_is_an_observation_and_the_tests_after_it_run(bench: Bench) -> None:
     """Never -x, also when the project's own addopts ask for it: a miss must not cost the metrics behind it."""
     bench.write("[pytest]\naddopts = -x\n", "pytest.ini")
-    seen = bench.run(WRITES + """
+    seen = bench.run(
+        WRITES
+        + """
     def test_a_threshold():
         assert 17.1 >= 17.5
     def test_it(tmp_path):
         measured(tmp_path)
-    """)
+    """
+    )
     (stage,) = seen.stages
     assert (stage.status, stage.reason) == ("ok", "threshold_assertion (exit 1)")
     assert stage.metrics == {"throughput_qps": 17.5} and seen.attempts == 1
@@ -103,12 +116,16 @@ def test_a_pass_without_its_metric_halts_with_the_cause(bench: Bench) -> None:
 def test_what_is_no_fault_of_the_code_is_tried_again_and_both_attempts_are_kept(
     bench: Bench, failure: str, outcome: str, rc: int
 ) -> None:
-    seen = bench.run(COUNTING + f"""
+    seen = bench.run(
+        COUNTING
+        + f"""
     def test_it(tmp_path):
         if attempt() == 1:
             {failure}
         measured(tmp_path)
-    """, **counting(bench))
+    """,
+        **counting(bench),
+    )
     first, second = seen.attempt_history
     assert (first.outcome, first.pytest_rc, first.retried) == (outcome, rc, True)
     assert first.cause and second.outcome == "passed" and seen.stages[0].status == "ok"
@@ -128,12 +145,17 @@ def test_four_attempts_are_the_end_and_the_last_cause_stays(bench: Bench) -> Non
 
 def test_results_of_an_earlier_attempt_are_never_read(bench: Bench) -> None:
     """The first attempt measures and then dies; the second dies before it measures."""
-    seen = bench.run(COUNTING + """
+    seen = bench.run(
+        COUNTING
+        + """
     def test_it(tmp_path):
         if attempt() == 1:
             measured(tmp_path, qps=999.0)
         os.kill(os.getpid(), 9)
-    """, **counting(bench), limits=Limits(attempts=2, poll_s=0.05))
+    """,
+        **counting(bench),
+        limits=Limits(attempts=2, poll_s=0.05),
+    )
     assert seen.attempts == 2
     assert seen.stages[0].metrics == {"throughput_qps": None}
     assert "file missing" in seen.stages[0].problems["throughput_qps"]
@@ -164,10 +186,13 @@ def test_the_environment_is_composed_as_the_contract_says(bench: Bench, monkeypa
     monkeypatch.setenv("no_proxy", "example.org")
     monkeypatch.setenv("PYTHONPATH", "/already/there")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    names = ("FROM_PROCESS OVERRIDDEN STAGE no_proxy NO_PROXY PYTHONPATH PATH CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER "
-             "PERFLEDGER_REPEAT_ID")
+    names = (
+        "FROM_PROCESS OVERRIDDEN STAGE no_proxy NO_PROXY PYTHONPATH PATH CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER "
+        "PERFLEDGER_REPEAT_ID"
+    )
     bench.run(
-        WRITES + f"""
+        WRITES
+        + f"""
     def test_it(tmp_path):
         measured(tmp_path)
         print()
@@ -192,12 +217,15 @@ def test_credentials_reach_the_test_but_neither_events_nor_evidence(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret-value-of-a-token")
-    seen = bench.run("""
+    seen = bench.run(
+        """
         import os
         def test_it():
             print("token is", os.environ["HF_TOKEN"])
             raise AssertionError("401 for " + os.environ["HF_TOKEN"])
-    """, log_patterns={"token": "token is"})
+    """,
+        log_patterns={"token": "token is"},
+    )
     stored = b"".join(bench.store.kept.values()) + b"".join(encode_payload(event) for event in bench.events)
     assert b"secret-value" not in stored
     assert b"token is ***" in bench.store.kept[str(seen.log_sha256)] and "401 for ***" in seen.attempt_history[0].cause
@@ -205,14 +233,18 @@ def test_credentials_reach_the_test_but_neither_events_nor_evidence(
 
 def test_a_silent_run_is_ended_and_its_server_with_it(bench: Bench, sleeper: object) -> None:
     innocent = sleeper.start("serve")  # type: ignore[attr-defined]
-    seen = bench.run(WRITES + """
+    seen = bench.run(
+        WRITES
+        + """
     import subprocess, sys, time
     def test_it(tmp_path):
         server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "serve"],
                                   start_new_session=True)
         print("SERVER", server.pid, flush=True)
         time.sleep(600)
-    """, limits=Limits(attempts=1, stall_s=4.0, poll_s=0.05, term_grace_s=0.5))
+    """,
+        limits=Limits(attempts=1, stall_s=4.0, poll_s=0.05, term_grace_s=0.5),
+    )
     (attempt,) = seen.attempt_history
     assert (attempt.outcome, attempt.kind, attempt.pytest_rc) == ("timeout (no output for 4 s)", "timeout", -1)
     log = (bench.root / "run" / "run1.log").read_text()
@@ -223,19 +255,24 @@ def test_a_silent_run_is_ended_and_its_server_with_it(bench: Bench, sleeper: obj
 def test_a_crash_in_the_log_ends_a_run_that_would_wait_for_ever(bench: Bench) -> None:
     from gpu_runner.signatures import CrashSignature
 
-    seen = bench.run("""
+    seen = bench.run(
+        """
         import time
         def test_it():
             print("\\nscheduler: Child process died", flush=True)
             time.sleep(600)
-    """, limits=Limits(attempts=1, poll_s=0.05, term_grace_s=0.5),
-        crash_signatures=(CrashSignature(name="Child process died", pattern="Child process died", confirm_s=0.2),))
+    """,
+        limits=Limits(attempts=1, poll_s=0.05, term_grace_s=0.5),
+        crash_signatures=(CrashSignature(name="Child process died", pattern="Child process died", confirm_s=0.2),),
+    )
     assert seen.attempt_history[0].outcome == "crashed (Child process died)"
     assert seen.attempt_history[0].cause == "scheduler: Child process died" and seen.pytest_rc == -1
 
 
 def test_a_refused_connection_that_was_retried_is_no_crash(bench: Bench) -> None:
-    seen = bench.run(WRITES + """
+    seen = bench.run(
+        WRITES
+        + """
     import socket, time
     def test_it(tmp_path):
         for _ in range(3):
@@ -245,7 +282,8 @@ def test_a_refused_connection_that_was_retried_is_no_crash(bench: Bench) -> None
                 print("server not up:", error, "Connection refused", flush=True)
                 time.sleep(0.1)
         measured(tmp_path)
-    """)
+    """
+    )
     assert seen.attempts == 1 and seen.attempt_history[0].outcome == "passed"
 
 
@@ -253,14 +291,19 @@ def test_caches_are_wiped_before_each_attempt_and_only_caches(bench: Bench) -> N
     cache = bench.root / "caches" / "flashinfer"
     cache.mkdir(parents=True)
     (cache / "old.so").write_text("")
-    seen = bench.run(COUNTING + f"""
+    seen = bench.run(
+        COUNTING
+        + f"""
     def test_it(tmp_path):
         assert not pathlib.Path({str(cache)!r}).exists()
         pathlib.Path({str(cache)!r}).mkdir()
         if attempt() == 1:
             os._exit(137)
         measured(tmp_path)
-    """, **counting(bench), cache_dirs=(cache,))
+    """,
+        **counting(bench),
+        cache_dirs=(cache,),
+    )
     assert [a.outcome for a in seen.attempt_history] == ["exit 137 (killed)", "passed"]
     for wrong in (Path("/"), Path.home(), bench.root, Path("relative")):
         with pytest.raises(BadInput, match="will not be wiped"):
@@ -329,8 +372,9 @@ def test_a_signal_ends_the_repeat_is_recorded_and_leaves_no_orphan(bench: Bench,
             print("UP", flush=True)
             time.sleep(600)
     """)
-    runner = subprocess.Popen([sys.executable, "-c", textwrap.dedent(RUNNER), str(bench.root)],
-                              stdout=subprocess.PIPE, text=True)
+    runner = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(RUNNER), str(bench.root)], stdout=subprocess.PIPE, text=True
+    )
     log = bench.root / "run" / "run1.log"
     deadline = time.monotonic() + 60
     while not (log.exists() and "UP" in log.read_text()):

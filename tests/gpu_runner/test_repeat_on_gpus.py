@@ -19,7 +19,9 @@ from tests.gpu_runner.machine import Machine, Sleeper
 from tests.gpu_runner.repeats import PASSES, WRITES, Bench
 
 # What a model server does to a GPU, as the stand-in driver understands it: memory held while the pid lives.
-HOLDS = WRITES + """
+HOLDS = (
+    WRITES
+    + """
     import pathlib, subprocess, sys, time
     def say(*lines):
         with open(os.environ["FAKE_NVML_STATE"], "a") as state:
@@ -27,6 +29,7 @@ HOLDS = WRITES + """
     def hold(gpu, mib, pid=None):
         say(f"gpu {gpu} proc {pid or os.getpid()} {mib}")
 """
+)
 
 
 @pytest.fixture
@@ -49,11 +52,15 @@ def test_the_test_sees_exactly_the_picked_gpus_and_every_decision_is_an_event(
 ) -> None:
     machine.add("GPU-c")
     machine.say(f"gpu 0 proc {sleeper.start().pid} 30000")
-    seen = bench.run(WRITES + """
+    seen = bench.run(
+        WRITES
+        + """
     def test_it(tmp_path):
         measured(tmp_path)
         print("\\nVISIBLE", os.environ["CUDA_VISIBLE_DEVICES"])
-    """, gpus=2)
+    """,
+        gpus=2,
+    )
     assert "VISIBLE 1,2" in (bench.root / "run" / "run1.log").read_text()
     (picked,) = bench.named("GpusPicked")
     assert (picked.gpu_indices, picked.gpu_uuids) == ([1, 2], ["GPU-b", "GPU-c"])
@@ -84,46 +91,62 @@ def test_without_a_driver_a_gpu_test_is_one_sentence_and_a_cpu_test_runs(machine
 
 
 def test_a_server_left_on_the_gpu_is_ended_and_its_memory_waited_for(machine: Machine, bench: Bench) -> None:
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         hold(0, 30000, server.pid)
         measured(tmp_path)
-    """, gpus=1)
+    """,
+        gpus=1,
+    )
     assert seen.stages[0].status == "ok" and seen.environment_problems == [] and seen.suspect == []
     again = bench.run(gpus=1, repeat=2, log=bench.root / "run/run2.log", basetemp=bench.root / "run/basetemp_run2")
     assert again.gpu_uuids == ["GPU-a"], "the GPU was free again for the next repeat"
 
 
 def test_memory_that_does_not_come_back_is_named_and_the_measurement_stands(machine: Machine, bench: Bench) -> None:
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         measured(tmp_path)
         say("gpu 0 used 17000")
-    """, gpus=1)
+    """,
+        gpus=1,
+    )
     assert seen.stages[0].metrics == {"throughput_qps": 17.5} and seen.stages[0].status == "ok"
     (problem,) = seen.environment_problems
     assert problem.startswith("ghost memory: GPU memory not released after run on GPU 0: ghost memory: 17000 MiB")
 
 
 def test_a_crash_moves_on_to_a_gpu_that_still_works(machine: Machine, bench: Bench) -> None:
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         if os.environ["CUDA_VISIBLE_DEVICES"] == "0":
             say("gpu 0 error * 15")
             os._exit(134)
         measured(tmp_path)
-    """, gpus=1)
+    """,
+        gpus=1,
+    )
     assert [a.gpu_indices for a in seen.attempt_history] == [[0], [1]]
     assert seen.stages[0].status == "ok" and seen.gpu_uuids == ["GPU-b"]
 
 
 def test_when_a_retry_finds_no_gpu_the_attempt_that_ran_is_still_observed(machine: Machine, bench: Bench) -> None:
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         say("gpu 0 used 9000", "gpu 1 used 9000")
         os._exit(137)
-    """, gpus=1)
+    """,
+        gpus=1,
+    )
     assert [a.outcome for a in seen.attempt_history] == ["exit 137 (killed)"]
     assert seen.stages[0].status == "failed" and seen.halt is None
     assert any("GPUs did not get free before a retry" in sentence for sentence in seen.environment_problems)
@@ -134,23 +157,32 @@ def test_when_the_only_gpu_fell_off_the_bus_the_attempt_it_killed_is_still_obser
     machine: Machine, bench: Bench
 ) -> None:
     machine.forget("gpu 1 ")
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         say("gpu 0 error * 15")
         os._exit(134)
-    """, gpus=1)
+    """,
+        gpus=1,
+    )
     assert [a.outcome for a in seen.attempt_history] == ["exit 134 (abort)"] and seen.stages[0].status == "failed"
     assert bench.named("GpuWaited")[-1].reasons == {"all": "need 1 GPU(s), but only 0 can be used here"}
     assert any("GPUs did not get free before a retry" in sentence for sentence in seen.environment_problems)
 
 
 def test_telemetry_is_summed_up_kept_as_rows_and_as_parquet(machine: Machine, bench: Bench) -> None:
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         say("gpu 0 power 400000", "gpu 0 energy 1500000", "gpu 0 throttle 0")
         time.sleep(1.0)
         measured(tmp_path)
-    """, gpus=2, telemetry_hz=10)
+    """,
+        gpus=2,
+        telemetry_hz=10,
+    )
     gpu, other = seen.telemetry
     assert (gpu.uuid, gpu.index, other.uuid) == ("GPU-a", 0, "GPU-b") and gpu.samples >= 2
     assert gpu.columns["power_w"].max == 400.0 and gpu.columns["power_w"].min == 75.0
@@ -168,27 +200,39 @@ def test_a_stranger_on_the_gpu_throttling_and_ecc_errors_make_an_observation_sus
 ) -> None:
     stranger = sleeper.start().pid
     machine.say("gpu 0 throttle 64", "gpu 0 sm 1410")
-    seen = bench.run(HOLDS + f"""
+    seen = bench.run(
+        HOLDS
+        + f"""
     def test_it(tmp_path):
         hold(0, 100)
         hold(0, 100, {stranger})
         say("gpu 0 ecc_uncorrected 2")
         time.sleep(0.6)
         measured(tmp_path)
-    """, gpus=1, telemetry_hz=10, clock_medians_mhz={"GPU-a": 1980.0},
-        gate=GatePolicy(wait_s=0, poll_s=0.05, settle_s=0, release_wait_s=0.1))
+    """,
+        gpus=1,
+        telemetry_hz=10,
+        clock_medians_mhz={"GPU-a": 1980.0},
+        gate=GatePolicy(wait_s=0, poll_s=0.05, settle_s=0, release_wait_s=0.1),
+    )
     assert [doubt.split(":")[0] for doubt in seen.suspect] == ["throttling", "clocks", "foreign_process", "ecc"]
     assert f"shared with pid {stranger}, not of this repeat" in seen.suspect[2]
     assert seen.stages[0].status == "ok", "a witness changes no number and fails nothing"
 
 
 def test_a_gpu_lost_during_the_repeat_is_a_physical_reason(machine: Machine, bench: Bench) -> None:
-    seen = bench.run(HOLDS + """
+    seen = bench.run(
+        HOLDS
+        + """
     def test_it(tmp_path):
         say("gpu 0 error * 15")
         time.sleep(0.4)
         os._exit(134)
-    """, gpus=1, telemetry_hz=10, limits=Limits(attempts=1, poll_s=0.05))
+    """,
+        gpus=1,
+        telemetry_hz=10,
+        limits=Limits(attempts=1, poll_s=0.05),
+    )
     assert seen.suspect == ["lost: GPU 0 fell off the bus during the repeat"]
     assert "lost: it fell off the bus and needs a reset or a reboot" in seen.environment_problems[0]
 
@@ -231,8 +275,9 @@ for k in (1, 2, 3):
 
     env: dict[str, Any] = {**os.environ, **machine.env}
     runners = [
-        subprocess.Popen([sys.executable, "-c", code, str(bench.root), f"unit{n}"], stdout=subprocess.PIPE, text=True,
-                         env=env)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(bench.root), f"unit{n}"], stdout=subprocess.PIPE, text=True, env=env
+        )
         for n in range(2)
     ]
     lines = [line for runner in runners for line in runner.communicate(timeout=120)[0].splitlines()]

@@ -10,8 +10,16 @@ import pytest
 from gpu_runner.stop_early import Decision, Series, decide, gpu_seconds_saved, t_upper_tail
 
 # Student's t, one-sided critical values of standard tables.
-TABLE = [(6.314, 1, 0.05), (2.920, 2, 0.05), (9.925, 2, 0.005), (2.353, 3, 0.05), (4.604, 4, 0.005), (1.812, 10, 0.05),
-         (3.169, 10, 0.005), (2.576, 100_000, 0.005)]
+TABLE = [
+    (6.314, 1, 0.05),
+    (2.920, 2, 0.05),
+    (9.925, 2, 0.005),
+    (2.353, 3, 0.05),
+    (4.604, 4, 0.005),
+    (1.812, 10, 0.05),
+    (3.169, 10, 0.005),
+    (2.576, 100_000, 0.005),
+]
 
 
 @pytest.mark.parametrize(("t", "degrees", "tail"), TABLE)

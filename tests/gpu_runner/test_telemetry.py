@@ -58,8 +58,14 @@ def test_error_counters_are_what_grew_and_unknown_where_they_went_back() -> None
 
 @pytest.mark.parametrize(("rows", "stride"), [(10, 1), (ROWS_IN_EVENT_MAX, 1), (ROWS_IN_EVENT_MAX + 1, 2), (20_000, 6)])
 def test_an_event_never_holds_more_rows_than_it_should_and_says_when_it_thinned(rows: int, stride: int) -> None:
-    event = recorded(track(rows, power_mw=list(range(rows))), unit="u", repeat=1, attempt=1, repeat_id="r",
-                     started_at="2026-06-27T12:00:00.000+00:00")
+    event = recorded(
+        track(rows, power_mw=list(range(rows))),
+        unit="u",
+        repeat=1,
+        attempt=1,
+        repeat_id="r",
+        started_at="2026-06-27T12:00:00.000+00:00",
+    )
     assert event.stride == stride and len(event.offset_ms) <= ROWS_IN_EVENT_MAX
     assert event.power_mw == list(range(0, rows, stride))
     assert event.throttle == [None] * len(event.offset_ms)
@@ -100,7 +106,9 @@ def test_no_telemetry_is_asked_for_at_0_hz(machine: Machine) -> None:
 
 def seen(**changes: object) -> GpuTelemetry:
     values: dict[str, object] = {
-        "uuid": "GPU-x", "index": 3, "samples": 100,
+        "uuid": "GPU-x",
+        "index": 3,
+        "samples": 100,
         "columns": {"sm_clock_mhz": Spread(min=1900, median=1980, p95=1980, max=1980)},
     }
     return GpuTelemetry(**{**values, **changes})  # type: ignore[arg-type]
@@ -113,8 +121,11 @@ def seen(**changes: object) -> GpuTelemetry:
         (seen(), 2050.0, []),
         (seen(), 2200.0, ["clocks: GPU 3 ran at a median of 1980 MHz, -10.0% from the session's median of 2200 MHz"]),
         (seen(throttle_reasons={"sw_power_cap": 0.9}), 1980.0, []),
-        (seen(throttle_reasons={"hw_thermal": 0.02}), 1980.0,
-         ["throttling: GPU 3 was slowed down by hw_thermal in 2.0% of the samples"]),
+        (
+            seen(throttle_reasons={"hw_thermal": 0.02}),
+            1980.0,
+            ["throttling: GPU 3 was slowed down by hw_thermal in 2.0% of the samples"],
+        ),
         (seen(throttle_reasons={"hw_thermal": 0.005}), 1980.0, []),
         (seen(foreign_pids=[41, 42]), None, ["foreign_process: GPU 3 was shared with pid 41, 42, not of this repeat"]),
         (seen(ecc_uncorrected=1), None, ["ecc: GPU 3 had 1 uncorrected memory errors during the repeat"]),

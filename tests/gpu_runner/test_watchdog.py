@@ -15,8 +15,7 @@ PATIENT = Limits(stall_s=None, wall_s=None)
 
 
 def watch(tmp_path: Path, limits: Limits = PATIENT, **more: object) -> LogWatch:
-    return LogWatch(tmp_path / "log", limits, now=0.0, crashes=DEFAULT_CRASHES, environment=DEFAULT_ENVIRONMENT,
-                    **more)  # type: ignore[arg-type]
+    return LogWatch(tmp_path / "log", limits, now=0.0, crashes=DEFAULT_CRASHES, environment=DEFAULT_ENVIRONMENT, **more)  # type: ignore[arg-type]
 
 
 def write(tmp_path: Path, text: str) -> None:
@@ -43,8 +42,7 @@ def findings(tmp_path: Path, text: str) -> Findings:
         ("tests/test_tts_ci.py::test_tts Fatal Python error: Aborted", "Fatal Python error"),
         ("(worker-0) Fatal Python error: Aborted", "Fatal Python error"),
         ("/bin/sh: line 1: 4711 Segmentation fault (core dumped) python -m x", "Segmentation fault"),
-        ("RuntimeError: CUDA error: an illegal memory access was encountered",
-         "CUDA error: an illegal memory access"),
+        ("RuntimeError: CUDA error: an illegal memory access was encountered", "CUDA error: an illegal memory access"),
         ("Child process died", "Child process died"),
         ("[2026-06-27] ERROR All workers failed, shutting down", "All workers failed"),
         ("Router failed to start within 60 s", "Router failed to start"),
@@ -174,8 +172,9 @@ def test_configured_signatures_may_use_groups_and_references(tmp_path: Path) -> 
     looking = LogWatch(tmp_path / "log", PATIENT, now=0.0, crashes=(own,))
     write(tmp_path, "disk failed and disk failed again\n")
     assert looking.look(1.0) == Stop("crash", "crashed (twice)", "disk failed and disk failed again")
-    named = EnvironmentSignature(name="slow disk", pattern=r"(?P<what>\w+) took (?P<seconds>\d+) s", over_s=9,
-                                 explanation="{what} is slow")
+    named = EnvironmentSignature(
+        name="slow disk", pattern=r"(?P<what>\w+) took (?P<seconds>\d+) s", over_s=9, explanation="{what} is slow"
+    )
     assert named.explain("fsync took 10 s") == "slow disk: fsync is slow" and named.explain("fsync took 9 s") is None
 
 

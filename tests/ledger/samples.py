@@ -9,11 +9,24 @@ from ledger.events.results import ResultRecorded
 from ledger.log import journal
 
 
-def result(n: int, *, target: str = "model-a@GPU", stream: str | None = None, key: str | None = None,
-           event_id: str | None = None, **record: object) -> NewEvent:
+def result(
+    n: int,
+    *,
+    target: str = "model-a@GPU",
+    stream: str | None = None,
+    key: str | None = None,
+    event_id: str | None = None,
+    **record: object,
+) -> NewEvent:
     """A recorded result whose latency is 28 + n / 100 seconds."""
-    body = {"model_id": target.split("@")[0], "gpu_type": target.split("@")[1], "latency": 28 + n / 100,
-            "timestamp": f"2026-06-01T00:00:{n % 60:02d}+00:00", "success": True, **record}
+    body = {
+        "model_id": target.split("@")[0],
+        "gpu_type": target.split("@")[1],
+        "latency": 28 + n / 100,
+        "timestamp": f"2026-06-01T00:00:{n % 60:02d}+00:00",
+        "success": True,
+        **record,
+    }
     payload = ResultRecorded(target=target, record=body, path=f"run-{n}.json", format="normalized", sha256="")
     return NewEvent(stream=stream or f"target/{target}", payload=payload, key=key, event_id=event_id)
 

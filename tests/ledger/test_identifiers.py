@@ -35,10 +35,15 @@ def test_a_clock_that_jumped_back_still_counts_forward() -> None:
     assert next_time(0) <= time.time_ns() // 1000
 
 
-@pytest.mark.parametrize(("text", "same"), [
-    ("2026-06-01", "2026-06-01T00:00:00.000000Z"), ("2026-06-01T12:00:00Z", "2026-06-01T12:00:00.000000Z"),
-    ("2026-06-01T12:00:00+02:00", "2026-06-01T10:00:00.000000Z"), ("20260601T120000Z", "2026-06-01T12:00:00.000000Z"),
-])
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2026-06-01", "2026-06-01T00:00:00.000000Z"),
+        ("2026-06-01T12:00:00Z", "2026-06-01T12:00:00.000000Z"),
+        ("2026-06-01T12:00:00+02:00", "2026-06-01T10:00:00.000000Z"),
+        ("20260601T120000Z", "2026-06-01T12:00:00.000000Z"),
+    ],
+)
 def test_any_iso_time_is_understood_and_utc_without_an_offset(text: str, same: str) -> None:
     assert format_time(parse_time(text)) == same
 

@@ -38,7 +38,8 @@ def test_a_repeat_of_two_stages_is_two_rows_with_metrics_and_where_it_ran(log: A
     log(observed(stage("a_speed", qps=17.5), stage("a_wer", "failed", "incomplete_metrics_extraction (OOM)", wer=None)))
     rows = ask("SELECT * FROM observations ORDER BY stage")
     assert [(r["session"], r["stage"], r["repeat"], r["status"], r["counted"]) for r in rows] == [
-        ("s1", "a_speed", 1, "ok", True), ("s1", "a_wer", 1, "failed", True),
+        ("s1", "a_speed", 1, "ok", True),
+        ("s1", "a_wer", 1, "failed", True),
     ]
     assert json.loads(rows[0]["metrics"]) == {"qps": 17.5}
     assert rows[0]["git_sha"] == "a" * 40 and rows[0]["samples_total"] == 10 and rows[0]["gpu_uuids"] == '["GPU-a"]'
@@ -68,15 +69,27 @@ def test_a_discarded_block_ends_every_round_of_it_in_its_own_session_only(log: A
     log(BlockDiscarded(session="s1", unit="test_tts_ci", repeats=[1, 2], stages=["a"], reason="two populations"))
     rows = ask("SELECT session, repeat, ended FROM observations ORDER BY session, repeat")
     assert [tuple(r.values()) for r in rows] == [
-        ("s1", 1, "discarded"), ("s1", 2, "discarded"), ("s1", 3, None), ("s2", 1, None),
+        ("s1", 1, "discarded"),
+        ("s1", 2, "discarded"),
+        ("s1", 3, None),
+        ("s2", 1, None),
     ]
 
 
 def test_imported_run_files_stand_beside_measured_repeats(log: Any, ask: Ask) -> None:
     log(
         RepeatImported(
-            session="s1", stage="b", repeat=2, sha256="0" * 64, status="ok", metrics={"wer": 0.01}, samples_total=5,
-            samples_ok=5, git_sha="b" * 40, recorded_at="2026-05-01T00:00:00Z", duration_s=3.0,
+            session="s1",
+            stage="b",
+            repeat=2,
+            sha256="0" * 64,
+            status="ok",
+            metrics={"wer": 0.01},
+            samples_total=5,
+            samples_ok=5,
+            git_sha="b" * 40,
+            recorded_at="2026-05-01T00:00:00Z",
+            duration_s=3.0,
         )
     )
     (row,) = ask("SELECT stage, repeat, imported, measured_at, samples_ok, unit FROM observations")
@@ -96,10 +109,7 @@ def test_telemetry_rows_carry_their_own_time_and_say_when_a_gpu_was_held_back(lo
 
 def test_replaying_gives_the_same_rows(ledger: Any, log: Any) -> None:
     log(observed(stage("a", qps=1.0), stage("b", wer=None)), telemetry(5))
-    queries = [
-        f"SELECT * FROM {view} ORDER BY ALL"
-        for view in ("observations", "observation_metrics", "telemetry")
-    ]
+    queries = [f"SELECT * FROM {view} ORDER BY ALL" for view in ("observations", "observation_metrics", "telemetry")]
     with State.open(ledger) as state:
         live = [state.rows(q) for q in queries]
     ledger.seal()

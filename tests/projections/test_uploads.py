@@ -27,8 +27,10 @@ def at(ledger: Ledger) -> str:
 def test_an_upload_is_followed_step_by_step_and_each_moment_can_be_asked_again(ledger: Ledger) -> None:
     upload = f"upload/{queue(ledger, DATASET, FILES, message='Perf: m at 0123456')}"
     moments = [at(ledger)]
-    for payload in (UploadStarted(parent="a" * 40, paths=["m/1.json", "m/2.json"]),
-                    RecordsUploaded(revision="b" * 40, parent="a" * 40, written=["m/1.json", "m/2.json"], already=[])):
+    for payload in (
+        UploadStarted(parent="a" * 40, paths=["m/1.json", "m/2.json"]),
+        RecordsUploaded(revision="b" * 40, parent="a" * 40, written=["m/1.json", "m/2.json"], already=[]),
+    ):
         ledger.append([NewEvent(stream=upload, payload=payload)])
         moments.append(at(ledger))
     seen = [set(states(ledger, moment).values()) for moment in moments]
@@ -57,12 +59,31 @@ def test_a_refused_upload_says_why(ledger: Ledger) -> None:
 def test_the_seeds_of_a_reseed_are_uploads_too(ledger: Ledger) -> None:
     paths = ["m/1_reseed_01.json", "m/2_reseed_02.json"]
     for _ in range(2):  # the first try found the Hub moved
-        ledger.append([NewEvent(stream="reseed/r1", payload=ReseedUploadStarted(
-            reseed="r1", dataset=DATASET, parent="a" * 40, paths=paths))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream="reseed/r1",
+                    payload=ReseedUploadStarted(reseed="r1", dataset=DATASET, parent="a" * 40, paths=paths),
+                )
+            ]
+        )
     assert states(ledger) == dict.fromkeys(paths, "started")
-    ledger.append([NewEvent(stream="reseed/r1", payload=ReseedUploaded(
-        reseed="r1", dataset=DATASET, revision="b" * 40, parent="a" * 40, written=paths[:1], already=paths[1:],
-        medians={}))])
+    ledger.append(
+        [
+            NewEvent(
+                stream="reseed/r1",
+                payload=ReseedUploaded(
+                    reseed="r1",
+                    dataset=DATASET,
+                    revision="b" * 40,
+                    parent="a" * 40,
+                    written=paths[:1],
+                    already=paths[1:],
+                    medians={},
+                ),
+            )
+        ]
+    )
     assert states(ledger) == dict.fromkeys(paths, "uploaded")
     with State.open(ledger) as live, State.from_log(ledger) as replayed:
         assert live.export() == replayed.export()

@@ -17,21 +17,28 @@ def planned_stage(stage: Stage, repo_root: Path | None, *, gpus: int | None = No
     counts = stage.sample_counts
     test_file = (repo_root / stage.test) if repo_root else Path(stage.test)
     return PlannedStage(
-        key=stage.key, test=stage.test, title=stage.title, group=stage.group,
+        key=stage.key,
+        test=stage.test,
+        title=stage.title,
+        group=stage.group,
         metrics=[_metric(metric) for metric in stage.metrics.values()],
         extra_env=dict(stage.extra_env),
         context=context_values(test_file, stage.context_vars),
-        variant=stage.variant, calibration_preset=stage.calibration_preset,
+        variant=stage.variant,
+        calibration_preset=stage.calibration_preset,
         gpus=stage.gpus if stage.gpus is not None else gpus,
-        hf_model_ids=list(stage.hf_model_ids), expected_samples=stage.expected_samples,
+        hf_model_ids=list(stage.hf_model_ids),
+        expected_samples=stage.expected_samples,
         samples_total=_source(counts.total) if counts else None,
-        samples_ok=_source(counts.ok) if counts else None, sample_columns=counts is not None,
-        test_file_sha256=stage.test_file_sha256 or None, threshold_file=stage.threshold_file,
+        samples_ok=_source(counts.ok) if counts else None,
+        sample_columns=counts is not None,
+        test_file_sha256=stage.test_file_sha256 or None,
+        threshold_file=stage.threshold_file,
         threshold_file_sha256=stage.threshold_file_sha256,
         evidence_patterns=[EvidencePattern(name=n, pattern=p) for n, p in stage.runtime_evidence.items()],
         observation_validity=_joined(stage.observation_validity),
         allowed_pytest_failure=_joined(stage.allowed_pytest_failure),
-    )  # fmt: skip
+    )
 
 
 def planned_stages(keys: Iterable[str], schema: StagesFile, repo_root: Path | None) -> list[PlannedStage]:
@@ -89,10 +96,16 @@ def _digest(repo_root: Path, path: str, stage: str) -> str:
 
 def _metric(metric: Metric) -> PlannedMetric:
     return PlannedMetric(
-        key=metric.key, source=metric.source, worst=metric.worst, label=metric.display.label,
-        scale=metric.display.scale, digits=metric.display.digits, json_file=metric.at.json_file,
-        json_path=metric.at.json_path, configured=metric.at.configured,
-    )  # fmt: skip
+        key=metric.key,
+        source=metric.source,
+        worst=metric.worst,
+        label=metric.display.label,
+        scale=metric.display.scale,
+        digits=metric.display.digits,
+        json_file=metric.at.json_file,
+        json_path=metric.at.json_path,
+        configured=metric.at.configured,
+    )
 
 
 def _source(place: JsonPath) -> SampleSource | None:

@@ -97,8 +97,11 @@ class Repository:
         try:
             return subprocess.run(
                 ["git", "-c", "core.quotepath=off", *args],
-                cwd=self.root, capture_output=True, timeout=TIMEOUT_S, check=False,
-            )  # fmt: skip
+                cwd=self.root,
+                capture_output=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
         except FileNotFoundError as error:
             if error.filename == "git":
                 raise Unavailable("git is not installed", code="no_git", hint="install git") from None

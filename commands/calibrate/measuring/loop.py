@@ -67,9 +67,13 @@ class Measuring:
     """One `calibrate run` over a session; `say` gets the milestone lines, `share` is called after each repeat."""
 
     def __init__(
-        self, ledger: Ledger, session: Session, settings: Settings, say: Callable[[str], None],
+        self,
+        ledger: Ledger,
+        session: Session,
+        settings: Settings,
+        say: Callable[[str], None],
         share: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.ledger = ledger
         self.session = session
         self.settings = settings
@@ -132,10 +136,13 @@ class Measuring:
         if seen.halt:
             self._append(
                 CalibrationHalted(
-                    session=self.session.id, unit=unit.name, repeat=repeat,
-                    stages=list(unit.keys), cause=seen.halt,
+                    session=self.session.id,
+                    unit=unit.name,
+                    repeat=repeat,
+                    stages=list(unit.keys),
+                    cause=seen.halt,
                 )
-            )  # fmt: skip
+            )
             raise Halted(unit, repeat, seen.halt)
         commits = {c for c in (seen.git_sha, seen.git_sha_start) if c}
         if not commits <= self.session.accepted_commits:
@@ -159,21 +166,29 @@ class Measuring:
         patterns = {p.name: p.pattern for s in unit.stages for p in s.evidence_patterns}
         return run_repeat(
             RepeatRequest(
-                unit=unit.name, repeat=repeat, python=self.settings.python, test=unit.test,
-                cwd=Path(self.session.plan.repo_root), basetemp=basetemp,
+                unit=unit.name,
+                repeat=repeat,
+                python=self.settings.python,
+                test=unit.test,
+                cwd=Path(self.session.plan.repo_root),
+                basetemp=basetemp,
                 log=self.directory.pytest_log(unit.name, repeat),
-                stages=tuple(stage_spec(stage) for stage in unit.stages), emit=emit,
-                evidence=self.ledger.evidence, gpus=gpus,
-                extra_args=self.settings.extra_args.get(unit.name, ()), env=self.settings.env,
-                stage_env=unit.extra_env, gate=self.settings.gate, limits=self.settings.limits,
-                cache_dirs=self.settings.cache_dirs if gpus else (), log_patterns=patterns,
+                stages=tuple(stage_spec(stage) for stage in unit.stages),
+                emit=emit,
+                evidence=self.ledger.evidence,
+                gpus=gpus,
+                extra_args=self.settings.extra_args.get(unit.name, ()),
+                env=self.settings.env,
+                stage_env=unit.extra_env,
+                gate=self.settings.gate,
+                limits=self.settings.limits,
+                cache_dirs=self.settings.cache_dirs if gpus else (),
+                log_patterns=patterns,
                 known_environment=self.session.environment,
-                clock_medians_mhz={
-                    gpu: statistics.median(seen) for gpu, seen in self.session.sm_clocks_mhz.items()
-                },
+                clock_medians_mhz={gpu: statistics.median(seen) for gpu, seen in self.session.sm_clocks_mhz.items()},
                 say=self.say,
             )
-        )  # fmt: skip
+        )
 
     def _settle(self, unit: Unit) -> bool:
         """Leave out repeats that could hardly move a worst-of-N, where the user asked for that."""
@@ -238,10 +253,7 @@ class Measuring:
             open_ = set(step.repeats) if step.step == "measure" else set()
             for repeat in range(1, repeats + 1):
                 if repeat not in open_:
-                    self.say(
-                        f"[{unit.name}] run {repeat}/{repeats} skipped "
-                        f"(complete, {len(unit.stages)} stage(s))"
-                    )
+                    self.say(f"[{unit.name}] run {repeat}/{repeats} skipped (complete, {len(unit.stages)} stage(s))")
 
 
 def early_end(session: Session, unit: Unit, alpha: float, gpus: int) -> RepeatsSettled | None:
@@ -254,8 +266,7 @@ def early_end(session: Session, unit: Unit, alpha: float, gpus: int) -> RepeatsS
     first = unit.stages[0].key
     done = len(session.rounds(first))
     whole = all(
-        is_complete(stage, session.observations.get((stage.key, repeat)))
-        and not session.set_aside(stage.key, repeat)
+        is_complete(stage, session.observations.get((stage.key, repeat))) and not session.set_aside(stage.key, repeat)
         for stage in unit.stages
         for repeat in range(1, done + 1)
     )
@@ -263,13 +274,15 @@ def early_end(session: Session, unit: Unit, alpha: float, gpus: int) -> RepeatsS
         return None
     series = [
         Series(
-            name=f"{stage.key}.{metric.key}", worst=metric.worst, tolerance=resolution_of(metric),
+            name=f"{stage.key}.{metric.key}",
+            worst=metric.worst,
+            tolerance=resolution_of(metric),
             values=metric_worst(session, stage, metric.key).values,
         )
         for stage in unit.stages
         for metric in stage.metrics
         if metric.configured
-    ]  # fmt: skip
+    ]
     if not series:
         return None
     decision = decide(series, session.plan.repeats, alpha=alpha)
@@ -277,10 +290,16 @@ def early_end(session: Session, unit: Unit, alpha: float, gpus: int) -> RepeatsS
         return None
     spent = [session.observations[first, r].duration_s or 0.0 for r in range(1, done + 1)]
     return RepeatsSettled(
-        session=session.id, unit=unit.name, stages=list(unit.keys), repeats=done,
-        planned=session.plan.repeats, risk=decision.risk, allowed=decision.allowed, alpha=alpha,
+        session=session.id,
+        unit=unit.name,
+        stages=list(unit.keys),
+        repeats=done,
+        planned=session.plan.repeats,
+        risk=decision.risk,
+        allowed=decision.allowed,
+        alpha=alpha,
         saved_gpu_s=gpu_seconds_saved(spent, gpus, decision.repeats_saved),
-    )  # fmt: skip
+    )
 
 
 def decision_events(session: str, unit: Unit, step: Judgement) -> list[EventPayload]:
@@ -289,18 +308,24 @@ def decision_events(session: str, unit: Unit, step: Judgement) -> list[EventPayl
     if step.step == "reject":
         return [
             RoundRejected(
-                session=session, unit=unit.name, repeat=repeat, stages=stages,
+                session=session,
+                unit=unit.name,
+                repeat=repeat,
+                stages=stages,
                 evidence=list(step.evidence[repeat]),
             )
             for repeat in step.repeats
-        ]  # fmt: skip
+        ]
     if step.step == "discard":
         return [
             BlockDiscarded(
-                session=session, unit=unit.name, repeats=list(step.repeats), stages=stages,
+                session=session,
+                unit=unit.name,
+                repeats=list(step.repeats),
+                stages=stages,
                 reason=step.reason,
             )
-        ]  # fmt: skip
+        ]
     assert step.step == "flag", step.step
     return [UnitFlagged(session=session, unit=unit.name, stages=stages, reason=step.reason)]
 
@@ -348,5 +373,3 @@ def _decision_line(payload: EventPayload) -> str:
         return f"[{payload.unit}] rounds {payload.repeats} discarded: {payload.reason}; starting over"
     assert isinstance(payload, UnitFlagged), payload
     return f"[{payload.unit}] still unstable: {payload.reason}; every round counts, flagged"
-
-

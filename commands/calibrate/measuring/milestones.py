@@ -19,8 +19,7 @@ def shown(metric: PlannedMetric, value: float | None) -> str:
 def banner(unit: Unit, repeat: int, repeats: int, gpus: int) -> list[str]:
     """What is about to be measured: stages, their limits and the metrics that are tracked."""
     lines = [
-        f"[{unit.name}] run {repeat}/{max(repeat, repeats)} "
-        f"({len(unit.stages)} stage(s), needs {gpus} GPU) config:"
+        f"[{unit.name}] run {repeat}/{max(repeat, repeats)} ({len(unit.stages)} stage(s), needs {gpus} GPU) config:"
     ]
     for stage in unit.stages:
         limits = ", ".join(f"{k}={'?' if v is None else v}" for k, v in stage.context.items())

@@ -103,9 +103,7 @@ def default_output_dir(model: str) -> Path:
     return Path(RUNS_FOLDER) / f"{compact_stamp()}_{model}"
 
 
-def choose_interpreter(
-    given: str | None, host_python: str | None, model: ModelConfig
-) -> Interpreter:
+def choose_interpreter(given: str | None, host_python: str | None, model: ModelConfig) -> Interpreter:
     """--venv-python, $TUNE_VENV_PYTHON, the host profile, the model's default, else this Python."""
     candidates = (
         ("flag", given),
@@ -168,16 +166,25 @@ def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Sessio
     interpreter = choose_interpreter(asked.venv_python, host_python, place.model)
     checked = None if asked.skip_precheck else _precheck(app, place, interpreter, stages)
     plan = Plan(
-        model=place.model.name, stages=stages, repeats=repeats,
-        run_dir=str(place.directory.path.resolve()), calibration_git_sha=head.sha,
-        git_branch=head.branch, dirty=head.dirty, diff_sha256=head.diff_sha256,
-        started_at=utc_stamp(), repo_root=str(place.root), venv_python=interpreter.path,
-        venv_source=interpreter.source, stages_yaml=str(schema_path.resolve()),
+        model=place.model.name,
+        stages=stages,
+        repeats=repeats,
+        run_dir=str(place.directory.path.resolve()),
+        calibration_git_sha=head.sha,
+        git_branch=head.branch,
+        dirty=head.dirty,
+        diff_sha256=head.diff_sha256,
+        started_at=utc_stamp(),
+        repo_root=str(place.root),
+        venv_python=interpreter.path,
+        venv_source=interpreter.source,
+        stages_yaml=str(schema_path.resolve()),
         stages_yaml_sha256=place.ledger.evidence.put(schema_path.read_bytes(), "application/yaml"),
-        destructive_rejection=asked.destructive_rejection, reject_when=_reasons(asked.reject_when),
+        destructive_rejection=asked.destructive_rejection,
+        reject_when=_reasons(asked.reject_when),
         performance_sensitive=list(place.model.performance_sensitive),
         **_checked_fields(place.ledger, checked),
-    )  # fmt: skip
+    )
     session = _append_plan(place.ledger, plan)
     _write_workspace(place.directory, session, head)
     if checked is not None:
@@ -210,15 +217,11 @@ def _warn(app: App, asked: Asked, stages: list[PlannedStage], repeats: int) -> N
             )
 
 
-def _precheck(
-    app: App, place: Place, interpreter: Interpreter, stages: list[PlannedStage]
-) -> Prechecked:
+def _precheck(app: App, place: Place, interpreter: Interpreter, stages: list[PlannedStage]) -> Prechecked:
     """Check what the selected stages need. Raises `Refused` naming the first gap; all are shown."""
     from commands.calibrate.prechecking.check import Subject, precheck
 
-    subject = Subject(
-        model=place.model, root=place.root, interpreter=interpreter, host=place.host, stages=stages
-    )
+    subject = Subject(model=place.model, root=place.root, interpreter=interpreter, host=place.host, stages=stages)
     result = precheck(subject)
     app.note(result.findings.text())
     if not result.ok:
@@ -244,9 +247,7 @@ def _checked_fields(ledger: Ledger, checked: Prechecked | None) -> dict[str, Any
     }
 
 
-def resume_session(
-    place: Place, session: Session, wanted: str, head: HeadNow
-) -> tuple[Session, frozenset[str]]:
+def resume_session(place: Place, session: Session, wanted: str, head: HeadNow) -> tuple[Session, frozenset[str]]:
     """Go on with a session: same commit or one proven equivalent, same workspace.
 
     wanted: `ALL` is every stage of the plan, else a comma list of its stage keys and `@group`s.
@@ -282,10 +283,14 @@ def resume_session(
         )
     refuse_drift(session.plan.stages, Path(session.plan.repo_root), session.plan.model)
     payload = CalibrationResumed(
-        session=session.id, git_sha=head.sha, dirty=head.dirty, stages=sorted(stages),
-        resumed_at=utc_stamp(), equivalent=bool(changed) or head.sha != commit,
+        session=session.id,
+        git_sha=head.sha,
+        dirty=head.dirty,
+        stages=sorted(stages),
+        resumed_at=utc_stamp(),
+        equivalent=bool(changed) or head.sha != commit,
         changed_files=changed,
-    )  # fmt: skip
+    )
     session = follow(place.ledger, session, [NewEvent(stream=session.stream, payload=payload)])
     _write_workspace(place.directory, session, head)
     place.directory.project(session)

@@ -23,13 +23,16 @@ def settings_of(session: Session, model: ModelConfig, host: HostProfile | None, 
     gpus = {unit.name: gpus_of(unit) for unit in units}
     wipes = bool(max(gpus.values(), default=0)) and not asked.keep_caches
     return Settings(
-        python=session.plan.venv_python, env=env, gpus=gpus,
+        python=session.plan.venv_python,
+        env=env,
+        gpus=gpus,
         gate=GatePolicy(exclude=tuple(str(i) for i in host.gpu_exclude) if host else ()),
-        limits=limits_of(asked), max_passes=asked.max_passes,
+        limits=limits_of(asked),
+        max_passes=asked.max_passes,
         extra_args={u.name: model.pytest_extra_args.get(Path(u.test).name, ()) for u in units},
         cache_dirs=(flashinfer_cache(env),) if wipes else (),
         stop_early_alpha=asked.stop_early_alpha,
-    )  # fmt: skip
+    )
 
 
 def gpus_of(unit: Unit) -> int:

@@ -143,9 +143,12 @@ def file_rules(model: ModelConfig) -> list[FileRule]:
 
 
 def check_files(
-    findings: Findings, model: ModelConfig, stages: Sequence[Measured] | None, host: HostProfile | None,
+    findings: Findings,
+    model: ModelConfig,
+    stages: Sequence[Measured] | None,
+    host: HostProfile | None,
     env: Mapping[str, str],
-) -> None:  # fmt: skip
+) -> None:
     """Look for the files of each rule that counts here."""
     for rule in file_rules(model):
         folder = env.get(rule.folder_variable)
@@ -160,9 +163,7 @@ def check_files(
             findings.error(f"{rule.name}: missing or too small in {folder}: {', '.join(short)}", *commands)
 
 
-def _counts(
-    rule: FileRule, model: ModelConfig, stages: Sequence[Measured] | None, host: HostProfile | None
-) -> bool:
+def _counts(rule: FileRule, model: ModelConfig, stages: Sequence[Measured] | None, host: HostProfile | None) -> bool:
     if rule.name == "speaker_sim":
         if stages is not None and model.requires_speaker_sim_by_test:
             return any(model.requires_speaker_sim_by_test.get(Path(stage.test).name, False) for stage in stages)
@@ -177,8 +178,11 @@ def _rule(name: str, entry: Any, path: Path) -> FileRule:
     if not all(isinstance(least, int) and least >= 0 for least in entry["files"].values()):
         raise bad_config(path, f"precheck_assets.{name}.files", "sizes in whole MiB")
     return FileRule(
-        name=name, folder_variable=str(entry["folder_variable"]), files=entry["files"],
-        models=tuple(map(str, entry.get("models") or ())), commands=tuple(map(str, entry.get("commands") or ())),
+        name=name,
+        folder_variable=str(entry["folder_variable"]),
+        files=entry["files"],
+        models=tuple(map(str, entry.get("models") or ())),
+        commands=tuple(map(str, entry.get("commands") or ())),
     )
 
 
@@ -200,8 +204,11 @@ def _datasets_of(test: Path, declared: Path) -> list[str]:
     keys = {
         node.slice.value
         for node in ast.walk(_parsed(test))
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "DATASETS"
-        and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "DATASETS"
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
     }
     known: dict[str, str] = {}
     for name, value in (pair for statement in _parsed(declared).body for pair in named_values(statement)):
@@ -209,7 +216,9 @@ def _datasets_of(test: Path, declared: Path) -> list[str]:
             known = {
                 key.value: item.value
                 for key, item in zip(value.keys, value.values, strict=True)
-                if isinstance(key, ast.Constant) and isinstance(item, ast.Constant) and isinstance(item.value, str)
+                if isinstance(key, ast.Constant)
+                and isinstance(item, ast.Constant)
+                and isinstance(item.value, str)
                 and isinstance(key.value, str)
             }
     return [known[key] for key in sorted(keys) if key in known]

@@ -117,7 +117,10 @@ def _fingerprint(subject: Subject, findings: Findings, env: dict[str, str]) -> d
         nvml = None
     try:
         document = fingerprint.fingerprint(
-            python=subject.interpreter.path, packages=PACKAGES, env=env, nvml=nvml,
+            python=subject.interpreter.path,
+            packages=PACKAGES,
+            env=env,
+            nvml=nvml,
         )
     except PerfledgerError as error:
         findings.error(error.message, error.hint)

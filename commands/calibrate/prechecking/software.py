@@ -71,9 +71,14 @@ def agreement_of(model: ModelConfig) -> dict[str, str]:
 
 
 def check_pins(
-    findings: Findings, root: Path, python: str, env: Mapping[str, str], *, agreement: Mapping[str, str],
+    findings: Findings,
+    root: Path,
+    python: str,
+    env: Mapping[str, str],
+    *,
+    agreement: Mapping[str, str],
     only_warn: bool,
-) -> tuple[dict[str, str], dict[str, str]]:  # fmt: skip
+) -> tuple[dict[str, str], dict[str, str]]:
     """Import every package whose agreement is known and compare it with its pin.
 
     Returns versions and pins by name. A package that is not pinned is not looked at.
@@ -103,7 +108,11 @@ def check_pins(
 def _import_version(python: str, name: str, env: Mapping[str, str]) -> tuple[str | None, str]:
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE, name], capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=False,
+            [python, "-c", _PROBE, name],
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_TIMEOUT_S,
+            check=False,
             env=dict(env),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -118,7 +127,10 @@ def _branch(root: Path) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "--abbrev-ref", "HEAD"],
-            capture_output=True, text=True, timeout=30, check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

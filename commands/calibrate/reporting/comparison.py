@@ -16,9 +16,21 @@ if TYPE_CHECKING:
 
 # what can move a number when nothing else is configured: code, kernels, dependencies, launch scripts
 SENSITIVE = (
-    "*.py", "*.cu", "*.cuh", "*.cpp", "*.h", "*.rs", "*.go", "*.sh", "*pyproject.toml",
-    "*requirements*.txt", "*uv.lock", "*Dockerfile*", "*.yaml", "*.yml",
-)  # fmt: skip
+    "*.py",
+    "*.cu",
+    "*.cuh",
+    "*.cpp",
+    "*.h",
+    "*.rs",
+    "*.go",
+    "*.sh",
+    "*pyproject.toml",
+    "*requirements*.txt",
+    "*uv.lock",
+    "*Dockerfile*",
+    "*.yaml",
+    "*.yml",
+)
 
 
 def last_comparable(
@@ -33,9 +45,13 @@ def last_comparable(
                WHERE model = $model AND gpu_summary = $gpus AND session <> $session
                  AND reported AND started_at < $started
                ORDER BY started_at DESC, session DESC LIMIT 1""",
-            {"model": session.plan.model, "gpus": session.plan.gpu_summary,
-             "session": session.id, "started": session.plan.started_at},
-        )  # fmt: skip
+            {
+                "model": session.plan.model,
+                "gpus": session.plan.gpu_summary,
+                "session": session.id,
+                "started": session.plan.started_at,
+            },
+        )
     if not rows:
         return None
     row = rows[0]

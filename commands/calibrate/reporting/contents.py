@@ -79,11 +79,13 @@ def statistics_of(session: Session) -> list[MetricStatistics]:
                 continue
             rows.append(
                 MetricStatistics(
-                    stage=stage, metric=metric, worst=worst,
+                    stage=stage,
+                    metric=metric,
+                    worst=worst,
                     shown=spread([v * metric.scale for v in worst.values]),
                     interval=_interval(session, stage, metric, worst),
                 )
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -168,9 +170,12 @@ def applied_changes(session: Session) -> tuple[AppliedChange, ...]:
             found.pop(place, None)
             continue
         found[place] = AppliedChange(
-            payload.stage, payload.literal, before.old if before else payload.old, payload.new,
+            payload.stage,
+            payload.literal,
+            before.old if before else payload.old,
+            payload.new,
             payload.worst_op or "min",
-        )  # fmt: skip
+        )
     return tuple(change for change in found.values() if change.old != change.new)
 
 

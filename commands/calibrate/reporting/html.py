@@ -70,9 +70,7 @@ def render(contents: Contents, markdown: str) -> str:
 def _table(lines: list[str]) -> str:
     rows = [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in lines]
     head = "".join(f"<th>{_inline(cell)}</th>" for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows[2:]
-    )
+    body = "".join("<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows[2:])
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 

@@ -59,8 +59,7 @@ def stage_table(session: Session, stage: PlannedStage) -> list[str]:
     lacking = [m for m in stage.metrics if not m.configured]
     if lacking:
         lines += [""] + [
-            f"> ⚠ {m.label}: no `json_path` in stages.yaml "
-            "(config.yaml `metric_sources` missing this metric)"
+            f"> ⚠ {m.label}: no `json_path` in stages.yaml (config.yaml `metric_sources` missing this metric)"
             for m in lacking
         ]
     return lines
@@ -107,8 +106,12 @@ def _worst_name(session: Session, stage: PlannedStage) -> str:
 def _applied(contents: Contents) -> list[str]:
     if not contents.applied:
         return contents.kept_applied.splitlines()
-    lines = ["## Applied changes", "", "| Stage | Metric | Old | New | Direction |",
-             "|-------|--------|-----|-----|-----------|"]  # fmt: skip
+    lines = [
+        "## Applied changes",
+        "",
+        "| Stage | Metric | Old | New | Direction |",
+        "|-------|--------|-----|-----|-----------|",
+    ]
     for change in contents.applied:
         old, new = trimmed(change.old), trimmed(change.new)
         lines.append(_row([change.stage, change.literal, old, new, change.move()]))
@@ -148,10 +151,10 @@ def _statistics(contents: Contents) -> list[str]:
         outliers = ", ".join(f"{v:.{digits}f}" for v in shown.outliers) or "—"
         wilson = "—" if row.interval is None else f"{row.interval[0]:.1f} to {row.interval[1]:.1f}"
         numbers = (shown.median, shown.minimum, shown.maximum, shown.range, shown.std)
-        rows.append([row.stage.key, row.metric.label, str(shown.n),
-                     *(f"{v:.{digits}f}" for v in numbers), cv, outliers, wilson])  # fmt: skip
-    names = ["Stage", "Metric", "n", "Median", "Min", "Max", "Range", "Std", "CV", "IQR outliers",
-             "Wilson 95% (%)"]  # fmt: skip
+        rows.append(
+            [row.stage.key, row.metric.label, str(shown.n), *(f"{v:.{digits}f}" for v in numbers), cv, outliers, wilson]
+        )
+    names = ["Stage", "Metric", "n", "Median", "Min", "Max", "Range", "Std", "CV", "IQR outliers", "Wilson 95% (%)"]
     return _section("Metric statistics", names, rows)
 
 
@@ -194,10 +197,7 @@ def _reliability(contents: Contents) -> list[str]:
     session = contents.session
     rows = []
     for unit in units_of(session.plan):
-        seen = [
-            session.observations[unit.keys[0], repeat]
-            for repeat in session.rounds(unit.keys[0])
-        ]
+        seen = [session.observations[unit.keys[0], repeat] for repeat in session.rounds(unit.keys[0])]
         if not seen:
             continue
         retries = sum((o.attempts or 1) - 1 for o in seen)

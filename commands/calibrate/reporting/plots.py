@@ -49,11 +49,8 @@ def strip_plot(points: Sequence[Point], *, label: str, digits: int, worst_op: st
         y = 34 + ((point.repeat % 5) - 2) * 4
         kind = "aside" if point.aside else "dot"
         says = escape(f"round {point.repeat}: {point.value:.{digits}f}")
-        parts.append(
-            f'<circle class="{kind}" cx="{x(point.value):.1f}" cy="{y}" r="4"><title>{says}</title></circle>'
-        )
-    ends = [(low, "start", PAD - 10)] if high == low else [
-        (low, "start", PAD - 10), (high, "end", WIDTH - PAD + 10)]  # fmt: skip
+        parts.append(f'<circle class="{kind}" cx="{x(point.value):.1f}" cy="{y}" r="4"><title>{says}</title></circle>')
+    ends = [(low, "start", PAD - 10)] if high == low else [(low, "start", PAD - 10), (high, "end", WIDTH - PAD + 10)]
     parts += [
         f'<text x="{at}" y="{HEIGHT - 4}" text-anchor="{anchor}">{value:.{digits}f}</text>'
         for value, anchor, at in ends

@@ -39,9 +39,14 @@ class GitHubApi:
         self.waited_s = 0.0
         self.wait_s_max = wait_s_max
         self._client = httpx2.Client(
-            timeout=httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s)), follow_redirects=False,
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json",
-                     "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "perfledger"},
+            timeout=httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s)),
+            follow_redirects=False,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": "2022-11-28",
+                "User-Agent": "perfledger",
+            },
         )
 
     def close(self) -> None:
@@ -60,8 +65,9 @@ class GitHubApi:
             if attempt == TRY_COUNT_MAX - 1:
                 break
             if not self._wait(wait):
-                last = msgspec.structs.replace(last, reason=f"{last.reason}; it asks to wait {wait:.0f} s more "
-                                                            f"than --max-wait allows")
+                last = msgspec.structs.replace(
+                    last, reason=f"{last.reason}; it asks to wait {wait:.0f} s more than --max-wait allows"
+                )
                 break
         # one try that may have happened makes the whole uncertain, whatever the later ones said
         return msgspec.structs.replace(last, state="unknown") if sent_once and last.state == "not_done" else last
@@ -132,8 +138,9 @@ def check_url(url: str) -> str:
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise BadInput(f"not an API URL: {url!r}", code="bad_url", hint="--api-url https://api.github.com")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise BadInput(f"{url} is not https: the token would travel in the open", code="bad_url",
-                       hint="--api-url https://...")
+        raise BadInput(
+            f"{url} is not https: the token would travel in the open", code="bad_url", hint="--api-url https://..."
+        )
     return url.rstrip("/")
 
 

@@ -83,28 +83,69 @@ def inputs(pull: FilePull) -> list[Known]:
     """Return the inputs of a described pull request, in the order of their times, then of the file."""
     head = names.commit(pull.head_sha)
     mergeable = pull.mergeable if pull.conflict is None else not pull.conflict
-    found: list[Known] = [_known(PullSeen(
-        repository=pull.repository, number=pull.number, title=pull.title, state=pull.state, head_sha=head,
-        event_id="file:pull", at="", draft=pull.draft, merged=pull.merged, mergeable=mergeable, labels=pull.labels,
-        author=pull.author, mergeable_state=pull.mergeable_state, head_ref=pull.head_ref, base_ref=pull.base_ref,
-    ), "")]
+    found: list[Known] = [
+        _known(
+            PullSeen(
+                repository=pull.repository,
+                number=pull.number,
+                title=pull.title,
+                state=pull.state,
+                head_sha=head,
+                event_id="file:pull",
+                at="",
+                draft=pull.draft,
+                merged=pull.merged,
+                mergeable=mergeable,
+                labels=pull.labels,
+                author=pull.author,
+                mergeable_state=pull.mergeable_state,
+                head_ref=pull.head_ref,
+                base_ref=pull.base_ref,
+            ),
+            "",
+        )
+    ]
     if pull.changed_files is not None:
         files = sorted(set(pull.changed_files))
         found.append(_known(ChangeSeen(sha=head, files=files, event_id="file:changed_files"), ""))
     for nth in range(pull.approvals):
-        found.append(_known(ReviewSeen(reviewer=f"approval {nth + 1}", state="approved", at="",
-                                       event_id=f"file:approvals[{nth}]"), ""))
+        found.append(
+            _known(
+                ReviewSeen(reviewer=f"approval {nth + 1}", state="approved", at="", event_id=f"file:approvals[{nth}]"),
+                "",
+            )
+        )
     for nth, review in enumerate(pull.reviews):
         at = _time(review.at)
-        found.append(_known(ReviewSeen(
-            reviewer=review.reviewer, state=review.state.lower(), at=at, recorded_at=f"{nth:06d}",
-            event_id=f"file:reviews[{nth}]"), at))
+        found.append(
+            _known(
+                ReviewSeen(
+                    reviewer=review.reviewer,
+                    state=review.state.lower(),
+                    at=at,
+                    recorded_at=f"{nth:06d}",
+                    event_id=f"file:reviews[{nth}]",
+                ),
+                at,
+            )
+        )
     for nth, status in enumerate(pull.statuses):
         at = _time(status.at)
-        found.append(_known(Report(
-            sha=names.commit(status.sha) if status.sha else head, context=status.context,
-            state=names.state(status.state), at=at, recorded_at=f"{nth:06d}", event_id=f"file:statuses[{nth}]",
-            remote_id=status.id, description=status.description or ""), at))
+        found.append(
+            _known(
+                Report(
+                    sha=names.commit(status.sha) if status.sha else head,
+                    context=status.context,
+                    state=names.state(status.state),
+                    at=at,
+                    recorded_at=f"{nth:06d}",
+                    event_id=f"file:statuses[{nth}]",
+                    remote_id=status.id,
+                    description=status.description or "",
+                ),
+                at,
+            )
+        )
     return sorted(found, key=lambda known: known.learned_at)
 
 
@@ -173,6 +214,9 @@ def _first(item: Any, *keys: str) -> Any:
 
 
 def _bad(file: str, fault: str) -> BadInput:
-    return BadInput(f"{file}: {fault}", code="bad_pull_request_file",
-                    hint="docs/ci.md shows the fields: title, head_sha, changed_files, statuses, reviews, labels, ...",
-                    file=file)
+    return BadInput(
+        f"{file}: {fault}",
+        code="bad_pull_request_file",
+        hint="docs/ci.md shows the fields: title, head_sha, changed_files, statuses, reviews, labels, ...",
+        file=file,
+    )

@@ -24,29 +24,44 @@ def _rows(state: State, sql: str, **parameters: Any) -> list[dict[str, Any]]:
 
 def find_repository(state: State, repository: str | None, number: int) -> str:
     """Return the repository of a pull request. Raises `BadInput` when none or several have that number."""
-    rows = state.rows("SELECT repository FROM pull_requests WHERE number = $number ORDER BY repository",
-                      {"number": number})
+    rows = state.rows(
+        "SELECT repository FROM pull_requests WHERE number = $number ORDER BY repository", {"number": number}
+    )
     known = [row["repository"] for row in rows]
     if repository is not None:
         known = [name for name in known if name.lower() == repository.lower()]
     if not known:
         raise BadInput(
-            f"pull request {repository or ''}#{number} was never seen here", code="no_such_pull_request",
-            hint="let GitHub send pull_request webhooks to `perfledger serve`, or use --file", number=number,
+            f"pull request {repository or ''}#{number} was never seen here",
+            code="no_such_pull_request",
+            hint="let GitHub send pull_request webhooks to `perfledger serve`, or use --file",
+            number=number,
         )
     if len(known) > 1:
-        raise BadInput(f"#{number} exists in {', '.join(known)}", code="ambiguous_pull_request",
-                       hint=f"{known[0]}#{number}", number=number)
+        raise BadInput(
+            f"#{number} exists in {', '.join(known)}",
+            code="ambiguous_pull_request",
+            hint=f"{known[0]}#{number}",
+            number=number,
+        )
     return str(known[0])
 
 
 def of_pull(state: State, repository: str, number: int) -> list[Known]:
     """Return everything known of one pull request and its commits, in the order it was learned."""
     which = {"repository": repository, "number": number}
-    pulls = _rows(state, f"SELECT * FROM fact_pull_request WHERE repository = $repository AND number = $number "  # noqa: S608
-                         f"AND {_MOMENT}", **which)
-    reviews = _rows(state, f"SELECT * FROM fact_review WHERE repository = $repository AND number = $number "  # noqa: S608
-                           f"AND {_MOMENT}", **which)
+    pulls = _rows(
+        state,
+        f"SELECT * FROM fact_pull_request WHERE repository = $repository AND number = $number "  # noqa: S608
+        f"AND {_MOMENT}",
+        **which,
+    )
+    reviews = _rows(
+        state,
+        f"SELECT * FROM fact_review WHERE repository = $repository AND number = $number "  # noqa: S608
+        f"AND {_MOMENT}",
+        **which,
+    )
     shas = sorted({row["head_sha"] for row in pulls})
     found = [*_known(pulls, _pull), *_known(reviews, _review), *of_commits(state, shas)]
     return sorted(found, key=_learned)
@@ -55,8 +70,11 @@ def of_pull(state: State, repository: str, number: int) -> list[Known]:
 def of_commits(state: State, shas: list[str]) -> list[Known]:
     """Return the reports and changed files known of some commits."""
     reports = state.rows("SELECT * FROM check_reports WHERE sha IN (SELECT unnest($shas))", {"shas": shas})
-    changes = _rows(state, f"SELECT * FROM fact_change WHERE sha IN (SELECT unnest($shas)) AND {_MOMENT}",  # noqa: S608
-                    shas=shas)
+    changes = _rows(
+        state,
+        f"SELECT * FROM fact_change WHERE sha IN (SELECT unnest($shas)) AND {_MOMENT}",  # noqa: S608
+        shas=shas,
+    )
     return sorted([*_known(reports, _report), *_known(changes, _change)], key=_learned)
 
 
@@ -70,29 +88,56 @@ def _learned(known: Known) -> tuple[str, str, str]:
 
 def _report(row: dict[str, Any]) -> Input:
     return Report(
-        sha=row["sha"], context=row["context"], part=row["part"], state=row["state"], at=row["reported_at"],
-        event_id=row["event_id"], recorded_at=row["recorded_at"], remote_id=row["remote_id"], source=row["source"],
-        description=row["description"] or "", target_url=row["target_url"],
+        sha=row["sha"],
+        context=row["context"],
+        part=row["part"],
+        state=row["state"],
+        at=row["reported_at"],
+        event_id=row["event_id"],
+        recorded_at=row["recorded_at"],
+        remote_id=row["remote_id"],
+        source=row["source"],
+        description=row["description"] or "",
+        target_url=row["target_url"],
     )
 
 
 def _change(row: dict[str, Any]) -> Input:
-    return ChangeSeen(sha=row["sha"], files=canonical.decode(row["files"]), event_id=row["event_id"],
-                      recorded_at=row["recorded_at"])
+    return ChangeSeen(
+        sha=row["sha"], files=canonical.decode(row["files"]), event_id=row["event_id"], recorded_at=row["recorded_at"]
+    )
 
 
 def _review(row: dict[str, Any]) -> Input:
-    return ReviewSeen(reviewer=row["reviewer"], state=row["state"], at=row["submitted_at"], event_id=row["event_id"],
-                      recorded_at=row["recorded_at"], review_id=row["review_id"], sha=row["sha"])
+    return ReviewSeen(
+        reviewer=row["reviewer"],
+        state=row["state"],
+        at=row["submitted_at"],
+        event_id=row["event_id"],
+        recorded_at=row["recorded_at"],
+        review_id=row["review_id"],
+        sha=row["sha"],
+    )
 
 
 def _pull(row: dict[str, Any]) -> Input:
     return PullSeen(
-        repository=row["repository"], number=row["number"], title=row["title"], state=row["state"],
-        head_sha=row["head_sha"], event_id=row["event_id"], at=row["seen_at"], recorded_at=row["recorded_at"],
-        draft=row["draft"], merged=row["merged"], mergeable=row["mergeable"],
-        mergeable_state=row["mergeable_state"], labels=canonical.decode(row["labels"]),
-        author=row["author"], head_ref=row["head_ref"], base_ref=row["base_ref"],
+        repository=row["repository"],
+        number=row["number"],
+        title=row["title"],
+        state=row["state"],
+        head_sha=row["head_sha"],
+        event_id=row["event_id"],
+        at=row["seen_at"],
+        recorded_at=row["recorded_at"],
+        draft=row["draft"],
+        merged=row["merged"],
+        mergeable=row["mergeable"],
+        mergeable_state=row["mergeable_state"],
+        labels=canonical.decode(row["labels"]),
+        author=row["author"],
+        head_ref=row["head_ref"],
+        base_ref=row["base_ref"],
     )
 
 
@@ -101,11 +146,16 @@ def resolve_sha(state: State, sha: str) -> str:
     rows = state.rows(
         "SELECT DISTINCT sha FROM (SELECT sha FROM checks UNION SELECT sha FROM fact_change "
         "UNION SELECT head_sha AS sha FROM pull_requests) WHERE starts_with(sha, $sha) ORDER BY sha LIMIT 5",
-        {"sha": sha})
+        {"sha": sha},
+    )
     known = [str(row["sha"]) for row in rows]
     if sha in known or not known:
         return sha
     if len(known) > 1:
-        raise BadInput(f"{sha} is the beginning of several commits: {', '.join(known)}", code="ambiguous_sha",
-                       hint="give the full sha", sha=sha)
+        raise BadInput(
+            f"{sha} is the beginning of several commits: {', '.join(known)}",
+            code="ambiguous_sha",
+            hint="give the full sha",
+            sha=sha,
+        )
     return known[0]

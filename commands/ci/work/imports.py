@@ -25,12 +25,16 @@ def unwatched_imports(policy: Policy, repo_dir: str, tracked: Sequence[str], ask
         test_type, sign, pattern = item.partition("=")
         lane = next((lane for lane in policy.lanes if lane.test_type == test_type), None)
         if not sign or lane is None:
-            raise BadInput(f"--imports {item!r}: no lane has the TEST_TYPE {test_type!r}", code="bad_lane",
-                           hint="--imports performance='fastvideo/tests/performance/**'")
+            raise BadInput(
+                f"--imports {item!r}: no lane has the TEST_TYPE {test_type!r}",
+                code="bad_lane",
+                hint="--imports performance='fastvideo/tests/performance/**'",
+            )
         begin = [name for name in modules.values() if globs.match_how(pattern, name)]
         if not begin:
-            raise BadInput(f"--imports {item!r}: no tracked Python file matches", code="no_such_files",
-                           hint="git ls-files '*.py'")
+            raise BadInput(
+                f"--imports {item!r}: no tracked Python file matches", code="no_such_files", hint="git ls-files '*.py'"
+            )
         found += unwatched(policy, lane, _closure(Path(repo_dir), modules, begin), why="imports")
     return found
 

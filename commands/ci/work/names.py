@@ -7,8 +7,17 @@ import re
 from ledger.errors import BadInput
 from projections.ci.statuses import STATES
 
-_ALIASES = {"passed": "success", "pass": "success", "failed": "failure", "fail": "failure", "canceled": "cancelled",
-            "running": "pending", "queued": "pending", "in_progress": "pending", "timed_out": "failure"}
+_ALIASES = {
+    "passed": "success",
+    "pass": "success",
+    "failed": "failure",
+    "fail": "failure",
+    "canceled": "cancelled",
+    "running": "pending",
+    "queued": "pending",
+    "in_progress": "pending",
+    "timed_out": "failure",
+}
 
 
 def commit(text: str) -> str:
@@ -32,8 +41,12 @@ def pull(text: str) -> tuple[str | None, int]:
     """Return (repository or None, number) of `12`, `#12`, `owner/name#12` or a pull request's URL."""
     found = re.fullmatch(r"(?:(?:https?://[^/]+/)?([^/\s#]+/[^/\s#]+?)(?:/pull/|#))?#?(\d{1,18})/?", text.strip())
     if not found:
-        raise BadInput(f"not a pull request: {text!r}", code="bad_pull_request",
-                       hint="12, owner/name#12 or its URL", pull_request=text)
+        raise BadInput(
+            f"not a pull request: {text!r}",
+            code="bad_pull_request",
+            hint="12, owner/name#12 or its URL",
+            pull_request=text,
+        )
     return found[1], int(found[2])
 
 

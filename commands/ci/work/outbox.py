@@ -94,8 +94,9 @@ class Outbox:
         if known is not None and known.outcome is None:
             found = self._look(api, known.plan)
             if found is None:
-                return _sent(post, "unknown", known.plan.plan, "an earlier try may have happened, and it cannot be "
-                                                               "looked up now")
+                return _sent(
+                    post, "unknown", known.plan.plan, "an earlier try may have happened, and it cannot be looked up now"
+                )
             known.outcome = self._settle(post, known.plan.plan, found, reason="it was not found there")
             _, position = self._known(post)
         if known is not None and _stands(known, post):
@@ -114,9 +115,17 @@ class Outbox:
     def _plan(self, post: Post, position: int) -> PublishPlanned:
         plan_id = uuid.uuid4().hex
         plan = PublishPlanned(
-            plan=plan_id, kind=post.kind, destination=self.destination, repository=self.repository,
-            subject=post.subject, path=post.path, body=_marked(post, plan_id), policy=self.policy, sha=post.sha,
-            number=post.number, basis=post.basis,
+            plan=plan_id,
+            kind=post.kind,
+            destination=self.destination,
+            repository=self.repository,
+            subject=post.subject,
+            path=post.path,
+            body=_marked(post, plan_id),
+            policy=self.policy,
+            sha=post.sha,
+            number=post.number,
+            basis=post.basis,
         )
         self.ledger.append([NewEvent(stream=post.stream, payload=plan)], seen={post.stream: position})
         return plan
@@ -126,11 +135,17 @@ class Outbox:
         done = outcome.state == "done"
         row = outcome.document if isinstance(outcome.document, dict) else {}
         remote_id, url = row.get("id"), row.get("html_url") or row.get("url")
-        payload = Published(
-            plan=plan, http_status=outcome.http_status or 0, found=outcome.http_status is None,
-            remote_id=remote_id if isinstance(remote_id, int) and 0 <= remote_id < 2**63 else 0,
-            url=str(url or "")[:500],
-        ) if done else PublishFailed(plan=plan, reason=reason[:500], http_status=outcome.http_status)
+        payload = (
+            Published(
+                plan=plan,
+                http_status=outcome.http_status or 0,
+                found=outcome.http_status is None,
+                remote_id=remote_id if isinstance(remote_id, int) and 0 <= remote_id < 2**63 else 0,
+                url=str(url or "")[:500],
+            )
+            if done
+            else PublishFailed(plan=plan, reason=reason[:500], http_status=outcome.http_status)
+        )
         self.ledger.append([NewEvent(stream=post.stream, payload=payload, key=f"publication/{plan}/outcome")])
         return "published" if done else "failed"
 
@@ -169,8 +184,9 @@ def _same_content(plan: PublishPlanned, row: dict[str, object]) -> bool:
 
 
 def _sent(post: Post, outcome: str, plan: str | None = None, reason: str = "") -> Sent:
-    return Sent(kind=post.kind, subject=post.subject, outcome=outcome, path=post.path, body=post.body, plan=plan,
-                reason=reason)
+    return Sent(
+        kind=post.kind, subject=post.subject, outcome=outcome, path=post.path, body=post.body, plan=plan, reason=reason
+    )
 
 
 def dry(post: Post) -> Sent:

@@ -28,7 +28,10 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status_posts(
-    policy: Policy, repository: str, sha: str, contexts: dict[str, ContextState],
+    policy: Policy,
+    repository: str,
+    sha: str,
+    contexts: dict[str, ContextState],
     totals: dict[str, dict[str, Aggregate]],
 ) -> list[Post]:
     """Return the statuses of a commit: one per aggregate, and one per verdict of our own."""
@@ -46,7 +49,11 @@ def status_posts(
 def _status(repository: str, sha: str, context: str, state: str, said: str, basis: list[str]) -> Post:
     short = said if len(said) <= 140 else said[:139] + "…"  # GitHub's limit
     return Post(
-        kind="status", stream=f"publication/{repository}/{sha}", subject=context, sha=sha, basis=basis,
+        kind="status",
+        stream=f"publication/{repository}/{sha}",
+        subject=context,
+        sha=sha,
+        basis=basis,
         path=f"/repos/{repository}/statuses/{sha}",
         body={"state": _GITHUB_STATES.get(state, "pending"), "context": context, "description": short},
     )
@@ -57,15 +64,28 @@ def answer_posts(decided: CommandDecided, event_id: str) -> list[Post]:
     stream = f"publication/{decided.repository}/comment-{decided.comment_id}"
     found = []
     if decided.reaction:
-        found.append(Post(
-            kind="reaction", stream=stream, subject=f"reaction {decided.item}", number=decided.number, basis=[event_id],
-            path=f"/repos/{decided.repository}/issues/comments/{decided.comment_id}/reactions",
-            body={"content": decided.reaction},
-        ))
-    found.append(Post(
-        kind="comment", stream=stream, subject=f"answer {decided.item}", number=decided.number, basis=[event_id],
-        path=f"/repos/{decided.repository}/issues/{decided.number}/comments", body={"body": decided.answer},
-    ))
+        found.append(
+            Post(
+                kind="reaction",
+                stream=stream,
+                subject=f"reaction {decided.item}",
+                number=decided.number,
+                basis=[event_id],
+                path=f"/repos/{decided.repository}/issues/comments/{decided.comment_id}/reactions",
+                body={"content": decided.reaction},
+            )
+        )
+    found.append(
+        Post(
+            kind="comment",
+            stream=stream,
+            subject=f"answer {decided.item}",
+            number=decided.number,
+            basis=[event_id],
+            path=f"/repos/{decided.repository}/issues/{decided.number}/comments",
+            body={"body": decided.answer},
+        )
+    )
     return found
 
 
@@ -73,16 +93,25 @@ def gate_post(verdict: GateVerdict, policy_line: str) -> Post:
     """Return a comment that shows every condition of a pull request."""
     pull = verdict.pull
     assert pull is not None
-    lines = [f"**{'Ready to merge' if verdict.mergeable else 'Not ready to merge'}** at `{pull.head_sha[:12]}`", "",
-             "| met | condition | why | since |", "|---|---|---|---|"]
+    lines = [
+        f"**{'Ready to merge' if verdict.mergeable else 'Not ready to merge'}** at `{pull.head_sha[:12]}`",
+        "",
+        "| met | condition | why | since |",
+        "|---|---|---|---|",
+    ]
     for c in verdict.conditions:
         met = ("yes" if c.met else "**no**") + (" (advisory)" if c.advisory else "")
         lines.append(f"| {met} | {c.id} | {_cell(c.why)} | {(c.since or '')[:19]} |")
     lines += ["", f"<sub>{policy_line}</sub>"]
     return Post(
-        kind="comment", stream=f"publication/{pull.repository}/pull-{pull.number}", subject="gate", number=pull.number,
-        sha=pull.head_sha, path=f"/repos/{pull.repository}/issues/{pull.number}/comments",
-        body={"body": "\n".join(lines)}, basis=[c.by for c in verdict.conditions if c.by],
+        kind="comment",
+        stream=f"publication/{pull.repository}/pull-{pull.number}",
+        subject="gate",
+        number=pull.number,
+        sha=pull.head_sha,
+        path=f"/repos/{pull.repository}/issues/{pull.number}/comments",
+        body={"body": "\n".join(lines)},
+        basis=[c.by for c in verdict.conditions if c.by],
     )
 
 

@@ -71,12 +71,21 @@ def _benchmark(
             continue
         # a changed `version` is another benchmark and starts its own series
         model = f"{name}({label})" if label else name
-        yield f"{relative}#{model}", point(
-            model_id=f"{model} v{version}" if version else model, unit=_unit(about), value=number,
-            where=f"{params.get('machine') or 'unknown'}/{value.get('env_name') or 'unknown'}",
-            at_ms=cells.get("started_at") or value.get("date"), commit=str(value.get("commit_hash") or ""),
-            path=f"{relative}#{model}", format_name=NAME, bigger_is_better=False,
-            more={"benchmark_type": str(about.get("type") or "unknown")})
+        yield (
+            f"{relative}#{model}",
+            point(
+                model_id=f"{model} v{version}" if version else model,
+                unit=_unit(about),
+                value=number,
+                where=f"{params.get('machine') or 'unknown'}/{value.get('env_name') or 'unknown'}",
+                at_ms=cells.get("started_at") or value.get("date"),
+                commit=str(value.get("commit_hash") or ""),
+                path=f"{relative}#{model}",
+                format_name=NAME,
+                bigger_is_better=False,
+                more={"benchmark_type": str(about.get("type") or "unknown")},
+            ),
+        )
 
 
 def _unit(about: Mapping[str, Any]) -> str:

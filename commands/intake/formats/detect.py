@@ -22,8 +22,11 @@ def find_files(arguments: Sequence[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         if not argument:
-            raise BadInput("a FILE is empty; nothing was recorded", code="usage",
-                           hint="an empty variable of the shell may be behind it")
+            raise BadInput(
+                "a FILE is empty; nothing was recorded",
+                code="usage",
+                hint="an empty variable of the shell may be behind it",
+            )
         path = Path(argument)
         if path.is_dir():
             names = sorted(path.glob("perf_*.json")) or sorted(path.glob("*.json"))
@@ -42,14 +45,22 @@ def read_file(path: str, *, format_name: str = "auto", env: Mapping[str, str]) -
     Whether NaN and infinities are refused is the caller's policy: see `measured.refuse_unusable`.
     """
     if not path.isascii() and "\ufffd" in path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"):
-        raise BadInput(f"{ascii(path)[1:-1]}: the file's name is not UTF-8; nothing was recorded", code="bad_file_name",
-                       hint="rename the file", file=ascii(path)[1:-1])
+        raise BadInput(
+            f"{ascii(path)[1:-1]}: the file's name is not UTF-8; nothing was recorded",
+            code="bad_file_name",
+            hint="rename the file",
+            file=ascii(path)[1:-1],
+        )
     data = Path(path).read_bytes()
     try:
         value = parse_object(data)
     except Unreadable as error:
-        raise BadInput(f"{path}: {error}; nothing was recorded", code="unreadable_result",
-                       hint="give a perf_*.json or a normalized record", file=path) from None
+        raise BadInput(
+            f"{path}: {error}; nothing was recorded",
+            code="unreadable_result",
+            hint="give a perf_*.json or a normalized record",
+            file=path,
+        ) from None
     return _adapt(value, data=data, path=path, format_name=format_name, env=env)
 
 
@@ -60,5 +71,7 @@ def _adapt(value: Mapping[str, Any], *, data: bytes, path: str, format_name: str
         return normalized.read(value, data=data, path=path)
     raise BadInput(
         f"{path}: neither a raw result (no benchmark_id) nor a normalized record (no model_id, no metric)",
-        code="unknown_format", hint="name it with --format raw or --format normalized", file=path,
+        code="unknown_format",
+        hint="name it with --format raw or --format normalized",
+        file=path,
     )

@@ -61,7 +61,14 @@ def _point(suite: str, run: Mapping[str, Any], sha: str, bench: Any) -> tuple[st
     path = f"{suite}/{bench['name']}/{sha[:12] or 'unknown'}/{run.get('date')}"
     more = {key: bench[key] for key in ("range", "extra") if isinstance(bench.get(key), str)}
     return path, point(
-        model_id=f"{suite}/{bench['name']}", where="unknown", unit=str(bench.get("unit") or ""),
+        model_id=f"{suite}/{bench['name']}",
+        where="unknown",
+        unit=str(bench.get("unit") or ""),
         value=bench.get("value"),
-        at_ms=run.get("date"), commit=sha, path=path, format_name=NAME, bigger_is_better=_BIGGER.get(tool),
-        more={"tool": tool, **more})
+        at_ms=run.get("date"),
+        commit=sha,
+        path=path,
+        format_name=NAME,
+        bigger_is_better=_BIGGER.get(tool),
+        more={"tool": tool, **more},
+    )

@@ -20,7 +20,11 @@ def read(value: Mapping[str, Any], *, data: bytes, path: str, format_name: str =
     """Take a record as it is: metrics coerced to numbers, what JSON cannot hold left out and said."""
     record, unusable = storable_record(value)
     return Measured(
-        record=record, path=path, format=format_name, data=data, unusable=unusable,
+        record=record,
+        path=path,
+        format=format_name,
+        data=data,
+        unusable=unusable,
         # records of the older shape have neither field: they come from times when only main was kept
         run_source_claimed="run_source" in value or "baseline_eligible" in value,
     )

@@ -34,9 +34,20 @@ PROVENANCE = (
     ("job_id", "BUILDKITE_JOB_ID"),
 )
 COPIED = (
-    "result_schema_version", "workload_id", "variant_id", "benchmark_version", "recipe", "recipe_fingerprint",
-    "hardware_profile", "hardware_profile_id", "software_profile", "software_profile_id",
-    "environment_metadata", "environment_fingerprint", "quality_metadata", "variant_metadata",
+    "result_schema_version",
+    "workload_id",
+    "variant_id",
+    "benchmark_version",
+    "recipe",
+    "recipe_fingerprint",
+    "hardware_profile",
+    "hardware_profile_id",
+    "software_profile",
+    "software_profile_id",
+    "environment_metadata",
+    "environment_fingerprint",
+    "quality_metadata",
+    "variant_metadata",
 )
 
 
@@ -51,8 +62,15 @@ def read(value: Mapping[str, Any], *, data: bytes, path: str, env: Mapping[str, 
     own_names = dict(METRIC_FIELDS)
     unusable = {own_names.get(name, name): reason for name, reason in lost.items()}
     samples = {metric: found for metric, name in SAMPLE_FIELDS if (found := _samples(value.get(name)))}
-    return Measured(record=record, path=path, format=NAME, data=data, unusable=unusable, samples=samples,
-                    static_limits=_static_limits(value.get("thresholds")))
+    return Measured(
+        record=record,
+        path=path,
+        format=NAME,
+        data=data,
+        unusable=unusable,
+        samples=samples,
+        static_limits=_static_limits(value.get("thresholds")),
+    )
 
 
 def normalize(value: Mapping[str, Any], env: Mapping[str, str], *, path: str = "result") -> Record:
@@ -90,8 +108,13 @@ def _text(value: Mapping[str, Any], name: str, default: str, path: str) -> str:
     if found is None:
         return default
     if not isinstance(found, str):
-        raise BadInput(f"{path}: field {name} is {found!r}; it must be text", code="bad_field",
-                       hint="mend the file that the benchmark wrote", file=path, field=name)
+        raise BadInput(
+            f"{path}: field {name} is {found!r}; it must be text",
+            code="bad_field",
+            hint="mend the file that the benchmark wrote",
+            file=path,
+            field=name,
+        )
     return found
 
 

@@ -11,10 +11,30 @@ from commands.intake.formats.measured import Measured
 from ledger import canonical
 from projections.results.record_shape import Record, measurement, storable
 
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0,
-            "second": 1.0, "seconds": 1.0, "min": 60.0}
-_MEGABYTES = {"b": 1e-6, "byte": 1e-6, "bytes": 1e-6, "kb": 1e-3, "kib": 1.024e-3, "mb": 1.0, "mib": 1.048576,
-              "gb": 1e3, "gib": 1073.741824}
+_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "sec": 1.0,
+    "secs": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "min": 60.0,
+}
+_MEGABYTES = {
+    "b": 1e-6,
+    "byte": 1e-6,
+    "bytes": 1e-6,
+    "kb": 1e-3,
+    "kib": 1.024e-3,
+    "mb": 1.0,
+    "mib": 1.048576,
+    "gb": 1e3,
+    "gib": 1073.741824,
+}
 _RATE = re.compile(r".+/\s*(s|sec|second|seconds)$")
 
 
@@ -38,8 +58,17 @@ def metric_of(unit: str, value: float, *, bigger_is_better: bool | None = None) 
 
 
 def point(
-    *, model_id: str, where: str, unit: str, value: Any, at_ms: Any, commit: str, path: str, format_name: str,
-    bigger_is_better: bool | None = None, more: Mapping[str, Any] | None = None,
+    *,
+    model_id: str,
+    where: str,
+    unit: str,
+    value: Any,
+    at_ms: Any,
+    commit: str,
+    path: str,
+    format_name: str,
+    bigger_is_better: bool | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Measured | str:
     """Return one point of a series as a result, or the reason why it is none.
 
@@ -54,12 +83,25 @@ def point(
         return f"the unit {unit!r} says neither time, rate nor size"
     metric, scaled = found
     record: Record = {
-        "model_id": model_id, "timestamp": _stamp(at_ms), "commit_sha": commit, "gpu_type": where, metric: scaled,
-        "success": True, "unit": unit, "regression_thresholds": {metric: {"threshold_absolute": 0.0}}, **(more or {}),
+        "model_id": model_id,
+        "timestamp": _stamp(at_ms),
+        "commit_sha": commit,
+        "gpu_type": where,
+        metric: scaled,
+        "success": True,
+        "unit": unit,
+        "regression_thresholds": {metric: {"threshold_absolute": 0.0}},
+        **(more or {}),
     }
     clean, unusable = storable(record)
-    return Measured(record=clean, path=path, format=format_name, data=canonical.encode(clean), unusable=unusable,
-                    run_source_claimed=False)
+    return Measured(
+        record=clean,
+        path=path,
+        format=format_name,
+        data=canonical.encode(clean),
+        unusable=unusable,
+        run_source_claimed=False,
+    )
 
 
 def _stamp(at_ms: Any) -> str | None:

@@ -227,7 +227,8 @@ def _refuse_inconsistent(sources: Sequence[Source], spread: Mapping[str, float |
             raise Refused(
                 f"the median of {metric} over the sources is {middle:g}, so that nothing can be compared with it; "
                 "nothing was planned",
-                code="batch_inconsistent", metric=metric,
+                code="batch_inconsistent",
+                metric=metric,
                 hint=f"write null for {metric} where it was not measured, and measure again where it was",
             )
     bad = {m: s for m, s in spread.items() if s is not None and s > tolerance}

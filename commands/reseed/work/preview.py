@@ -24,9 +24,13 @@ def of_upload(state: decider.Reseed, files: Mapping[str, bytes]) -> tuple[dict[s
     from commands.reseed.upload import message
 
     plan = state.needed()
-    document = {"id": state.id, "dataset": plan.dataset, "message": message(state),
-                "files": {path: len(data) for path, data in files.items()},
-                "records": {path: msgspec.json.decode(data) for path, data in files.items()}}
+    document = {
+        "id": state.id,
+        "dataset": plan.dataset,
+        "message": message(state),
+        "files": {path: len(data) for path, data in files.items()},
+        "records": {path: msgspec.json.decode(data) for path, data in files.items()},
+    }
     lines = [f"would commit to {plan.dataset}: {message(state)}"]
     for path, data in files.items():
         lines += [f"--- {path} ({len(data)} bytes)", data.decode().rstrip("\n")]
@@ -44,7 +48,8 @@ def of_run(ledger: Ledger, state: decider.Reseed) -> tuple[dict[str, Any], str]:
         found = folders(ledger, state)
         lines = [f"would remove {path}  ({kind})" for path, kind in found.items()]
         return {**head, "files": {}, "folders": found}, "\n".join(
-            [f"reseed {state.id} is uploaded: nothing is left to upload", *lines, _NOTHING])
+            [f"reseed {state.id} is uploaded: nothing is left to upload", *lines, _NOTHING]
+        )
     if state.step not in ("planned", "approved", "prepared", "uploading"):
         return {**head, "files": {}}, f"reseed {state.id} is {state.step}: nothing is left to do\n{_NOTHING}"
     decider.require_whole(state)
@@ -63,10 +68,20 @@ def of_draft(draft: Draft) -> tuple[dict[str, Any], str]:
     from commands.reseed.work.history import BACKUP_ROOT_VARIABLE, DEFAULT_BACKUP_ROOT
 
     root = os.environ.get(BACKUP_ROOT_VARIABLE) or DEFAULT_BACKUP_ROOT
-    plan = msgspec.structs.replace(draft.plan, reseed=UNKNOWN_ID, digest=UNKNOWN_DIGEST,
-                                   backup=f"would be made below {root}" if draft.has_history else "")
+    plan = msgspec.structs.replace(
+        draft.plan,
+        reseed=UNKNOWN_ID,
+        digest=UNKNOWN_DIGEST,
+        backup=f"would be made below {root}" if draft.has_history else "",
+    )
     document, text = of_upload(decider.Reseed(UNKNOWN_ID, plan=plan), dict(draft.seeds))
-    shown = {**document, "id": None, "dry_run": True, "step": "new", "plan": {**plan_json(plan), "id": None,
-                                                                              "digest": None}}
-    return shown, "\n".join([plan_text(plan), "", text, "",
-                             "ID, DIGEST and the seeds' times are made when it is planned", _NOTHING])
+    shown = {
+        **document,
+        "id": None,
+        "dry_run": True,
+        "step": "new",
+        "plan": {**plan_json(plan), "id": None, "digest": None},
+    }
+    return shown, "\n".join(
+        [plan_text(plan), "", text, "", "ID, DIGEST and the seeds' times are made when it is planned", _NOTHING]
+    )

@@ -118,8 +118,11 @@ def _fetch(url: str) -> bytes:
             for chunk in response.iter_bytes():
                 data += chunk
                 if time.monotonic() > ends:
-                    raise Unavailable(f"{name}: not there whole after {URL_TIMEOUT_S:g} s", code="download_failed",
-                                      hint="run it again, or download it by hand and give --source FILE")
+                    raise Unavailable(
+                        f"{name}: not there whole after {URL_TIMEOUT_S:g} s",
+                        code="download_failed",
+                        hint="run it again, or download it by hand and give --source FILE",
+                    )
                 if len(data) > URL_BYTES_MAX:
                     raise BadInput(
                         f"{name}: more than {URL_BYTES_MAX // 2**20} MiB, which no result record has",
@@ -128,8 +131,9 @@ def _fetch(url: str) -> bytes:
                     )
             return data
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError) as error:
-        raise BadInput(f"{name} is no URL that can be fetched: {error}", code="bad_url",
-                       hint="give --source https://... or a file") from None
+        raise BadInput(
+            f"{name} is no URL that can be fetched: {error}", code="bad_url", hint="give --source https://... or a file"
+        ) from None
     except httpx2.HTTPError as error:
         raise Unavailable(
             f"{name}: {type(error).__name__}",

@@ -34,9 +34,13 @@ class MeasuredProject:
 
     def git(self, *args: str) -> str:
         env = {
-            **os.environ, "GIT_AUTHOR_NAME": "n", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "n",
-            "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_CONFIG_GLOBAL": os.devnull,
-        }  # fmt: skip
+            **os.environ,
+            "GIT_AUTHOR_NAME": "n",
+            "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "n",
+            "GIT_COMMITTER_EMAIL": "a@example.org",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
         return subprocess.run(
             ["git", *args], cwd=self.root, env=env, capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -59,29 +63,44 @@ class MeasuredProject:
         self.git("commit", "-q", "-m", "a commit", "--allow-empty")
         return self.git("rev-parse", "HEAD")
 
-    def measure(
-        self, values: dict[str, dict[str, list[float | None]]], *, name: str = "run", **plan: Any
-    ) -> Path:
+    def measure(self, values: dict[str, dict[str, list[float | None]]], *, name: str = "run", **plan: Any) -> Path:
         """Write a run directory: `values[stage][metric]` is one value per repeat."""
         sha = self.commit()
         folder = self.root.parent / name
         folder.mkdir()
         repeats = max(len(series) for metrics in values.values() for series in metrics.values())
         document = {
-            "model": "m", "stages": list(values), "repeats": repeats, "timestamp": STAMP,
-            "calibration_started_at": STAMP, "calibration_git_sha": sha, "git_sha": sha, "git_branch": "main",
-            "dirty": False, "venv_python": "/p", "venv_source": "flag", "tune_version": "0.6.0",
-            "stages_yaml": str(self.root / "models/m/stages.yaml"), **plan,
-        }  # fmt: skip
+            "model": "m",
+            "stages": list(values),
+            "repeats": repeats,
+            "timestamp": STAMP,
+            "calibration_started_at": STAMP,
+            "calibration_git_sha": sha,
+            "git_sha": sha,
+            "git_branch": "main",
+            "dirty": False,
+            "venv_python": "/p",
+            "venv_source": "flag",
+            "tune_version": "0.6.0",
+            "stages_yaml": str(self.root / "models/m/stages.yaml"),
+            **plan,
+        }
         (folder / "plan.json").write_text(json.dumps(document))
         for stage, metrics in values.items():
             (folder / stage).mkdir()
             for index in range(repeats):
                 observation = {
-                    "status": "ok", "reason": "",
+                    "status": "ok",
+                    "reason": "",
                     "metrics": {metric: series[index] for metric, series in metrics.items()},
-                    "sample_counts": {"total": 10, "ok": 10}, "duration_s": 1.0, "attempts": 1, "git_sha": sha,
-                    "recorded_at": STAMP, "pytest_log": "", "basetemp": "", "pytest_rc": 0,
-                }  # fmt: skip
+                    "sample_counts": {"total": 10, "ok": 10},
+                    "duration_s": 1.0,
+                    "attempts": 1,
+                    "git_sha": sha,
+                    "recorded_at": STAMP,
+                    "pytest_log": "",
+                    "basetemp": "",
+                    "pytest_rc": 0,
+                }
                 (folder / stage / f"run{index + 1}.json").write_text(json.dumps(observation))
         return folder

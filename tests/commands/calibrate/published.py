@@ -52,10 +52,16 @@ def schema_of(report: dict[str, Any]) -> str:
     for stage in report["stages"]:
         key, labels = stage_key(stage["title"]), list(stage["worst"])
         group = METRICS[labels[0]][1] if labels else "docs"
-        lines += [f"{key}:", f"  test: tests/test_model/test_{key.rsplit('_', 1)[0]}_ci.py",
-                  f'  title: "{stage["title"]}"', f"  group: {group}", "  extra_env: {}",
-                  "  context_vars: []", "  test_file_sha256: " + "0" * 64,
-                  "  last_discovered_at: 2026-06-25T18:10:05Z"]
+        lines += [
+            f"{key}:",
+            f"  test: tests/test_model/test_{key.rsplit('_', 1)[0]}_ci.py",
+            f'  title: "{stage["title"]}"',
+            f"  group: {group}",
+            "  extra_env: {}",
+            "  context_vars: []",
+            "  test_file_sha256: " + "0" * 64,
+            "  last_discovered_at: 2026-06-25T18:10:05Z",
+        ]
         if not labels:
             lines.append("  metrics: {}")
             continue
@@ -65,10 +71,18 @@ def schema_of(report: dict[str, Any]) -> str:
         lines.append("  metrics:")
         for label in labels:
             metric, _, bound, scale, digits = METRICS[label]
-            lines += [f"    {metric}:", f'      source: "{metric.upper()}"', '      json_file: "r.json"',
-                      f'      json_path: "m.{metric}"', f"      worst: {bound}", "      display:",
-                      f'        label: "{label}"', f"        scale: {scale}",
-                      f"        digits: {digits}", "      status: OK"]
+            lines += [
+                f"    {metric}:",
+                f'      source: "{metric.upper()}"',
+                '      json_file: "r.json"',
+                f'      json_path: "m.{metric}"',
+                f"      worst: {bound}",
+                "      display:",
+                f'        label: "{label}"',
+                f"        scale: {scale}",
+                f"        digits: {digits}",
+                "      status: OK",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -82,10 +96,16 @@ def run_file(stage: dict[str, Any], repeat: dict[str, Any], commit: str = COMMIT
     """One run{k}.json as section 7 of the tool's description lays it out."""
     values = {METRICS[k][0]: raw(k, v) for k, v in repeat["metrics"].items() if k in METRICS}
     return {
-        "status": "ok", "reason": "", "metrics": values,
+        "status": "ok",
+        "reason": "",
+        "metrics": values,
         "sample_counts": {"total": repeat.get("samples_total"), "ok": repeat.get("samples_ok")},
-        "duration_s": 312.44, "attempts": 1, "git_sha": commit,
-        "recorded_at": "2026-06-27T12:03:11Z", "pytest_log": "/x/run1.log", "basetemp": "/x/b1",
+        "duration_s": 312.44,
+        "attempts": 1,
+        "git_sha": commit,
+        "recorded_at": "2026-06-27T12:03:11Z",
+        "pytest_log": "/x/run1.log",
+        "basetemp": "/x/b1",
         "pytest_rc": 0,
     }
 
@@ -99,18 +119,32 @@ def write_run_directory(report: dict[str, Any], path: Path) -> Path:
     started = report["started_at"] or STAMP
     plan = {
         "model": "tts" if "-tts-" in report["report"] else "qwen3-omni-v1",
-        "stages": [stage_key(s["title"]) for s in report["stages"]], "repeats": 5,
-        "timestamp": started, "calibration_started_at": started, "calibration_git_sha": commit,
-        "git_sha": commit, "git_branch": report["branch"].split(" ")[0], "dirty": False,
-        "venv_python": "/data/ci/.python/omni/bin/python", "venv_source": "flag",
-        "tune_version": "0.6.0", "stages_yaml": str(schema),
+        "stages": [stage_key(s["title"]) for s in report["stages"]],
+        "repeats": 5,
+        "timestamp": started,
+        "calibration_started_at": started,
+        "calibration_git_sha": commit,
+        "git_sha": commit,
+        "git_branch": report["branch"].split(" ")[0],
+        "dirty": False,
+        "venv_python": "/data/ci/.python/omni/bin/python",
+        "venv_source": "flag",
+        "tune_version": "0.6.0",
+        "stages_yaml": str(schema),
     }
     (path / "plan.json").write_text(json.dumps(plan, indent=2))
     versions = dict(part.split(" ") for part in report["software"].split(" · "))
-    precheck = {"timestamp": started, "model": plan["model"], "venv_python": plan["venv_python"],
-                "venv_source": "flag", "versions": versions, "pins": versions,
-                "git": {"sha": commit, "branch": plan["git_branch"], "dirty": False},
-                "nvidia_smi_L": "", "gpu_summary": report["gpu"]}
+    precheck = {
+        "timestamp": started,
+        "model": plan["model"],
+        "venv_python": plan["venv_python"],
+        "venv_source": "flag",
+        "versions": versions,
+        "pins": versions,
+        "git": {"sha": commit, "branch": plan["git_branch"], "dirty": False},
+        "nvidia_smi_L": "",
+        "gpu_summary": report["gpu"],
+    }
     (path / "precheck.json").write_text(json.dumps(precheck, indent=2))
     for stage in report["stages"]:
         folder = path / stage_key(stage["title"])

@@ -58,9 +58,12 @@ def test_full_writes_every_literal_and_no_other_byte(cli: Cli, project: Measured
     done = cli("calibrate", "apply", run, "--mode", "full", *YES, "--json", code=0).json
     wanted = TEST
     for old, new in [
-        ("A_MIN_ACCURACY = 0.7 ", "A_MIN_ACCURACY = 0.72 "), ("1e-2", "0.0124"), ("REQUESTS = 0", "REQUESTS = 2"),
-        ('16: {"throughput_qps": 40.0', '16: {"throughput_qps": 38.5'), ("0.900", "0.85"),
-    ]:  # fmt: skip
+        ("A_MIN_ACCURACY = 0.7 ", "A_MIN_ACCURACY = 0.72 "),
+        ("1e-2", "0.0124"),
+        ("REQUESTS = 0", "REQUESTS = 2"),
+        ('16: {"throughput_qps": 40.0', '16: {"throughput_qps": 38.5'),
+        ("0.900", "0.85"),
+    ]:
         wanted = wanted.replace(old, new)
     assert text_of(project) == wanted
     assert {m["direction_now"] for m in done["metrics"]} == {"equal"}, "read again: equal for all"
@@ -73,11 +76,21 @@ def test_full_writes_every_literal_and_no_other_byte(cli: Cli, project: Measured
     assert len(applied) == 5
     throughput = next(e.body() for e in applied if e.body()["metric"] == "throughput_qps")
     expected = {
-        "file": "tests/test_a_ci.py", "symbol": "_A_P95", "subkey": "throughput_qps", "old": 40.0, "new": 38.5,
-        "worst_op": "min", "direction": "loosens", "group": "speed", "stage": "a_speed",
-        "literal": "_A_P95[16]['throughput_qps']", "old_text": "40.0", "new_text": "38.5", "worst_raw": 38.5,
+        "file": "tests/test_a_ci.py",
+        "symbol": "_A_P95",
+        "subkey": "throughput_qps",
+        "old": 40.0,
+        "new": 38.5,
+        "worst_op": "min",
+        "direction": "loosens",
+        "group": "speed",
+        "stage": "a_speed",
+        "literal": "_A_P95[16]['throughput_qps']",
+        "old_text": "40.0",
+        "new_text": "38.5",
+        "worst_raw": 38.5,
         "commit": project.git("rev-parse", "HEAD"),
-    }  # fmt: skip
+    }
     assert {key: throughput[key] for key in expected} == expected
     assert throughput["percent"] == pytest.approx(-0.0375)
     observed = {e.event_id for e in Ledger.open(tmp_path / ".perfledger").read(types=["RepeatImported"])}
@@ -171,11 +184,20 @@ def test_at_a_terminal_the_user_is_asked(project: MeasuredProject, tmp_path: Pat
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [PERFLEDGER, "calibrate", "apply", str(run), "--mode", "smart"],
-        stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path, env=clean_env(), close_fds=True,
-    )  # fmt: skip
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=tmp_path,
+        env=clean_env(),
+        close_fds=True,
+    )
     os.close(slave)
-    answers = [(b"failed_requests", b"oops\n"), (b"is not KEY=VALUE", b"3\n"), (b"throughput_qps", b"keep\n"),
-               (b"to go on", b"apply thresholds\n")]  # fmt: skip
+    answers = [
+        (b"failed_requests", b"oops\n"),
+        (b"is not KEY=VALUE", b"3\n"),
+        (b"throughput_qps", b"keep\n"),
+        (b"to go on", b"apply thresholds\n"),
+    ]
     heard, deadline = b"", time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([master], [], [], 0.2)[0]:

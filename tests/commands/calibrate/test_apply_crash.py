@@ -53,8 +53,11 @@ def kill_in_the_middle(project: MeasuredProject, run: Path, cwd: Path) -> int:
     """Start an apply and kill it when the first file has changed; return how many have."""
     process = subprocess.Popen(
         [PERFLEDGER, "calibrate", "apply", str(run), "--mode", "full", *YES],
-        cwd=cwd, env=clean_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=cwd,
+        env=clean_env(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     first = project.root / "tests/test_x00_ci.py"
     while process.poll() is None and first.read_text() == OLD:
         time.sleep(0.0005)
@@ -155,7 +158,11 @@ def test_of_applies_at_the_same_time_one_writes_and_the_others_say_so(
     racing = [
         subprocess.Popen(
             [PERFLEDGER, "calibrate", "apply", str(run), "--mode", "full", *YES],
-            cwd=tmp_path, env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=tmp_path,
+            env=clean_env(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(4)
     ]

@@ -53,18 +53,39 @@ def test_every_field_of_the_existing_tool_is_there(cli: Cli, project: MeasuredPr
     stage = plan["stages"][3]
     test = str(project.root / "tests/test_a_ci.py")
     wanted = {
-        "stage_key": "a_speed", "test": test, "threshold_file": test, "title": "A Speed", "stage_group": "speed",
-        "variant": None, "calibration_preset": None, "gpus": None, "concurrency": 16,
-        "rounds": 3, "rejected_rounds": [], "effective_n": 3,
-    }  # fmt: skip
+        "stage_key": "a_speed",
+        "test": test,
+        "threshold_file": test,
+        "title": "A Speed",
+        "stage_group": "speed",
+        "variant": None,
+        "calibration_preset": None,
+        "gpus": None,
+        "concurrency": 16,
+        "rounds": 3,
+        "rejected_rounds": [],
+        "effective_n": 3,
+    }
     assert {key: stage[key] for key in wanted} == wanted
     metric = stage["metrics"][0]
     wanted = {
-        "metric_key": "throughput_qps", "source": "_A_P95['throughput_qps']", "source_kind": "nested",
-        "symbol": "_A_P95", "subkey": "throughput_qps", "stage_group": "speed", "worst_op": "min",
-        "per_run_raw": [44.1, 45.0, 46.2], "worst_raw": 44.1, "worst_rounded": 44.1, "write_value": 44.1,
-        "digits": 3, "scale": 1, "label": "Throughput (req/s)", "current_raw": 45.634, "direction": "loosens",
-    }  # fmt: skip
+        "metric_key": "throughput_qps",
+        "source": "_A_P95['throughput_qps']",
+        "source_kind": "nested",
+        "symbol": "_A_P95",
+        "subkey": "throughput_qps",
+        "stage_group": "speed",
+        "worst_op": "min",
+        "per_run_raw": [44.1, 45.0, 46.2],
+        "worst_raw": 44.1,
+        "worst_rounded": 44.1,
+        "write_value": 44.1,
+        "digits": 3,
+        "scale": 1,
+        "label": "Throughput (req/s)",
+        "current_raw": 45.634,
+        "direction": "loosens",
+    }
     assert {key: metric[key] for key in wanted} == wanted
     assert metric["percent"] == pytest.approx(-0.0336, abs=1e-4)
     assert metric["literal"] == "_A_P95[16]['throughput_qps']"

@@ -231,8 +231,12 @@ def test_with_variants_the_order_is_variant_preset_group(project: Project) -> No
         "TWO_Q_WER_MAX_CORPUS = 1\nTWO_Q_ACC_MIN = 1\nONE_Q_ACC_MIN = 1\nONE_P_WER_MAX_CORPUS = 1\nONE_P_ACC_MIN = 1\n",
     )
     assert list(project.stages(entry(VARIANTS + PRESETS))) == [
-        "a_p_one_wer", "a_p_one_accuracy", "a_q_one_accuracy", "a_q_two_wer", "a_q_two_accuracy",
-    ]  # fmt: skip
+        "a_p_one_wer",
+        "a_p_one_accuracy",
+        "a_q_one_accuracy",
+        "a_q_two_wer",
+        "a_q_two_accuracy",
+    ]
 
 
 def test_a_literal_several_stages_would_write_is_said(project: Project) -> None:
@@ -250,7 +254,7 @@ def test_stage_base_override_and_omitted_suffix(project: Project) -> None:
     stages = project.stages(entry(variants))
     assert list(stages) == ["other_accuracy", "a_two_accuracy"]
     assert stages["other_accuracy"].title == "OTHER Accuracy"
-    clash = variants.replace("TWO\"}", 'TWO", omit_variant_suffix: true, stage_base_override: "other"}')
+    clash = variants.replace('TWO"}', 'TWO", omit_variant_suffix: true, stage_base_override: "other"}')
     with pytest.raises(BadInput, match=r"variants 'one' and 'two' of tests/test_a_ci\.py both make the stage"):
         project.stages(entry(clash))
 
@@ -279,12 +283,14 @@ SAMPLES = [
     ("STREAMING_BENCHMARK_MAX_SAMPLES = 9\nSEEDTTS_EN_FULLSET_SAMPLES = 8\n", "variants: {stream: {}}", "accuracy", 9),
     (
         "STREAMING_BENCHMARK_MAX_SAMPLES: int | None = None\nSEEDTTS_EN_FULLSET_SAMPLES = 8\n",
-        "variants: {stream: {}}", "accuracy", 8,
+        "variants: {stream: {}}",
+        "accuracy",
+        8,
     ),
     ("A_SAMPLES = 50\nrun(max_samples=A_SAMPLES)\n", "expected_samples: 7", "accuracy", 7),
     ("A_SAMPLES = 50\nrun(max_samples=A_SAMPLES)\n", "expected_samples: {accuracy: 6}", "accuracy", 6),
     ("A_SAMPLES = 50\nrun(max_samples=A_SAMPLES)\n", "expected_samples: {wer: 6}", "accuracy", 50),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "config", "group", "expected"), SAMPLES)

@@ -88,15 +88,22 @@ def test_the_existing_tools_fields_survive_the_way_in_and_out(run_dir: Path, led
     assert run_file_document(session, session.observations["qwen3_asr_wer", 1]) == json.loads(file.read_text())
 
 
-@pytest.mark.parametrize(("data", "cell"), [
-    (b"", "✗"), (b"{", "✗"), (b"[]", "✗"), (b'{"metrics": {}}', "✗"), (b"\xff\xfe", "✗"),
-    (b'{"status": "ok", "metrics": {"corpus_wer": NaN, "per_sample_wer_max": 1.0}}', "✗"),
-    (b'{"status": "ok", "metrics": {"corpus_wer": Infinity}}', "✗"),
-    (b'{"status": "ok", "metrics": {"corpus_wer": "0.01", "per_sample_wer_max": true}}', "✗"),
-    (b'{"metrics": 5, "sample_counts": 7, "attempts": "x", "reason": null}', "✗"),
-    (b'{"metrics": {"corpus_wer": 1' + b"0" * 400 + b"}}", "✗"),
-    (b"[" * 100_000, "✗"),
-])
+@pytest.mark.parametrize(
+    ("data", "cell"),
+    [
+        (b"", "✗"),
+        (b"{", "✗"),
+        (b"[]", "✗"),
+        (b'{"metrics": {}}', "✗"),
+        (b"\xff\xfe", "✗"),
+        (b'{"status": "ok", "metrics": {"corpus_wer": NaN, "per_sample_wer_max": 1.0}}', "✗"),
+        (b'{"status": "ok", "metrics": {"corpus_wer": Infinity}}', "✗"),
+        (b'{"status": "ok", "metrics": {"corpus_wer": "0.01", "per_sample_wer_max": true}}', "✗"),
+        (b'{"metrics": 5, "sample_counts": 7, "attempts": "x", "reason": null}', "✗"),
+        (b'{"metrics": {"corpus_wer": 1' + b"0" * 400 + b"}}", "✗"),
+        (b"[" * 100_000, "✗"),
+    ],
+)
 def test_no_run_file_can_break_an_audit(run_dir: Path, ledger: Any, data: bytes, cell: str) -> None:
     (run_dir / "qwen3_asr_wer" / "run3.json").write_bytes(data)
     session, _ = level_with(ledger, RunDirectory(run_dir), Sources())
@@ -120,8 +127,12 @@ def test_unlisted_stage_folders_and_other_files_are_ignored(run_dir: Path, ledge
 
 def test_destructive_rounds_of_the_later_layout_are_d_and_do_not_count(run_dir: Path, ledger: Any) -> None:
     file = run_dir / "qwen3_asr_wer" / "run2.json"
-    rewrite(file, destructive=True, destructive_evidence=[{"metric": "corpus_wer", "z": 9.5}],
-            metrics={"corpus_wer": 0.9, "per_sample_wer_max": 0.9})
+    rewrite(
+        file,
+        destructive=True,
+        destructive_evidence=[{"metric": "corpus_wer", "z": 9.5}],
+        metrics={"corpus_wer": 0.9, "per_sample_wer_max": 0.9},
+    )
     shutil.copy(run_dir / "qwen3_asr_wer" / "run1.json", run_dir / "qwen3_asr_wer" / "run6.json")
     session, _ = level_with(ledger, RunDirectory(run_dir), Sources())
     stage = readiness(session).stages[0]
@@ -154,8 +165,11 @@ def test_the_session_is_named_by_what_identifies_the_plan() -> None:
 
 def test_pytest_logs_become_evidence_and_prove_optimizations(run_dir: Path, tmp_path: Path, cli: Any) -> None:
     schema = tmp_path / "runs" / "tts.stages.yaml"
-    schema.write_text(schema.read_text().replace(
-        "  context_vars: []\n", '  context_vars: []\n  runtime_evidence:\n    cuda graph: "cuda graph: True"\n', 1))
+    schema.write_text(
+        schema.read_text().replace(
+            "  context_vars: []\n", '  context_vars: []\n  runtime_evidence:\n    cuda graph: "cuda graph: True"\n', 1
+        )
+    )
     logs = run_dir / "_pytest" / "test_qwen3_asr_ci"
     logs.mkdir(parents=True)
     for k in range(1, 6):
@@ -177,16 +191,19 @@ def test_every_command_takes_a_run_directory_never_seen_before(run_dir: Path, cl
     assert rows == [{"n": 70}]
 
 
-@pytest.mark.parametrize(("break_it", "says"), [
-    (lambda d: (d / "plan.json").unlink(), "no plan.json in runs/tts"),
-    (lambda d: (d / "plan.json").write_text("{"), "plan.json is not JSON"),
-    (lambda d: (d / "plan.json").write_text("[]"), "plan.json is not a JSON object"),
-    (lambda d: rewrite(d / "plan.json", repeats="5"), "repeats must be a whole number"),
-    (lambda d: rewrite(d / "plan.json", repeats=True), "repeats must be a whole number"),
-    (lambda d: rewrite(d / "plan.json", stages=[1]), "stages must be a list of stage keys"),
-    (lambda d: rewrite(d / "plan.json", stages=["nope"]), "has no stage 'nope'"),
-    (lambda d: (d.parent / "tts.stages.yaml").unlink(), "stages.yaml"),
-])
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda d: (d / "plan.json").unlink(), "no plan.json in runs/tts"),
+        (lambda d: (d / "plan.json").write_text("{"), "plan.json is not JSON"),
+        (lambda d: (d / "plan.json").write_text("[]"), "plan.json is not a JSON object"),
+        (lambda d: rewrite(d / "plan.json", repeats="5"), "repeats must be a whole number"),
+        (lambda d: rewrite(d / "plan.json", repeats=True), "repeats must be a whole number"),
+        (lambda d: rewrite(d / "plan.json", stages=[1]), "stages must be a list of stage keys"),
+        (lambda d: rewrite(d / "plan.json", stages=["nope"]), "has no stage 'nope'"),
+        (lambda d: (d.parent / "tts.stages.yaml").unlink(), "stages.yaml"),
+    ],
+)
 def test_a_directory_that_cannot_be_read_is_refused_in_one_sentence(
     run_dir: Path, cli: Any, break_it: Any, says: str
 ) -> None:

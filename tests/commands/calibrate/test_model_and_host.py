@@ -40,8 +40,9 @@ def test_the_real_configuration_is_understood() -> None:
     source = model.metric_sources["test_tts_ci.py"]
     assert source.threshold_file == "tests/test_model/tts_ci_config.py"
     assert [(p.name, p.extra_env) for p in source.presets] == [
-        ("higgs", {"TTS_CI_MODEL": "higgs"}), ("moss", {"TTS_CI_MODEL": "moss"}),
-    ]  # fmt: skip
+        ("higgs", {"TTS_CI_MODEL": "higgs"}),
+        ("moss", {"TTS_CI_MODEL": "moss"}),
+    ]
     stream = source.variants[1]
     assert stream.constant_filter.match("MOSS_VC_STREAM_WER_MAX_CORPUS")
     file = "test_voice_cloning_streaming0/vc_stream_c16/wer_results.json"
@@ -67,8 +68,10 @@ def test_the_first_interpreter_that_exists_is_taken(config, tmp_path: Path) -> N
 def test_the_slice_home_fills_only_what_auto_env_lacks(config) -> None:
     model = config('omni_ci_home: "/h"\nauto_env:\n  XDG_CACHE_HOME: "/own"\n')
     assert model.environment() == {
-        "OMNI_CI_HOME": "/h", "XDG_CACHE_HOME": "/own", "TORCHINDUCTOR_CACHE_DIR": "/h/.torchinductor",
-    }  # fmt: skip
+        "OMNI_CI_HOME": "/h",
+        "XDG_CACHE_HOME": "/own",
+        "TORCHINDUCTOR_CACHE_DIR": "/h/.torchinductor",
+    }
 
 
 def test_the_keys_of_the_later_version_are_read(config) -> None:

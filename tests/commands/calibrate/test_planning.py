@@ -42,7 +42,12 @@ def test_context_literals_are_read_under_the_keyword_they_are_passed_as(tmp_path
     test.write_text(SOURCE)
     names = ["MAX_SAMPLES", "_TOKENS", "CONCURRENCY", "LATER", "NOT_THERE"]
     assert context_values(test, names) == {
-        "max_samples": 2000, "max_new_tokens": None, "max_concurrency": 16, "max_tokens": None, "NOT_THERE": None}
+        "max_samples": 2000,
+        "max_new_tokens": None,
+        "max_concurrency": 16,
+        "max_tokens": None,
+        "NOT_THERE": None,
+    }
     assert context_values(tmp_path / "gone.py", ["A"]) == {"A": None}
     test.write_text("def broken(:\n")
     assert context_values(test, ["A"]) == {"A": None}
@@ -124,24 +129,42 @@ def test_the_flashinfer_cache_is_the_measured_environments_own() -> None:
 
 
 def test_units_of_one_stem_never_share_a_folder() -> None:
-    plan = Plan(model="m", repeats=1, run_dir="/x", calibration_git_sha=COMMIT, stages=[
-        stage("a", test="t/test_a_ci.py", calibration_preset="moss", extra_env={"M": "moss"}),
-        stage("b", test="t/test_a_ci.py", calibration_preset="higgs", extra_env={"M": "higgs"}),
-        stage("c", test="t/test_a_ci.py", calibration_preset="moss", extra_env={"M": "moss"}),
-        stage("d", test="other/test_a_ci.py"), stage("e", test="t/test_a_ci.py"),
-    ])
+    plan = Plan(
+        model="m",
+        repeats=1,
+        run_dir="/x",
+        calibration_git_sha=COMMIT,
+        stages=[
+            stage("a", test="t/test_a_ci.py", calibration_preset="moss", extra_env={"M": "moss"}),
+            stage("b", test="t/test_a_ci.py", calibration_preset="higgs", extra_env={"M": "higgs"}),
+            stage("c", test="t/test_a_ci.py", calibration_preset="moss", extra_env={"M": "moss"}),
+            stage("d", test="other/test_a_ci.py"),
+            stage("e", test="t/test_a_ci.py"),
+        ],
+    )
     assert [(u.name, u.keys) for u in units_of(plan)] == [
-        ("test_a_ci__moss", ("a", "c")), ("test_a_ci__higgs", ("b",)), ("test_a_ci", ("d",)), ("test_a_ci__2", ("e",))]
+        ("test_a_ci__moss", ("a", "c")),
+        ("test_a_ci__higgs", ("b",)),
+        ("test_a_ci", ("d",)),
+        ("test_a_ci__2", ("e",)),
+    ]
 
 
 def test_a_plan_larger_than_an_event_continues_in_further_ones(ledger: Any) -> None:
     many = [metric(f"metric_{n}") for n in range(190)]
-    plan = Plan(model="m", repeats=1, run_dir="/x", calibration_git_sha=COMMIT,
-                stages=[stage(f"s{n:02d}", *many) for n in range(68)])
+    plan = Plan(
+        model="m",
+        repeats=1,
+        run_dir="/x",
+        calibration_git_sha=COMMIT,
+        stages=[stage(f"s{n:02d}", *many) for n in range(68)],
+    )
     whole, parts = plan_in_parts(plan)
     assert len(whole.stages) + sum(map(len, parts)) == 68 and len(parts) > 10
-    payloads = [CalibrationPlanned(session="big", plan=whole),
-                *(PlanContinued(session="big", part=n, stages=p) for n, p in enumerate(parts, 1))]
+    payloads = [
+        CalibrationPlanned(session="big", plan=whole),
+        *(PlanContinued(session="big", part=n, stages=p) for n, p in enumerate(parts, 1)),
+    ]
     Story(ledger, stage("other"), session="other").observe(1)
     ledger.append([NewEvent(stream="calibration/big", payload=p) for p in payloads])
     session = fold(ledger.read_stream("calibration/big"))

@@ -26,19 +26,24 @@ class Project:
         self.root = root
         self.cache = root.parent / "hf"
         self.packages = root.parent / "packages"
-        self.write("pyproject.toml", '[project]\nname = "x"\nversion = "1"\n'
-                   'dependencies = ["sglang==0.5.12", "torch==2.11.0", "numpy>=1"]\n')
+        self.write(
+            "pyproject.toml",
+            '[project]\nname = "x"\nversion = "1"\ndependencies = ["sglang==0.5.12", "torch==2.11.0", "numpy>=1"]\n',
+        )
         self.write("tests/test_tts_ci.py", 'NAME = DATASETS["seed"]\n')
         self.write("benchmarks/dataset/prepare.py", 'DATASETS = {"seed": "org/seed-50", "other": "org/other"}\n')
         self.config()
         self.package("sglang", "0.5.12")
         self.package("torch", "2.11.0+cu130")
         for args in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "x"]):
-            subprocess.run(["git", "-C", str(root), "-c", "user.email=t@example.org", "-c", "user.name=t", *args],
-                           check=True)
+            subprocess.run(
+                ["git", "-C", str(root), "-c", "user.email=t@example.org", "-c", "user.name=t", *args], check=True
+            )
 
     def config(self, more: str = "", gpus: int = 2) -> None:
-        self.write("calibration/models/tts/config.yaml", f"""
+        self.write(
+            "calibration/models/tts/config.yaml",
+            f"""
 name: tts
 hf_model_id: "org/tts-model"
 hf_model_ids_by_test:
@@ -57,7 +62,8 @@ gpus_per_test:
 test_globs:
   - "tests/test_tts_ci.py"
 {more}
-""")
+""",
+        )
 
     def write(self, name: str, text: str) -> Path:
         path = self.root / name
@@ -109,8 +115,9 @@ def test_a_ready_machine_passes_and_says_what_it_looked_at(precheck: Run, projec
     project.everything_cached()
     before = sorted(project.root.rglob("*"))
     done = precheck(code=0)
-    sha = subprocess.run(["git", "-C", str(project.root), "rev-parse", "HEAD"], capture_output=True, text=True,
-                         check=True).stdout[:8]
+    sha = subprocess.run(
+        ["git", "-C", str(project.root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout[:8]
     assert done.out.splitlines() == [
         "model: tts",
         f"venv_python: {sys.executable} (default)",
@@ -137,7 +144,8 @@ def test_missing_models_and_datasets_come_with_the_exact_download(precheck: Run,
     commands = [command for gap in done.json["errors"] for command in gap["commands"]]
     where = f"HF_ENDPOINT=https://mirror.example HF_HOME={project.cache}"
     assert commands == [
-        f"{where} hf download org/tts-model", f"{where} hf download org/asr-model",
+        f"{where} hf download org/tts-model",
+        f"{where} hf download org/asr-model",
         f"{where} hf download org/seed --repo-type dataset",
     ]
     text = precheck(code=1).out
@@ -149,8 +157,10 @@ def test_versions_that_miss_their_pins_fail_or_warn(precheck: Run, project: Proj
     project.package("torch", "2.10.0")
     project.package("sglang", "0.5.12.post1")
     done = precheck("--json", code=1)
-    assert errors(done) == ["sglang is 0.5.12.post1, the repository pins 0.5.12",
-                            "torch is 2.10.0, the repository pins 2.11.0"]
+    assert errors(done) == [
+        "sglang is 0.5.12.post1, the repository pins 0.5.12",
+        "torch is 2.10.0, the repository pins 2.11.0",
+    ]
     assert done.json["errors"][1]["commands"] == [f"{sys.executable} -m pip install 'torch==2.11.0'"]
     assert "[mismatch]" in precheck("--skip-version-check", code=0).out
     project.write("../packages/torch/__init__.py", "raise ImportError('libcudart.so.13: cannot open shared object')\n")
@@ -227,9 +237,12 @@ def test_selected_stages_need_only_their_own_assets(precheck: Run, project: Proj
     assert "note: test(s) reference repo(s) not listed in config.yaml hf_datasets: ['org/seed-50']" in lines
     start = lines.index("  assets (required for selected stages, 1 dataset(s)):")
     assert lines[start + 1 : start + 7] == [
-        "    ✓ model: org/asr-model", "    ✗ dataset: org/seed-50",
-        "  other models (not needed for this run):", "    · model: org/tts-model",
-        "  other datasets (not needed for this run):", "    · dataset: org/seed",
+        "    ✓ model: org/asr-model",
+        "    ✗ dataset: org/seed-50",
+        "  other models (not needed for this run):",
+        "    · model: org/tts-model",
+        "  other datasets (not needed for this run):",
+        "    · dataset: org/seed",
     ]
     assert lines[-1] == "precheck FAILED (1 error(s))", "one GPU is enough for this stage"
 
@@ -252,8 +265,10 @@ def test_file_assets_follow_rules_in_configuration(precheck: Run, project: Proje
     assert precheck(env=env, code=1)
     project.config("requires_speaker_sim: false")
     assert "speaker_sim" not in precheck(env=env, code=0).out
-    project.config("requires_speaker_sim: false\nprecheck_assets:\n  utmos:\n    folder_variable: UTMOS_DIR\n"
-                   "    files:\n      utmos.ckpt: 1\n    commands:\n      - \"make utmos\"")
+    project.config(
+        "requires_speaker_sim: false\nprecheck_assets:\n  utmos:\n    folder_variable: UTMOS_DIR\n"
+        '    files:\n      utmos.ckpt: 1\n    commands:\n      - "make utmos"'
+    )
     done = precheck("--json", env={"UTMOS_DIR": str(tmp_path)}, code=1)
     assert errors(done) == [f"utmos: missing or too small in {tmp_path}: utmos.ckpt"]
     assert done.json["errors"][0]["commands"] == ["make utmos"]
@@ -263,7 +278,9 @@ def test_a_host_profile_gives_paths_excluded_gpus_and_its_warm_up_command(
     precheck: Run, project: Project, machine: Machine, tmp_path: Path
 ) -> None:
     project.config("requires_speaker_sim: true", gpus=1)
-    project.write("calibration/hosts/h20.yaml", f"""
+    project.write(
+        "calibration/hosts/h20.yaml",
+        f"""
 name: h20
 physical:
   hf_hub: {tmp_path / "other-hf"}
@@ -273,7 +290,8 @@ gpu_exclude:
 speaker_similarity_bootstrap:
   warm_cache:
     command: "python -m benchmarks.metrics.speaker_similarity_assets --warm-cache"
-""")
+""",
+    )
     machine.say("gpu 1 used 9000")
     done = precheck("--host", "h20", "--json", code=1)
     found = errors(done)
@@ -291,8 +309,17 @@ def test_the_documents_of_a_run_directory_are_written_also_on_failure(
     project.write("untracked.txt", "x")
     precheck("--output-dir", out, code=1)
     document = json.loads((out / "precheck.json").read_text())
-    keys = ["timestamp", "model", "venv_python", "venv_source", "versions", "pins", "git", "nvidia_smi_L",
-            "gpu_summary"]
+    keys = [
+        "timestamp",
+        "model",
+        "venv_python",
+        "venv_source",
+        "versions",
+        "pins",
+        "git",
+        "nvidia_smi_L",
+        "gpu_summary",
+    ]
     assert list(document)[: len(keys)] == keys
     assert document["versions"] == {"sglang": "0.5.12", "torch": "2.11.0+cu130"}
     assert document["pins"] == {"sglang": "0.5.12", "torch": "2.11.0"}

@@ -55,8 +55,13 @@ def test_a_terminal_shows_it_and_a_log_does_not(tmp_path: Path, cli: Any) -> Non
     cli("init", project, code=0)
     run = ["calibrate", "run", "--model", "tiny", "--stages", "slow_speed", "--repeats", "2", "--skip-precheck"]
     control, terminal = pty.openpty()
-    running = subprocess.Popen([PERFLEDGER, *run, "--output-dir", "runs/a"], cwd=project, env=clean_env(),
-                               stdout=subprocess.DEVNULL, stderr=terminal)
+    running = subprocess.Popen(
+        [PERFLEDGER, *run, "--output-dir", "runs/a"],
+        cwd=project,
+        env=clean_env(),
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
     os.close(terminal)
     shown = b""
     deadline = time.monotonic() + 90

@@ -68,19 +68,40 @@ GOLDEN = """# CI Threshold Observation Report
 
 
 def golden_story(ledger: Any, tmp_path: Path) -> Story:
-    speed = stage("tts_higgs_nonstream_speed",
-                  metric("throughput_qps", "min", label="Throughput (req/s)", digits=3),
-                  metric("latency_mean_s", "max", label="Latency mean (s)", digits=3),
-                  title="TTS HIGGS NONSTREAM Speed", expected_samples=1088,
-                  context={"max_samples": 1088, "max_new_tokens": 32, "max_concurrency": 16})
-    story = Story(ledger, speed, stage("tts_docs", docs=True, title="Docs smoke", group="docs", counted=False),
-                  repeats=2, model="tts", git_branch="main", dirty=True, venv_python="/venv/bin/python",
-                  venv_source="flag", gpu_summary="2× NVIDIA H20", tune_version="0.6.0",
-                  versions={"sglang": "0.5.12.post1", "torch": "2.11.0+cu130"}, run_dir=str(tmp_path))
+    speed = stage(
+        "tts_higgs_nonstream_speed",
+        metric("throughput_qps", "min", label="Throughput (req/s)", digits=3),
+        metric("latency_mean_s", "max", label="Latency mean (s)", digits=3),
+        title="TTS HIGGS NONSTREAM Speed",
+        expected_samples=1088,
+        context={"max_samples": 1088, "max_new_tokens": 32, "max_concurrency": 16},
+    )
+    story = Story(
+        ledger,
+        speed,
+        stage("tts_docs", docs=True, title="Docs smoke", group="docs", counted=False),
+        repeats=2,
+        model="tts",
+        git_branch="main",
+        dirty=True,
+        venv_python="/venv/bin/python",
+        venv_source="flag",
+        gpu_summary="2× NVIDIA H20",
+        tune_version="0.6.0",
+        versions={"sglang": "0.5.12.post1", "torch": "2.11.0+cu130"},
+        run_dir=str(tmp_path),
+    )
     for k, qps, latency in ((1, 17.6784, 0.8991), (2, 17.5081, 0.90841)):
-        story.observe(k, share("tts_higgs_nonstream_speed", total=1088, ok=1088,
-                               metrics={"throughput_qps": qps, "latency_mean_s": latency}),
-                      share("tts_docs", total=None, ok=None, metrics={}))
+        story.observe(
+            k,
+            share(
+                "tts_higgs_nonstream_speed",
+                total=1088,
+                ok=1088,
+                metrics={"throughput_qps": qps, "latency_mean_s": latency},
+            ),
+            share("tts_docs", total=None, ok=None, metrics={}),
+        )
     return story
 
 
@@ -95,8 +116,8 @@ def test_the_report_is_the_existing_one_to_the_byte_up_to_its_provenance(ledger:
 def test_values_round_half_even_on_the_binary_value() -> None:
     from commands.calibrate.reporting.contents import display
 
-    assert display(metric(digits=2), 0.125) == "0.12"       # exactly half: to even
-    assert display(metric(digits=2), 2.675) == "2.67"       # binary 2.67499...
+    assert display(metric(digits=2), 0.125) == "0.12"  # exactly half: to even
+    assert display(metric(digits=2), 2.675) == "2.67"  # binary 2.67499...
     assert display(metric(scale=100, digits=2), 0.0104) == "1.04"
     assert display(metric(), None) == "N/A"
 
@@ -136,11 +157,14 @@ def test_refusals_come_in_their_order_with_their_lines(ledger: Any) -> None:
     stale = Story(ledger, stage("s", expected_samples=10), repeats=2).observe(1, sha=OTHER)
     assert refusal_lines(readiness(stale.session)) == [
         "error: refusing report — git provenance failed: 1 run(s) recorded on a different commit",
-        f"  s/run1: artifact {OTHER[:8]} != calibration {COMMIT[:8]}"]
+        f"  s/run1: artifact {OTHER[:8]} != calibration {COMMIT[:8]}",
+    ]
     short = Story(ledger, stage("s", expected_samples=10), repeats=2, session="b").observe(1)
     short.observe(2, share(ok=1))
     assert refusal_lines(readiness(short.session)) == [
-        "error: refusing report — strict audit incomplete (0/1 stages strict-ready)", "  s: ✓△ (1/2, expected=10)"]
+        "error: refusing report — strict audit incomplete (0/1 stages strict-ready)",
+        "  s: ✓△ (1/2, expected=10)",
+    ]
 
 
 def test_the_command_refuses_and_writes_nothing(tmp_path: Path, cli: Any) -> None:
@@ -150,7 +174,8 @@ def test_the_command_refuses_and_writes_nothing(tmp_path: Path, cli: Any) -> Non
     refused = cli("calibrate", "report", "tts", code=1)
     assert refused.err.splitlines()[:2] == [
         "error: refusing report — strict audit incomplete (13/14 stages strict-ready)",
-        "  qwen3_asr_wer: —✓✓✓✓ (4/5, expected=1088)"]
+        "  qwen3_asr_wer: —✓✓✓✓ (4/5, expected=1088)",
+    ]
     assert not (run_dir / "report.md").exists()
     assert cli("calibrate", "report", "tts", "--json", code=1).json["error"]["code"] == "not_ready"
 
@@ -165,8 +190,10 @@ def test_what_people_wrote_is_kept_and_what_the_tool_wrote_is_renewed(tmp_path: 
     generated = "— 2× NVIDIA H100 80GB HBM3, 1088 samples, 5 runs"
     assert first.count(generated) == 12
     byhand = first.replace(generated, "— measured at night, 5 runs", 1).replace(
-        "## Provenance", "## Applied changes\n\n| Stage | Metric | Old | New | Direction |\n"
-        "|-------|--------|-----|-----|-----------|\n| a | B | 1 | 2 | loosens (+100.0%) |\n\n## Provenance")
+        "## Provenance",
+        "## Applied changes\n\n| Stage | Metric | Old | New | Direction |\n"
+        "|-------|--------|-----|-----|-----------|\n| a | B | 1 | 2 | loosens (+100.0%) |\n\n## Provenance",
+    )
     path.write_text(byhand)
     cli("calibrate", "report", "tts", code=0)
     second = path.read_text()
@@ -176,40 +203,65 @@ def test_what_people_wrote_is_kept_and_what_the_tool_wrote_is_renewed(tmp_path: 
 
 
 def applied(new: float, **more: Any) -> ThresholdApplied:
-    given = {"apply": "a", "calibration": "story", "commit": COMMIT, "file": "tests/test_a_ci.py", "symbol": "_P95",
-             "subkey": "throughput_qps", "literal": "_P95[16]['throughput_qps']", "old": 45.634, "new": new,
-             "old_text": "45.634", "new_text": str(new), "worst_op": "min", "direction": "loosens",
-             "percent": -0.0336, "group": "speed", "stage": "s", "metric": "throughput_qps"}
+    given = {
+        "apply": "a",
+        "calibration": "story",
+        "commit": COMMIT,
+        "file": "tests/test_a_ci.py",
+        "symbol": "_P95",
+        "subkey": "throughput_qps",
+        "literal": "_P95[16]['throughput_qps']",
+        "old": 45.634,
+        "new": new,
+        "old_text": "45.634",
+        "new_text": str(new),
+        "worst_op": "min",
+        "direction": "loosens",
+        "percent": -0.0336,
+        "group": "speed",
+        "stage": "s",
+        "metric": "throughput_qps",
+    }
     return ThresholdApplied(**given | more)
 
 
 def test_applied_changes_come_from_the_events_with_the_direction_of_the_bound(ledger: Any, tmp_path: Path) -> None:
     story = Story(ledger, stage("s"), repeats=1, run_dir=str(tmp_path)).observe(1)
-    story.append(applied(44.1), applied(1.0, literal="X", old=1.0), applied(7.0, literal="Y"),
-                 applied(45.634, literal="Y", old=7.0, undone=True))
+    story.append(
+        applied(44.1),
+        applied(1.0, literal="X", old=1.0),
+        applied(7.0, literal="Y"),
+        applied(45.634, literal="Y", old=7.0, undone=True),
+    )
     path = write_report(ledger, story.session, shown_dir="x")
     section = path.read_text().split("## Applied changes\n")[1].split("\n## ")[0]
     assert section.strip().splitlines() == [
-        "| Stage | Metric | Old | New | Direction |", "|-------|--------|-----|-----|-----------|",
-        "| s | _P95[16]['throughput_qps'] | 45.634 | 44.1 | loosens (-3.4%) |"]
+        "| Stage | Metric | Old | New | Direction |",
+        "|-------|--------|-----|-----|-----------|",
+        "| s | _P95[16]['throughput_qps'] | 45.634 | 44.1 | loosens (-3.4%) |",
+    ]
     session = read_session(ledger, "story")
     assert session is not None and session.reports[-1].report == str(path)
     assert ledger.evidence.get(session.reports[-1].report_sha256) == path.read_bytes()
 
 
-@pytest.mark.parametrize(("change", "move"), [
-    (AppliedChange("s", "L", 11.0, 12.0, "min"), "tightens (+9.1%)"),
-    (AppliedChange("s", "L", 11.0, 12.0, "max"), "loosens (+9.1%)"),
-    (AppliedChange("s", "L", 0.0, 12.0, "max"), "loosens"),
-    (AppliedChange("s", "L", None, 12.0, "max"), "unknown"),
-    (AppliedChange("s", "L", 16.0, 0.0, "max"), "tightens (-100.0%)"),
-])
+@pytest.mark.parametrize(
+    ("change", "move"),
+    [
+        (AppliedChange("s", "L", 11.0, 12.0, "min"), "tightens (+9.1%)"),
+        (AppliedChange("s", "L", 11.0, 12.0, "max"), "loosens (+9.1%)"),
+        (AppliedChange("s", "L", 0.0, 12.0, "max"), "loosens"),
+        (AppliedChange("s", "L", None, 12.0, "max"), "unknown"),
+        (AppliedChange("s", "L", 16.0, 0.0, "max"), "tightens (-100.0%)"),
+    ],
+)
 def test_a_move_is_a_direction_and_a_signed_percent(change: AppliedChange, move: str) -> None:
     assert change.move() == move
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (44.1, "44.1"), (5.0, "5"), (0.0, "0"), (100.0, "100"), (1e-7, "0.0000001"), (None, "?")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(44.1, "44.1"), (5.0, "5"), (0.0, "0"), (100.0, "100"), (1e-7, "0.0000001"), (None, "?")]
+)
 def test_raw_values_lose_their_trailing_zeros_only(value: float | None, text: str) -> None:
     assert trimmed(value) == text
 
@@ -220,17 +272,34 @@ def test_a_context_that_is_not_known_shows_a_question_mark(ledger: Any) -> None:
 
 
 def test_further_sections_stand_behind_the_provenance(ledger: Any, tmp_path: Path) -> None:
-    story = Story(ledger, stage("s", metric("accuracy", scale=100, digits=2, label="Acc (%)"), group="accuracy",
-                                evidence={"cuda graph": "x"}), run_dir=str(tmp_path))
+    story = Story(
+        ledger,
+        stage(
+            "s",
+            metric("accuracy", scale=100, digits=2, label="Acc (%)"),
+            group="accuracy",
+            evidence={"cuda graph": "x"},
+        ),
+        run_dir=str(tmp_path),
+    )
     for k in range(1, 6):
-        story.observe(k, share(metrics={"accuracy": 0.6 + k / 100}), log_found={"cuda graph": None},
-                      suspect=["GPU 0 throttled"] if k == 2 else [])
+        story.observe(
+            k,
+            share(metrics={"accuracy": 0.6 + k / 100}),
+            log_found={"cuda graph": None},
+            suspect=["GPU 0 throttled"] if k == 2 else [],
+        )
     story.append(UnitFlagged(session="story", unit="test_a_ci", stages=["s"], reason="two populations"))
     text = markdown.render(contents_of(ledger, story.session, shown_dir="x"))
     after = text.split("## Provenance")[1]
     titles = re.findall(r"^## (.*)$", after, re.MULTILINE)
-    assert titles == ["Metric statistics", "Rejected rounds", "Suspect observations", "Runtime evidence",
-                      "Operational reliability"]
+    assert titles == [
+        "Metric statistics",
+        "Rejected rounds",
+        "Suspect observations",
+        "Runtime evidence",
+        "Operational reliability",
+    ]
     # Wilson 95 % of 6 in 10
     assert "| s | Acc (%) | 5 | 63.00 | 61.00 | 65.00 | 4.00 | 1.58 | 2.5% | — | 31.3 to 83.2 |" in after
     assert "| s | cuda graph | **missing** | 0/5 |" in after
@@ -279,8 +348,17 @@ def test_commits_and_sensitive_files_since_the_last_calibration_come_from_git(le
     for name, sha, day in (("early", first, "01"), ("late", last, "02")):
         folder = tmp_path / name
         folder.mkdir()
-        story = Story(ledger, stage("s"), session=name, repeats=1, sha=sha, repo_root=str(root), run_dir=str(folder),
-                      gpu_summary="2× NVIDIA H20", started_at=f"2026-06-{day}T00:00:00Z").observe(1, sha=sha)
+        story = Story(
+            ledger,
+            stage("s"),
+            session=name,
+            repeats=1,
+            sha=sha,
+            repo_root=str(root),
+            run_dir=str(folder),
+            gpu_summary="2× NVIDIA H20",
+            started_at=f"2026-06-{day}T00:00:00Z",
+        ).observe(1, sha=sha)
         found[name] = write_report(ledger, story.session, shown_dir=name).read_text()
     assert "Since the last comparable" not in found["early"]
     section = found["late"].split("## Since the last comparable calibration\n")[1].strip().splitlines()

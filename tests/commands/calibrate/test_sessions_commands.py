@@ -46,13 +46,20 @@ def test_stale_and_incomplete_repeats_are_found_by_themselves(run_dir: Path, cli
     partial.write_text(json.dumps(json.loads(partial.read_text()) | {"sample_counts": {"total": 1088, "ok": 7}}))
     found = cli("calibrate", "purge", "tts", "--stale", "--incomplete", "--json", code=0).json["purged"]
     assert [(p["repeat"], p["reason"]) for p in found] == [
-        (3, f"qwen3_asr_speed was measured on {OTHER[:8]}"), (5, "qwen3_asr_wer: partial samples (ok 7 of 1088)")]
+        (3, f"qwen3_asr_speed was measured on {OTHER[:8]}"),
+        (5, "qwen3_asr_wer: partial samples (ok 7 of 1088)"),
+    ]
     assert cli("calibrate", "purge", "tts", "--stale", "--incomplete", code=0).out == "nothing to purge\n"
 
 
-@pytest.mark.parametrize(("args", "says"), [
-    ((), "say what to purge"), (("--stage", "nope", "--repeat", "1"), "no stage nope"),
-    (("--repeat", "9"), "no repeat 9 was observed")])
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ((), "say what to purge"),
+        (("--stage", "nope", "--repeat", "1"), "no stage nope"),
+        (("--repeat", "9"), "no repeat 9 was observed"),
+    ],
+)
 def test_a_purge_that_means_nothing_is_refused(run_dir: Path, cli: Any, args: tuple[str, ...], says: str) -> None:
     assert says in cli("calibrate", "purge", "tts", *args, code=2).err
 
@@ -62,9 +69,27 @@ def test_status_has_the_known_fields_in_their_order(run_dir: Path, cli: Any) -> 
     (run_dir / UNIT[0] / "run4.json").unlink()
     document = cli("calibrate", "status", "tts", code=1).json
     assert list(document)[:20] == [
-        "run_dir", "model", "repeats", "complete", "ok", "total", "missing_count", "missing", "gpu_memory_mib",
-        "gpu_busy", "gpu_ready", "gpus_under_2gb_mib", "launch_allowed", "gpu_mem_limit_mib", "pytest_active",
-        "run_log_tail", "agent_poll_interval_s", "strict_ready", "strict_complete", "timestamp"]
+        "run_dir",
+        "model",
+        "repeats",
+        "complete",
+        "ok",
+        "total",
+        "missing_count",
+        "missing",
+        "gpu_memory_mib",
+        "gpu_busy",
+        "gpu_ready",
+        "gpus_under_2gb_mib",
+        "launch_allowed",
+        "gpu_mem_limit_mib",
+        "pytest_active",
+        "run_log_tail",
+        "agent_poll_interval_s",
+        "strict_ready",
+        "strict_complete",
+        "timestamp",
+    ]
     assert (document["ok"], document["total"], document["strict_ready"]) == (69, 70, "13/14")
     assert document["missing"] == [{"stage_key": UNIT[0], "run": 4, "reason": "missing file"}]
     assert document["run_log_tail"] == [f"line {n}" for n in range(5, 20)]
@@ -127,14 +152,17 @@ def two(ledger: Any, before: list[float], after: list[float], **how: Any) -> Any
     return moves(*stories)[0]
 
 
-@pytest.mark.parametrize(("before", "after", "how", "verdict"), [
-    ([10.0, 10.1, 10.2, 10.3, 10.4], [9.0, 9.1, 9.2, 9.3, 9.4], {}, "worse"),
-    ([10.0, 10.1, 10.2, 10.3, 10.4], [9.0, 9.1, 9.2, 9.3, 9.4], {"worst": "max"}, "better"),
-    ([10.0, 10.1, 10.2, 10.3, 10.4], [10.05, 10.15, 10.25, 9.9, 10.5], {}, "noise"),
-    # separated, but less than the display shows
-    ([1.00001, 1.00002, 1.00003, 1.00004, 1.00005], [1.00006, 1.00007, 1.00008, 1.00009, 1.0001], {}, "noise"),
-    ([10.0, 10.1], [1.0, 1.1], {}, "too few"),
-])
+@pytest.mark.parametrize(
+    ("before", "after", "how", "verdict"),
+    [
+        ([10.0, 10.1, 10.2, 10.3, 10.4], [9.0, 9.1, 9.2, 9.3, 9.4], {}, "worse"),
+        ([10.0, 10.1, 10.2, 10.3, 10.4], [9.0, 9.1, 9.2, 9.3, 9.4], {"worst": "max"}, "better"),
+        ([10.0, 10.1, 10.2, 10.3, 10.4], [10.05, 10.15, 10.25, 9.9, 10.5], {}, "noise"),
+        # separated, but less than the display shows
+        ([1.00001, 1.00002, 1.00003, 1.00004, 1.00005], [1.00006, 1.00007, 1.00008, 1.00009, 1.0001], {}, "noise"),
+        ([10.0, 10.1], [1.0, 1.1], {}, "too few"),
+    ],
+)
 def test_a_move_beyond_noise_is_separated_and_visible(
     ledger: Any, before: list[float], after: list[float], how: Any, verdict: str
 ) -> None:
@@ -195,17 +223,23 @@ def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Any, tmp_path
     git(root, "add", "b.py")  # what a person staged stays staged
     sha = commit(ledger, story.session, applied_files(story.session))
     assert git(root, "show", "--name-only", "--format=%s", sha).split("\n") == [
-        "Calibrate m thresholds (worst of 1 at a5abacd5)", "", "a.py"]
+        "Calibrate m thresholds (worst of 1 at a5abacd5)",
+        "",
+        "a.py",
+    ]
     assert git(root, "diff", "--cached", "--name-only") == "b.py"
     types = [e.type for e in ledger.read_stream(story.stream)][-2:]
     assert types == ["PullRequestCommitIntended", "PullRequestCommitted"]
 
 
-@pytest.mark.parametrize(("values", "settles"), [
-    ([10.0, 10.0001, 10.0002], True),    # a future value beyond 10 - 0.1 is out of reach
-    ([10.0, 11.0, 12.0], False),
-    ([10.0, 10.0], False),               # never before three
-])
+@pytest.mark.parametrize(
+    ("values", "settles"),
+    [
+        ([10.0, 10.0001, 10.0002], True),  # a future value beyond 10 - 0.1 is out of reach
+        ([10.0, 11.0, 12.0], False),
+        ([10.0, 10.0], False),  # never before three
+    ],
+)
 def test_repeats_end_early_only_when_the_worst_can_hardly_move(ledger: Any, values: list[float], settles: bool) -> None:
     story = Story(ledger, stage("s", metric("throughput_qps", digits=1)))
     for k, value in enumerate(values, 1):

@@ -38,8 +38,11 @@ def test_a_stage_answers_to_its_variant_without_the_preset_too() -> None:
 
 def test_the_order_is_that_of_the_tokens_then_of_the_file_each_once() -> None:
     assert keys(" @utmos , qwen3_asr ,,tts_moss_nonstream_utmos") == [
-        "tts_higgs_nonstream_utmos", "tts_moss_nonstream_utmos", "qwen3_asr_wer", "qwen3_asr_speed",
-    ]  # fmt: skip
+        "tts_higgs_nonstream_utmos",
+        "tts_moss_nonstream_utmos",
+        "qwen3_asr_wer",
+        "qwen3_asr_speed",
+    ]
 
 
 def test_an_expansion_is_said_and_plain_keys_are_not() -> None:

@@ -48,13 +48,24 @@ def test_the_stage_of_the_specification_has_all_its_fields() -> None:
 def test_key_order_quoting_and_empty_collections() -> None:
     """Every key there is, in the order of the format; what is bare and what is quoted."""
     stage = Stage(
-        key="a_b_c_speed", test="tests/t.py", title="A B C Speed", group="speed",
-        extra_env={"K": 'say "x"'}, context_vars=("MAX_SAMPLES",), variant="c", calibration_preset="b",
-        gpus=0, hf_model_ids=("o/m",), test_file_sha256="ab", last_discovered_at="2026-06-25T18:10:05Z",
-        expected_samples=5, threshold_file="tests/c.py", threshold_file_sha256="cd",
+        key="a_b_c_speed",
+        test="tests/t.py",
+        title="A B C Speed",
+        group="speed",
+        extra_env={"K": 'say "x"'},
+        context_vars=("MAX_SAMPLES",),
+        variant="c",
+        calibration_preset="b",
+        gpus=0,
+        hf_model_ids=("o/m",),
+        test_file_sha256="ab",
+        last_discovered_at="2026-06-25T18:10:05Z",
+        expected_samples=5,
+        threshold_file="tests/c.py",
+        threshold_file_sha256="cd",
         sample_counts=SampleCounts(JsonPath("f.json", "a.b")),
         metrics={"m": Metric("m", "_X['m']", "min", Display("L \\", 1, 3))},
-    )  # fmt: skip
+    )
     assert render_stage(stage) == (
         'a_b_c_speed:\n  test: tests/t.py\n  title: "A B C Speed"\n  group: speed\n  extra_env:\n'
         '    K: "say \\"x\\""\n  context_vars:\n    - MAX_SAMPLES\n  variant: "c"\n  calibration_preset: "b"\n'
@@ -80,21 +91,28 @@ def stages(draw: st.DrawFn) -> Stage:
     """A stage with any text where text is quoted."""
     metrics = {
         key: Metric(
-            key, draw(TEXTS), draw(st.sampled_from(["min", "max"])),
-            Display(draw(TEXTS), draw(st.sampled_from([1, 100, 0.5])), draw(st.integers(0, 9))), draw(PLACES),
+            key,
+            draw(TEXTS),
+            draw(st.sampled_from(["min", "max"])),
+            Display(draw(TEXTS), draw(st.sampled_from([1, 100, 0.5])), draw(st.integers(0, 9))),
+            draw(PLACES),
         )
         for key in draw(st.lists(st.sampled_from(["accuracy", "rtf_p95", "m"]), unique=True))
-    }  # fmt: skip
+    }
     return Stage(
-        key=draw(st.from_regex(r"\A[a-z][a-z0-9_]{0,10}\Z")), test="tests/t.py", title=draw(TEXTS), group="speed",
+        key=draw(st.from_regex(r"\A[a-z][a-z0-9_]{0,10}\Z")),
+        test="tests/t.py",
+        title=draw(TEXTS),
+        group="speed",
         extra_env=draw(st.dictionaries(st.sampled_from(["A", "B_C"]), TEXTS)),
-        variant=draw(st.none() | TEXTS), gpus=draw(st.none() | st.integers(0, 8)),
+        variant=draw(st.none() | TEXTS),
+        gpus=draw(st.none() | st.integers(0, 8)),
         expected_samples=draw(st.none() | st.integers(0, 10**6)),
         sample_counts=draw(st.none() | st.builds(SampleCounts, PLACES, PLACES)),
         observation_validity=draw(st.none() | st.just(JsonPath("f.json", "ok"))),
         runtime_evidence=draw(st.dictionaries(st.sampled_from(["cuda graph"]), TEXTS)),
         metrics=metrics,
-    )  # fmt: skip
+    )
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

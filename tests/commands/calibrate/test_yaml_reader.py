@@ -56,9 +56,14 @@ def test_real_yaml_works_where_the_existing_reader_had_none() -> None:
         'e: |\n  line "1\\d"\n  line 2\nf: "quoted" # after\nlist:\n- same indent\n'
     )
     assert read(text) == {
-        "a": 1, "b": "single", "c": ["x", "y", 3], "d": {"k": "v"},
-        "e": 'line "1\\d"\nline 2\n', "f": "quoted", "list": ["same indent"],
-    }  # fmt: skip
+        "a": 1,
+        "b": "single",
+        "c": ["x", "y", 3],
+        "d": {"k": "v"},
+        "e": 'line "1\\d"\nline 2\n',
+        "f": "quoted",
+        "list": ["same indent"],
+    }
 
 
 def test_anchors_and_merges_work_as_in_any_yaml() -> None:
@@ -74,8 +79,11 @@ def test_anchors_and_merges_work_as_in_any_yaml() -> None:
 def test_lines_that_are_no_yaml_are_read_as_the_text_they_were_meant_as() -> None:
     text = "description: TTS: all stages\nglobs:\n  - *_ci.py\n  - @x\n  - [open\ncount:2\npath: %d\n"
     assert read(text) == {
-        "description": "TTS: all stages", "globs": ["*_ci.py", "@x", "[open"], "count": 2, "path": "%d",
-    }  # fmt: skip
+        "description": "TTS: all stages",
+        "globs": ["*_ci.py", "@x", "[open"],
+        "count": 2,
+        "path": "%d",
+    }
 
 
 def test_a_key_with_nothing_below_is_an_empty_mapping() -> None:

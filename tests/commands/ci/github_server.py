@@ -99,8 +99,11 @@ def _handler(fake: FakeGitHub) -> type[BaseHTTPRequestHandler]:
             if word == "limit":
                 self._answer(429, {"message": "slow down"}, {"Retry-After": seconds})
             elif word == "reset":
-                self._answer(403, {"message": "API rate limit exceeded"}, {
-                    "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + int(seconds))})
+                self._answer(
+                    403,
+                    {"message": "API rate limit exceeded"},
+                    {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + int(seconds))},
+                )
             else:
                 self._answer(int(word), {"message": "no"})
 

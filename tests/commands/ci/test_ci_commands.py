@@ -17,13 +17,16 @@ ROOT = Path(__file__).resolve().parents[3]
 SHA = "a" * 40
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("/test performance", {"known": True, "action": "trigger", "test_type": "performance", "scope": "direct"}),
-    ("/test kernel", {"known": True, "action": "trigger", "test_type": "kernel_tests", "scope": "direct"}),
-    ("/test full", {"known": True, "action": "trigger", "test_type": "all", "scope": "full"}),
-    ("/test fastcheck", {"known": True, "action": "trigger", "test_type": "fastcheck", "scope": "fastcheck"}),
-    ("/merge", {"known": True, "action": "merge", "test_type": "all", "scope": "full"}),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/test performance", {"known": True, "action": "trigger", "test_type": "performance", "scope": "direct"}),
+        ("/test kernel", {"known": True, "action": "trigger", "test_type": "kernel_tests", "scope": "direct"}),
+        ("/test full", {"known": True, "action": "trigger", "test_type": "all", "scope": "full"}),
+        ("/test fastcheck", {"known": True, "action": "trigger", "test_type": "fastcheck", "scope": "fastcheck"}),
+        ("/merge", {"known": True, "action": "merge", "test_type": "all", "scope": "full"}),
+    ],
+)
 def test_a_command_is_told_as_json_without_a_ledger(invoke, text, expected):
     found = invoke("ci", "command", text, "--json", code=0).json
     assert {name: found[name] for name in expected} == expected
@@ -54,7 +57,8 @@ def test_lanes_name_file_pattern_and_policy(invoke):
     found = invoke("ci", "lanes", "--changed", "fastvideo-kernel/a.cu", "docs/x.md", "--json", code=0).json
     assert [lane["test_type"] for lane in found["lanes"]] == ["kernel_tests", "training_vsa", "inference_vmoba"]
     assert found["lanes"][0]["matches"] == [
-        {"file": "fastvideo-kernel/a.cu", "pattern": "fastvideo-kernel/**", "how": "glob"}]
+        {"file": "fastvideo-kernel/a.cu", "pattern": "fastvideo-kernel/**", "how": "glob"}
+    ]
     assert found["unwatched"] == ["docs/x.md"] and found["policy"]["from"] == "default"
     assert found["tiers"] == {"fastcheck": ["kernel_tests"], "full": ["training_vsa", "inference_vmoba"]}
     only = invoke("ci", "lanes", "--changed", "fastvideo-kernel/a.cu", "--tier", "full", "--json", code=0).json
@@ -62,8 +66,11 @@ def test_lanes_name_file_pattern_and_policy(invoke):
 
 
 def git(repo, *args):
-    subprocess.run(["git", "-C", repo, "-c", "user.name=t", "-c", "user.email=t@example.org", *args], check=True,
-                   capture_output=True)
+    subprocess.run(
+        ["git", "-C", repo, "-c", "user.name=t", "-c", "user.email=t@example.org", *args],
+        check=True,
+        capture_output=True,
+    )
 
 
 @pytest.fixture
@@ -90,22 +97,34 @@ def test_lanes_ask_git_and_a_file_moved_away_counts_for_where_it_was(invoke, led
     assert "buildkite/ci/microscope-vae-tests" in status["missing"]
 
 
-@pytest.mark.parametrize(("args", "code"), [
-    (["lanes"], "usage"), (["lanes", "stray"], "usage"), (["lanes", "--changed", "a", "--base", "main"], "usage"),
-    (["lanes", "--base", "--output=x"], "bad_ref"), (["lanes", "--base", "nope"], "git_refused"),
-    (["lanes", "--changed-from", "missing"], "file_not_found"),
-    (["lanes", "--changed", "a", "--policy", "missing"], "no_such_policy"),
-    (["report", "--sha", "xyz", "--context", "c", "--state", "success"], "bad_sha"),
-    (["report", "--sha", SHA, "--context", "c", "--state", "greenish"], "bad_state"),
-    (["report", "--sha", SHA, "--context", " ", "--state", "success"], "bad_context"),
-    (["report", "--sha", SHA, "--context", "c", "--state", "success", "--at", "noon"], "bad_time"),
-    (["status", "not-a-sha"], "bad_sha"), (["gate"], "usage"), (["gate", "1", "--file", "x"], "usage"),
-    (["gate", "12"], "no_such_pull_request"), (["gate", "twelve"], "bad_pull_request"),
-    (["gate", "--file", "missing.yaml"], "file_not_found"), (["publish"], "usage"),
-    (["publish", SHA], "no_repository"), (["publish", "abcd", "--repository", "o/r"], "unknown_sha"),
-    (["publish", SHA, "--repository", "o/r/x"], "bad_repository"),
-    (["policy", "adopt", "fastvideo-page"], "usage"), (["policy", "check", "missing"], "no_such_policy"),
-])
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["lanes"], "usage"),
+        (["lanes", "stray"], "usage"),
+        (["lanes", "--changed", "a", "--base", "main"], "usage"),
+        (["lanes", "--base", "--output=x"], "bad_ref"),
+        (["lanes", "--base", "nope"], "git_refused"),
+        (["lanes", "--changed-from", "missing"], "file_not_found"),
+        (["lanes", "--changed", "a", "--policy", "missing"], "no_such_policy"),
+        (["report", "--sha", "xyz", "--context", "c", "--state", "success"], "bad_sha"),
+        (["report", "--sha", SHA, "--context", "c", "--state", "greenish"], "bad_state"),
+        (["report", "--sha", SHA, "--context", " ", "--state", "success"], "bad_context"),
+        (["report", "--sha", SHA, "--context", "c", "--state", "success", "--at", "noon"], "bad_time"),
+        (["status", "not-a-sha"], "bad_sha"),
+        (["gate"], "usage"),
+        (["gate", "1", "--file", "x"], "usage"),
+        (["gate", "12"], "no_such_pull_request"),
+        (["gate", "twelve"], "bad_pull_request"),
+        (["gate", "--file", "missing.yaml"], "file_not_found"),
+        (["publish"], "usage"),
+        (["publish", SHA], "no_repository"),
+        (["publish", "abcd", "--repository", "o/r"], "unknown_sha"),
+        (["publish", SHA, "--repository", "o/r/x"], "bad_repository"),
+        (["policy", "adopt", "fastvideo-page"], "usage"),
+        (["policy", "check", "missing"], "no_such_policy"),
+    ],
+)
 def test_wrong_usage_is_one_sentence_with_exit_2_and_records_nothing(invoke, ledger, repo, args, code):
     before = ledger.head().position
     told = invoke("ci", *args, "--json", code=2)
@@ -115,8 +134,9 @@ def test_wrong_usage_is_one_sentence_with_exit_2_and_records_nothing(invoke, led
 
 
 def report(invoke, context: str, state: str, *more: str) -> str:
-    return invoke("ci", "report", "--sha", SHA, "--context", context, "--state", state, *more, "--json",
-                  code=0).json["event_id"]
+    return invoke("ci", "report", "--sha", SHA, "--context", context, "--state", state, *more, "--json", code=0).json[
+        "event_id"
+    ]
 
 
 def test_a_report_is_the_latest_by_its_own_time_not_by_arrival(invoke, ledger):
@@ -138,19 +158,36 @@ def test_status_exits_5_for_a_commit_nobody_spoke_of_and_1_when_a_tier_failed(in
     assert "failure" in invoke("ci", "status", SHA, code=1).out
 
 
-NEEDED = ["pre-commit", "buildkite/ci/microscope-kernel-tests", "buildkite/ci/test-tube-training-tests-vsa",
-          "buildkite/ci/test-tube-inference-tests-vmoba"]
+NEEDED = [
+    "pre-commit",
+    "buildkite/ci/microscope-kernel-tests",
+    "buildkite/ci/test-tube-training-tests-vsa",
+    "buildkite/ci/test-tube-inference-tests-vmoba",
+]
 
 
 @pytest.fixture
 def pull(ledger):
-    ledger.append([
-        NewEvent(stream="pull/o/r/7", payload=PullRequestObserved(
-            repository="o/r", number=7, title="[kernel] Faster", state="open", head_sha=SHA, mergeable=True,
-            author="bob")),
-        NewEvent(stream="pull/o/r/7", payload=ReviewObserved(
-            repository="o/r", number=7, reviewer="ada", state="approved", review_id=1)),
-    ])
+    ledger.append(
+        [
+            NewEvent(
+                stream="pull/o/r/7",
+                payload=PullRequestObserved(
+                    repository="o/r",
+                    number=7,
+                    title="[kernel] Faster",
+                    state="open",
+                    head_sha=SHA,
+                    mergeable=True,
+                    author="bob",
+                ),
+            ),
+            NewEvent(
+                stream="pull/o/r/7",
+                payload=ReviewObserved(repository="o/r", number=7, reviewer="ada", state="approved", review_id=1),
+            ),
+        ]
+    )
 
 
 def test_was_it_mergeable_at_that_time(invoke, ledger, pull):
@@ -182,8 +219,15 @@ def test_adopting_a_policy_is_an_event_and_every_answer_names_its_version(invoke
     assert ledger.evidence.get(ledger.event(mine["event_id"]).body()["sha256"]) == own.read_bytes()
     described = tmp_path / "pull.json"
     described.write_text(json.dumps(FILE))
-    for args in (["gate", "7"], ["gate", "--file", described], ["status", SHA], ["command", "/merge"],
-                 ["labels", "--title", "[fix] x"], ["lanes", "--changed", "a"], ["lint", "--repo", ROOT]):
+    for args in (
+        ["gate", "7"],
+        ["gate", "--file", described],
+        ["status", SHA],
+        ["command", "/merge"],
+        ["labels", "--title", "[fix] x"],
+        ["lanes", "--changed", "a"],
+        ["lint", "--repo", ROOT],
+    ):
         assert invoke("ci", *args, "--json").json["policy"]["digest"] == mine["digest"], args
         then = invoke("ci", *args, "--as-of", page["event_id"], "--json").json
         assert then["policy"]["digest"] == page["digest"], args
@@ -210,37 +254,74 @@ def test_policy_check_names_the_field(invoke, tmp_path):
 def test_a_shown_policy_is_a_policy_file_and_the_schema_names_its_fields(invoke, tmp_path):
     mine = tmp_path / "ci-policy.yaml"
     mine.write_text(invoke("ci", "policy", "show", "fastvideo-2026-08", code=0).out)
-    shown, checked = (invoke("ci", "policy", "check", name, "--json", code=0).json["digest"]
-                      for name in ("fastvideo-2026-08", mine))
+    shown, checked = (
+        invoke("ci", "policy", "check", name, "--json", code=0).json["digest"] for name in ("fastvideo-2026-08", mine)
+    )
     assert shown == checked
     schema = invoke("ci", "policy", "schema", "--json", code=0).json
     assert {"tiers", "lanes", "title", "labels", "commands", "merge"} <= set(schema["$defs"]["Policy"]["properties"])
 
 
-FILE = {"title": "[fix] x", "head_sha": SHA, "mergeable": True, "approvals": 1,
-        "changed_files": ["fastvideo-kernel/a.cu"],
-        "statuses": [{"context": context, "state": "success"} for context in NEEDED]}
+FILE = {
+    "title": "[fix] x",
+    "head_sha": SHA,
+    "mergeable": True,
+    "approvals": 1,
+    "changed_files": ["fastvideo-kernel/a.cu"],
+    "statuses": [{"context": context, "state": "success"} for context in NEEDED],
+}
 
 
-@pytest.mark.parametrize(("change", "unmet"), [
-    ({}, []), ({"draft": True}, ["not-draft"]), ({"labels": [{"name": "do-not-merge"}]}, ["do-not-merge"]),
-    ({"mergeable": None}, ["no-conflict"]), ({"conflict": True}, ["no-conflict"]), ({"state": "closed"}, ["open"]),
-    ({"title": "x"}, ["title"]), ({"approvals": 0}, ["approval"]),
-    ({"approvals": 0, "reviews": [{"user": {"login": "ada"}, "state": "APPROVED"}]}, []),
-    ({"changed_files": None}, ["fastcheck", "full-suite"]),
-    ({"statuses": dict.fromkeys(NEEDED[:-1], "success")}, ["full-suite"]),
-    ({"changed_files": None, "statuses": {"pre-commit": "success", "fastcheck-passed": "success",
-                                          "full-suite-passed": "success"}}, []),
-    ({"changed_files": None, "statuses": {"pre-commit": "success", "fastcheck-passed": "failure",
-                                          "full-suite-passed": "success"}}, ["fastcheck"]),
-    ({"changed_files": None, "statuses": {"pre-commit": "success", "fastcheck-passed": "success", NEEDED[1]: "failure",
-                                          "full-suite-passed": "success"}}, ["fastcheck"]),
-    ({"statuses": {"pre-commit": "success", "fastcheck-passed": "success", "full-suite-passed": "success"}},
-     ["fastcheck", "full-suite"]),
-    ({"approvals": ["ada", "bob"]}, []), ({"approvals": []}, ["approval"]),
-    ({"statuses": [*FILE["statuses"], {"context": "pre-commit", "state": "failure"}]}, ["pre-commit"]),
-    ({"statuses": [*FILE["statuses"], {"context": "pre-commit", "state": "failure", "sha": "b" * 40}]}, []),
-])
+@pytest.mark.parametrize(
+    ("change", "unmet"),
+    [
+        ({}, []),
+        ({"draft": True}, ["not-draft"]),
+        ({"labels": [{"name": "do-not-merge"}]}, ["do-not-merge"]),
+        ({"mergeable": None}, ["no-conflict"]),
+        ({"conflict": True}, ["no-conflict"]),
+        ({"state": "closed"}, ["open"]),
+        ({"title": "x"}, ["title"]),
+        ({"approvals": 0}, ["approval"]),
+        ({"approvals": 0, "reviews": [{"user": {"login": "ada"}, "state": "APPROVED"}]}, []),
+        ({"changed_files": None}, ["fastcheck", "full-suite"]),
+        ({"statuses": dict.fromkeys(NEEDED[:-1], "success")}, ["full-suite"]),
+        (
+            {
+                "changed_files": None,
+                "statuses": {"pre-commit": "success", "fastcheck-passed": "success", "full-suite-passed": "success"},
+            },
+            [],
+        ),
+        (
+            {
+                "changed_files": None,
+                "statuses": {"pre-commit": "success", "fastcheck-passed": "failure", "full-suite-passed": "success"},
+            },
+            ["fastcheck"],
+        ),
+        (
+            {
+                "changed_files": None,
+                "statuses": {
+                    "pre-commit": "success",
+                    "fastcheck-passed": "success",
+                    NEEDED[1]: "failure",
+                    "full-suite-passed": "success",
+                },
+            },
+            ["fastcheck"],
+        ),
+        (
+            {"statuses": {"pre-commit": "success", "fastcheck-passed": "success", "full-suite-passed": "success"}},
+            ["fastcheck", "full-suite"],
+        ),
+        ({"approvals": ["ada", "bob"]}, []),
+        ({"approvals": []}, ["approval"]),
+        ({"statuses": [*FILE["statuses"], {"context": "pre-commit", "state": "failure"}]}, ["pre-commit"]),
+        ({"statuses": [*FILE["statuses"], {"context": "pre-commit", "state": "failure", "sha": "b" * 40}]}, []),
+    ],
+)
 def test_a_pull_request_described_in_a_file_is_judged(invoke, tmp_path, change, unmet):
     path = tmp_path / "pull.json"
     path.write_text(json.dumps({**FILE, **change}))
@@ -250,20 +331,40 @@ def test_a_pull_request_described_in_a_file_is_judged(invoke, tmp_path, change, 
 
 def test_an_answer_of_githubs_api_is_taken_as_it_is(invoke, tmp_path):
     path = tmp_path / "pull.json"
-    path.write_text(json.dumps({
-        "url": "https://api.github.com/repos/o/r/pulls/7", "number": 7, "state": "open", "title": "[fix] x",
-        "user": {"login": "bob", "id": 1}, "draft": False, "mergeable": True, "mergeable_state": "clean",
-        "changed_files": 3, "head": {"sha": SHA, "ref": "work"}, "base": {"ref": "main"}, "labels": []}))
+    path.write_text(
+        json.dumps(
+            {
+                "url": "https://api.github.com/repos/o/r/pulls/7",
+                "number": 7,
+                "state": "open",
+                "title": "[fix] x",
+                "user": {"login": "bob", "id": 1},
+                "draft": False,
+                "mergeable": True,
+                "mergeable_state": "clean",
+                "changed_files": 3,
+                "head": {"sha": SHA, "ref": "work"},
+                "base": {"ref": "main"},
+                "labels": [],
+            }
+        )
+    )
     found = invoke("ci", "gate", "--file", path, "--json", code=1).json
     assert found["unmet"] == ["pre-commit", "fastcheck", "full-suite", "approval"]
     assert found["pull_request"]["author"] == "bob"
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("{}", "missing required field `title`"), ('{"title": "x", "head_sha": "zz"}', "not a commit"), ("[1]", "Expected"),
-    ('{"title": "x", "head_sha": "abcd", "statusses": []}', "unknown field `statusses`"), ("{", "not readable"),
-    ('{"title": "x", "head_sha": "abcd", "statuses": [{"context": "c", "state": "odd"}]}', "not a state"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{}", "missing required field `title`"),
+        ('{"title": "x", "head_sha": "zz"}', "not a commit"),
+        ("[1]", "Expected"),
+        ('{"title": "x", "head_sha": "abcd", "statusses": []}', "unknown field `statusses`"),
+        ("{", "not readable"),
+        ('{"title": "x", "head_sha": "abcd", "statuses": [{"context": "c", "state": "odd"}]}', "not a state"),
+    ],
+)
 def test_a_file_that_describes_no_pull_request_is_refused_by_field(invoke, tmp_path, text, told):
     path = tmp_path / "pull.json"
     path.write_text(text)
@@ -276,8 +377,9 @@ def test_lint_finds_dead_patterns_and_unwatched_code(invoke, repo):
     (repo / "fastvideo" / "tests" / "performance").mkdir()
     (repo / "fastvideo" / "tests" / "performance" / "test_p.py").write_text("from ...configs import wan\nimport os\n")
     git(repo, "add", ".")
-    found = invoke("ci", "lint", "--repo", repo, "--imports", "performance=fastvideo/tests/performance/**", "--json",
-                   code=1).json
+    found = invoke(
+        "ci", "lint", "--repo", repo, "--imports", "performance=fastvideo/tests/performance/**", "--json", code=1
+    ).json
     assert {"place": "lanes.Kernel Tests.watches", "pattern": "fastvideo-kernel/**"} in found["dead_patterns"]
     assert not any(row["pattern"] == "fastvideo/**" for row in found["dead_patterns"])
     told = {(row["why"], row["folder"]) for row in found["unwatched"] if row["test_type"] == "performance"}
@@ -287,8 +389,19 @@ def test_lint_finds_dead_patterns_and_unwatched_code(invoke, repo):
 
 
 def test_labels_exit_1_on_a_bad_title_and_name_the_stale_ones(invoke):
-    found = invoke("ci", "labels", "--title", "[perf] x", "--changed", "docs/a.md", "csrc/b.cu", "--current",
-                   "type: feat", "--json", code=0).json
+    found = invoke(
+        "ci",
+        "labels",
+        "--title",
+        "[perf] x",
+        "--changed",
+        "docs/a.md",
+        "csrc/b.cu",
+        "--current",
+        "type: feat",
+        "--json",
+        code=0,
+    ).json
     assert found["labels"] == ["type: perf", "scope: kernel", "scope: docs"] and found["stale"] == ["type: feat"]
     assert "Valid tags" in invoke("ci", "labels", "--title", "perf: x", "--changed", "a", code=1).out
 
@@ -296,12 +409,14 @@ def test_labels_exit_1_on_a_bad_title_and_name_the_stale_ones(invoke):
 def test_the_policies_view_and_the_gate_view_answer_sql(invoke, ledger, pull):
     invoke("ci", "policy", "adopt", "fastvideo-page", "--reason", "r", code=0)
     ledger.append(random_life(shipped("fastvideo-page"), 3, count=20))
-    rows = invoke("sql", "SELECT condition, met FROM merge_gate WHERE number = 7 ORDER BY place", "--format", "json",
-                  code=0).out
+    rows = invoke(
+        "sql", "SELECT condition, met FROM merge_gate WHERE number = 7 ORDER BY place", "--format", "json", code=0
+    ).out
     assert '"do-not-merge"' in rows
 
 
-@pytest.mark.parametrize("name", [None, "lanes", "labels", "command", "report", "receive", "status", "gate", "publish",
-                                  "lint", "policy"])
+@pytest.mark.parametrize(
+    "name", [None, "lanes", "labels", "command", "report", "receive", "status", "gate", "publish", "lint", "policy"]
+)
 def test_every_command_has_help(invoke, name):
     assert "Usage: perfledger ci" in invoke("ci", *([name] if name else []), "--help", code=0).out

@@ -18,9 +18,18 @@ from tests.projections.ci.conftest import shipped
 
 
 def adopt(policy: Policy) -> NewEvent:
-    return NewEvent(stream="policy/ci", payload=CiPolicyAdopted(
-        name=policy.name, digest=digest(policy), policy=as_data(policy), path="test", sha256="0" * 64, reason="test",
-        globs=regexes(policy)))
+    return NewEvent(
+        stream="policy/ci",
+        payload=CiPolicyAdopted(
+            name=policy.name,
+            digest=digest(policy),
+            policy=as_data(policy),
+            path="test",
+            sha256="0" * 64,
+            reason="test",
+            globs=regexes(policy),
+        ),
+    )
 
 
 def policy_for(seed: int) -> Policy:
@@ -30,9 +39,15 @@ def policy_for(seed: int) -> Policy:
     if seed % 4 == 0:
         policy = msgspec.structs.replace(policy, passing_states=["success", "skipped", "neutral"])
     if seed % 5 == 0:
-        rules = [msgspec.structs.replace(rule, advisory=False, optional=seed % 2 == 0 or rule.kind != "context",
-                                         at_least=2 if rule.kind == "approvals" else 1)
-                 for rule in policy.merge.conditions]
+        rules = [
+            msgspec.structs.replace(
+                rule,
+                advisory=False,
+                optional=seed % 2 == 0 or rule.kind != "context",
+                at_least=2 if rule.kind == "approvals" else 1,
+            )
+            for rule in policy.merge.conditions
+        ]
         policy = msgspec.structs.replace(policy, merge=msgspec.structs.replace(policy.merge, conditions=rules))
     return policy
 
@@ -72,8 +87,12 @@ def test_a_status_of_another_commit_never_counts(ledger):
     policy = shipped("fastvideo-page")
     head, other = "a" * 40, "b" * 40
     contexts = {lane.context for lane in policy.lanes if lane.tier}
-    ledger.append([NewEvent(stream=f"check/{other}", payload=CheckReported(sha=other, context=context, state="success"))
-                   for context in sorted(contexts)])
+    ledger.append(
+        [
+            NewEvent(stream=f"check/{other}", payload=CheckReported(sha=other, context=context, state="success"))
+            for context in sorted(contexts)
+        ]
+    )
     with State.open(ledger) as state:
         assert set(read(policy, history.of_commits(state, [other]))[0]) == contexts
         found, totals, _ = read(policy, history.of_commits(state, [head]))

@@ -21,8 +21,14 @@ def contexts(invoke) -> dict[str, tuple[str, str]]:
 
 def test_a_verdict_of_check_is_a_context_of_the_commit_and_the_gate_shows_it(invoke, ledger, tmp_path):
     invoke("import", "hf-tracking", history(tmp_path / "h", [legacy(day) for day in range(1, 8)]), code=0)
-    ledger.append([NewEvent(stream="pull/o/r/7", payload=PullRequestObserved(
-        repository="o/r", number=7, title="[perf] x", state="open", head_sha=SHA))])
+    ledger.append(
+        [
+            NewEvent(
+                stream="pull/o/r/7",
+                payload=PullRequestObserved(repository="o/r", number=7, title="[perf] x", state="open", head_sha=SHA),
+            )
+        ]
+    )
     slow = raw(avg_generation_time_s=31.2, commit=SHA)
     invoke("check", write(tmp_path / "perf_a.json", slow), code=1)
     state, said = contexts(invoke)["perfledger/baseline"]
@@ -41,43 +47,96 @@ def test_a_cohort_without_a_baseline_is_neither_green_nor_red(invoke, ledger, tm
 
 
 def result(target: str, digest: str) -> NewEvent:
-    return NewEvent(stream=f"target/{target}", payload=ResultRecorded(
-        target=target, record={"commit_sha": SHA.upper(), "latency": 1.0}, path=f"{target}.json", format="normalized",
-        sha256=digest))
+    return NewEvent(
+        stream=f"target/{target}",
+        payload=ResultRecorded(
+            target=target,
+            record={"commit_sha": SHA.upper(), "latency": 1.0},
+            path=f"{target}.json",
+            format="normalized",
+            sha256=digest,
+        ),
+    )
 
 
 def test_a_reseed_from_results_of_the_commit_keeps_the_context_open_until_it_is_done(invoke, ledger):
     digest = "1" * 64
-    ledger.append([
-        result("m@g", digest),
-        NewEvent(stream="reseed/x", payload=SourceValidated(reseed="x", path="p", sha256=digest, target="m@g")),
-        NewEvent(stream="reseed/x", payload=ReseedUploadStarted(reseed="x", dataset="o/d", parent="p", paths=["a"])),
-    ])
+    ledger.append(
+        [
+            result("m@g", digest),
+            NewEvent(stream="reseed/x", payload=SourceValidated(reseed="x", path="p", sha256=digest, target="m@g")),
+            NewEvent(
+                stream="reseed/x", payload=ReseedUploadStarted(reseed="x", dataset="o/d", parent="p", paths=["a"])
+            ),
+        ]
+    )
     state, said = contexts(invoke)["perfledger/baseline"]
     assert state == "pending" and "reseed x: ReseedUploadStarted" in said
-    ledger.append([NewEvent(stream="reseed/x", payload=ReseedUploaded(
-        reseed="x", dataset="o/d", revision="r", parent="p", written=["a"], already=[], medians={}))])
+    ledger.append(
+        [
+            NewEvent(
+                stream="reseed/x",
+                payload=ReseedUploaded(
+                    reseed="x", dataset="o/d", revision="r", parent="p", written=["a"], already=[], medians={}
+                ),
+            )
+        ]
+    )
     assert contexts(invoke)["perfledger/baseline"][0] == "success"
 
 
-@pytest.mark.parametrize(("complete", "reported", "state"), [
-    (None, False, "pending"), (False, False, "failure"), (True, False, "pending"), (True, True, "success")])
+@pytest.mark.parametrize(
+    ("complete", "reported", "state"),
+    [(None, False, "pending"), (False, False, "failure"), (True, False, "pending"), (True, True, "success")],
+)
 def test_a_calibration_is_green_when_its_report_was_not_refused(invoke, ledger, complete, reported, state):
     stream = "calibration/s"
-    ledger.append([NewEvent(stream=stream, payload=CalibrationPlanned(session="s", plan=Plan(
-        model="m", stages=[], repeats=5, run_dir="/tmp/x", calibration_git_sha=SHA)))])
+    ledger.append(
+        [
+            NewEvent(
+                stream=stream,
+                payload=CalibrationPlanned(
+                    session="s", plan=Plan(model="m", stages=[], repeats=5, run_dir="/tmp/x", calibration_git_sha=SHA)
+                ),
+            )
+        ]
+    )
     if complete is not None:
-        ledger.append([NewEvent(stream=stream, payload=CalibrationEnded(
-            session="s", complete=complete, ok=4 + complete, total=5, passes=1))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream=stream,
+                    payload=CalibrationEnded(session="s", complete=complete, ok=4 + complete, total=5, passes=1),
+                )
+            ]
+        )
     if reported:
-        ledger.append([NewEvent(stream=stream, payload=CalibrationReported(
-            session="s", report="report.md", report_sha256="2" * 64, html_sha256=None, calibration_git_sha=SHA))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream=stream,
+                    payload=CalibrationReported(
+                        session="s",
+                        report="report.md",
+                        report_sha256="2" * 64,
+                        html_sha256=None,
+                        calibration_git_sha=SHA,
+                    ),
+                )
+            ]
+        )
     assert contexts(invoke)["perfledger/calibration"][0] == state
 
 
 def test_explain_lists_the_events_behind_a_gate(invoke, ledger):
-    receipt = ledger.append([NewEvent(stream="pull/o/r/7", payload=PullRequestObserved(
-        repository="o/r", number=7, title="Add x", state="open", head_sha=SHA))])[0]
+    receipt = ledger.append(
+        [
+            NewEvent(
+                stream="pull/o/r/7",
+                payload=PullRequestObserved(repository="o/r", number=7, title="Add x", state="open", head_sha=SHA),
+            )
+        ]
+    )[0]
     for name in ("o/r#7", "#7", receipt.event_id):
         found = invoke("explain", name, "--json", code=0).json
         assert found["event"]["event_id"] == receipt.event_id and found["mergeable"] is False

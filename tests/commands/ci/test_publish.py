@@ -33,16 +33,32 @@ def github():
 @pytest.fixture
 def publish(invoke, ledger, github):
     """Run `ci publish` for the commit against the server."""
-    ledger.append([
-        NewEvent(stream=f"check/{SHA}", payload=ChangeObserved(sha=SHA, files=["fastvideo-kernel/a.cu"])),
-        NewEvent(stream=f"check/{SHA}", payload=CheckReported(
-            sha=SHA, context="buildkite/ci/microscope-kernel-tests", state="success", repository="o/r")),
-    ])
+    ledger.append(
+        [
+            NewEvent(stream=f"check/{SHA}", payload=ChangeObserved(sha=SHA, files=["fastvideo-kernel/a.cu"])),
+            NewEvent(
+                stream=f"check/{SHA}",
+                payload=CheckReported(
+                    sha=SHA, context="buildkite/ci/microscope-kernel-tests", state="success", repository="o/r"
+                ),
+            ),
+        ]
+    )
 
     def run(*args, code: int, token: str = TOKEN):
         env = {"GITHUB_TOKEN": token} if token else {}
-        return invoke("ci", "publish", *(args or (SHA,)), "--repository", "o/r", "--api-url", github.url, "--json",
-                      code=code, **env)
+        return invoke(
+            "ci",
+            "publish",
+            *(args or (SHA,)),
+            "--repository",
+            "o/r",
+            "--api-url",
+            github.url,
+            "--json",
+            code=code,
+            **env,
+        )
 
     return run
 
@@ -71,8 +87,16 @@ def test_aggregates_are_posted_once_with_the_token_and_an_event_before_and_after
 
 def test_a_late_failure_takes_the_posted_green_back(publish, github, ledger):
     publish(code=0)
-    ledger.append([NewEvent(stream=f"check/{SHA}", payload=CheckReported(
-        sha=SHA, context="buildkite/ci/microscope-kernel-tests", state="failure", repository="o/r"))])
+    ledger.append(
+        [
+            NewEvent(
+                stream=f"check/{SHA}",
+                payload=CheckReported(
+                    sha=SHA, context="buildkite/ci/microscope-kernel-tests", state="failure", repository="o/r"
+                ),
+            )
+        ]
+    )
     publish(code=0)
     assert posted(github)["fastcheck-passed"] == "failure"
     assert "Kernel Tests" in github.statuses[SHA][0]["description"]
@@ -91,8 +115,18 @@ def test_without_a_token_nothing_is_done(publish, github, ledger):
 
 
 def test_a_token_is_never_sent_in_the_open(cli, ledger):
-    done = cli("ci", "publish", SHA, "--repository", "o/r", "--api-url", "http://example.org", "--json",
-               env={"GITHUB_TOKEN": TOKEN}, code=2)
+    done = cli(
+        "ci",
+        "publish",
+        SHA,
+        "--repository",
+        "o/r",
+        "--api-url",
+        "http://example.org",
+        "--json",
+        env={"GITHUB_TOKEN": TOKEN},
+        code=2,
+    )
     assert done.json["error"]["code"] == "bad_url"
 
 
@@ -145,15 +179,44 @@ def test_nothing_listens_there(invoke, publish):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    done = invoke("ci", "publish", SHA, "--repository", "o/r", "--api-url", f"http://127.0.0.1:{port}", "--json",
-                  "--max-wait", "1", GITHUB_TOKEN=TOKEN, code=4)
+    done = invoke(
+        "ci",
+        "publish",
+        SHA,
+        "--repository",
+        "o/r",
+        "--api-url",
+        f"http://127.0.0.1:{port}",
+        "--json",
+        "--max-wait",
+        "1",
+        GITHUB_TOKEN=TOKEN,
+        code=4,
+    )
     assert done.json["counts"]["failed"] == 2
 
 
 def answer(ledger, number: int = 5) -> None:
-    ledger.append([NewEvent(stream="pull/o/r/5", key=f"c{number}", payload=CommandDecided(
-        repository="o/r", number=5, comment_id=900 + number, item=1, text="/test ssim", known=True, allowed=True,
-        answer="`/test ssim` starts.", policy="p" * 64, reaction="rocket"))])
+    ledger.append(
+        [
+            NewEvent(
+                stream="pull/o/r/5",
+                key=f"c{number}",
+                payload=CommandDecided(
+                    repository="o/r",
+                    number=5,
+                    comment_id=900 + number,
+                    item=1,
+                    text="/test ssim",
+                    known=True,
+                    allowed=True,
+                    answer="`/test ssim` starts.",
+                    policy="p" * 64,
+                    reaction="rocket",
+                ),
+            )
+        ]
+    )
 
 
 def test_a_command_is_answered_once_with_a_reaction_and_a_reply(publish, github, ledger):
@@ -197,8 +260,22 @@ def test_four_publishers_at_once_post_every_answer_once(cli, publish, github, le
         answer(ledger, number)
     github.delay_s = 0.3
     with ThreadPoolExecutor(4) as pool:
-        runs = [pool.submit(cli, "ci", "publish", "--answers", "--repository", "o/r", "--api-url", github.url, "--json",
-                            env={"GITHUB_TOKEN": TOKEN}, code=0) for _ in range(4)]
+        runs = [
+            pool.submit(
+                cli,
+                "ci",
+                "publish",
+                "--answers",
+                "--repository",
+                "o/r",
+                "--api-url",
+                github.url,
+                "--json",
+                env={"GITHUB_TOKEN": TOKEN},
+                code=0,
+            )
+            for _ in range(4)
+        ]
         counts = [run.result().json["counts"] for run in runs]
     assert sum(found.get("published", 0) for found in counts) == 4
     assert len(github.comments["5"]) == 2 and [len(github.reactions[key]) for key in ("905", "906")] == [1, 1]
@@ -208,8 +285,16 @@ def test_an_old_equal_status_is_not_taken_for_the_new_one(publish, github, ledge
     """Success, then failure, then a success whose answer is lost for good: only the newest status tells."""
     publish(code=0)
     for state in ("failure", "success"):
-        ledger.append([NewEvent(stream=f"check/{SHA}", payload=CheckReported(
-            sha=SHA, context="buildkite/ci/microscope-kernel-tests", state=state, repository="o/r"))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream=f"check/{SHA}",
+                    payload=CheckReported(
+                        sha=SHA, context="buildkite/ci/microscope-kernel-tests", state=state, repository="o/r"
+                    ),
+                )
+            ]
+        )
         if state == "success":
             github.faults = ["lose"] * 4
         publish(code=4 if state == "success" else 0)
@@ -219,21 +304,40 @@ def test_an_old_equal_status_is_not_taken_for_the_new_one(publish, github, ledge
 
 
 def test_a_gate_comment_cannot_mention_or_break_out_of_its_table(publish, github, ledger):
-    ledger.append([NewEvent(stream="pull/o/r/5", payload=PullRequestObserved(
-        repository="o/r", number=5, title="[@org/all|<img src=x>] hi", state="open", head_sha=SHA))])
+    ledger.append(
+        [
+            NewEvent(
+                stream="pull/o/r/5",
+                payload=PullRequestObserved(
+                    repository="o/r", number=5, title="[@org/all|<img src=x>] hi", state="open", head_sha=SHA
+                ),
+            )
+        ]
+    )
     publish("--comment", "5", code=0)
     body = github.comments["5"][0]["body"]
     assert "@org" not in body and "<img" not in body and "Not ready to merge" in body
     assert publish("--comment", "5", code=0).json["counts"] == {"unchanged": 1}
 
 
-@pytest.mark.parametrize(("status", "headers", "wait"), [
-    (429, {"retry-after": "7"}, 7.0), (403, {"retry-after": "7"}, 7.0), (403, {}, None), (429, {}, 60.0),
-    (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "130"}, 30.0),
-    (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, 0.0),
-    (403, {"x-ratelimit-remaining": "0"}, 60.0), (403, {"x-ratelimit-remaining": "12"}, None),
-    (429, {"retry-after": "Thu, 01 Jan 1970 00:02:10 GMT"}, 30.0), (429, {"retry-after": "soon"}, 60.0),
-    (503, {"retry-after": "3"}, 3.0), (503, {}, None), (500, {"retry-after": "3"}, None), (404, {}, None),
-])
+@pytest.mark.parametrize(
+    ("status", "headers", "wait"),
+    [
+        (429, {"retry-after": "7"}, 7.0),
+        (403, {"retry-after": "7"}, 7.0),
+        (403, {}, None),
+        (429, {}, 60.0),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "130"}, 30.0),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, 0.0),
+        (403, {"x-ratelimit-remaining": "0"}, 60.0),
+        (403, {"x-ratelimit-remaining": "12"}, None),
+        (429, {"retry-after": "Thu, 01 Jan 1970 00:02:10 GMT"}, 30.0),
+        (429, {"retry-after": "soon"}, 60.0),
+        (503, {"retry-after": "3"}, 3.0),
+        (503, {}, None),
+        (500, {"retry-after": "3"}, None),
+        (404, {}, None),
+    ],
+)
 def test_how_long_a_rate_limit_asks_to_wait(status, headers, wait):
     assert rate_limit_wait(headers, status, now=100.0) == wait

@@ -16,17 +16,28 @@ from ledger.event import encode_payload
 from tests.e2e import webhook_payloads as payloads
 
 DOCUMENTED = {
-    ("github", "status"): payloads.status(), ("github", "check_run"): payloads.check_run(),
+    ("github", "status"): payloads.status(),
+    ("github", "check_run"): payloads.check_run(),
     ("github", "pull_request"): payloads.pull_request(mergeable=True, labels=("ready",)),
-    ("github", "pull_request_review"): payloads.review(), ("github", "issue_comment"): payloads.comment(),
-    ("github", "push"): payloads.push(), ("buildkite", "job.finished"): payloads.buildkite_job(),
+    ("github", "pull_request_review"): payloads.review(),
+    ("github", "issue_comment"): payloads.comment(),
+    ("github", "push"): payloads.push(),
+    ("buildkite", "job.finished"): payloads.buildkite_job(),
     ("buildkite", "build.finished"): payloads.buildkite_build(),
 }
 READ = {"github": github.read, "buildkite": buildkite.read}
 _VALUE = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**80), 2**80), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=30), st.just([]), st.just({}), st.just("x" * 70_000), st.lists(st.text(max_size=3), max_size=3),
-    st.sampled_from(["9999999999999", "2026-13-45", "0001-01-01T00:00:00+23:59", "\u202e\u0000", "a" * 40]))
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**80), 2**80),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=30),
+    st.just([]),
+    st.just({}),
+    st.just("x" * 70_000),
+    st.lists(st.text(max_size=3), max_size=3),
+    st.sampled_from(["9999999999999", "2026-13-45", "0001-01-01T00:00:00+23:59", "\u202e\u0000", "a" * 40]),
+)
 
 
 def bend(document: dict, chance: random.Random, value: object) -> None:
@@ -80,10 +91,15 @@ def test_a_push_of_very_many_files_says_how_many_it_left_out():
     assert fact.payload.more_files == 6_002 - reading.FILES_MAX
 
 
-@pytest.mark.parametrize(("label", "part"), [
-    (":microscope: Encoder Tests", "microscope-encoder-tests"), (":bar_chart: SSIM Tests", "bar-chart-ssim-tests"),
-    (":test_tube: Self-Forcing Tests", "test-tube-self-forcing-tests"), ("Plain", "plain"),
-    (":vertical_traffic_light: Golden-Gate Tests", "vertical-traffic-light-golden-gate-tests"),
-])
+@pytest.mark.parametrize(
+    ("label", "part"),
+    [
+        (":microscope: Encoder Tests", "microscope-encoder-tests"),
+        (":bar_chart: SSIM Tests", "bar-chart-ssim-tests"),
+        (":test_tube: Self-Forcing Tests", "test-tube-self-forcing-tests"),
+        ("Plain", "plain"),
+        (":vertical_traffic_light: Golden-Gate Tests", "vertical-traffic-light-golden-gate-tests"),
+    ],
+)
 def test_a_step_label_becomes_the_context_github_shows(label, part):
     assert buildkite.slug(label) == part

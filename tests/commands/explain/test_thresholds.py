@@ -34,9 +34,10 @@ def test_an_applied_threshold_shows_what_each_cited_repeat_measured(cli: Cli, le
     assert found["event"] == event
     assert found["change"]["worst_raw"] == 38.5
     assert [row["event_id"] for row in found["observations"]] == event["payload"]["evidence_event_ids"]
-    assert [(row["repeat"], row["value"], row["status"], row["samples_ok"], row["samples_total"], row["measured_at"])
-            for row in found["observations"]] == [(n, v, "ok", 10, 10, STAMP)
-                                                  for n, v in ((1, 39.0), (2, 38.5), (3, 41.25))]
+    assert [
+        (row["repeat"], row["value"], row["status"], row["samples_ok"], row["samples_total"], row["measured_at"])
+        for row in found["observations"]
+    ] == [(n, v, "ok", 10, 10, STAMP) for n, v in ((1, 39.0), (2, 38.5), (3, 41.25))]
     assert {row["git_sha"] for row in found["observations"]} == {event["payload"]["commit"]}
     assert cli("events", "show", found["planned"], code=0).json["type"] == "ThresholdApplyPlanned"
 
@@ -48,10 +49,27 @@ def test_an_applied_threshold_shows_what_each_cited_repeat_measured(cli: Cli, le
 
 
 def change(evidence: list[str], **more: Any) -> ThresholdApplied:
-    given = {"apply": "a", "calibration": "story", "commit": COMMIT, "file": "tests/test_a_ci.py", "symbol": "_MAX",
-             "subkey": None, "literal": "_MAX", "old": 1.0, "new": 2.0, "old_text": "1.0", "new_text": "2.0",
-             "worst_op": "max", "direction": "loosens", "percent": 1.0, "group": "speed", "stage": "s",
-             "metric": "rtf_mean", "worst_raw": 2.0, "evidence_event_ids": evidence}
+    given = {
+        "apply": "a",
+        "calibration": "story",
+        "commit": COMMIT,
+        "file": "tests/test_a_ci.py",
+        "symbol": "_MAX",
+        "subkey": None,
+        "literal": "_MAX",
+        "old": 1.0,
+        "new": 2.0,
+        "old_text": "1.0",
+        "new_text": "2.0",
+        "worst_op": "max",
+        "direction": "loosens",
+        "percent": 1.0,
+        "group": "speed",
+        "stage": "s",
+        "metric": "rtf_mean",
+        "worst_raw": 2.0,
+        "evidence_event_ids": evidence,
+    }
     return ThresholdApplied(**given | more)
 
 

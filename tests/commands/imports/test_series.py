@@ -106,9 +106,13 @@ def test_a_file_that_is_no_data_js_is_refused(cli: Cli, tmp_path: Path, content:
 
 @pytest.mark.parametrize(
     ("runs", "why"),
-    [([], "no suite has a run"), ([{"benches": []}], "no suite has a run"), (["junk"], "a run that is no object"),
-     ([{"benches": [{"name": "a", "value": 1, "unit": "points"}]}], "the unit 'points'")],
-)  # fmt: skip
+    [
+        ([], "no suite has a run"),
+        ([{"benches": []}], "no suite has a run"),
+        (["junk"], "a run that is no object"),
+        ([{"benches": [{"name": "a", "value": 1, "unit": "points"}]}], "the unit 'points'"),
+    ],
+)
 def test_a_data_js_without_one_result_says_what_was_looked_for(cli: Cli, tmp_path: Path, runs: Any, why: str) -> None:
     file = tmp_path / "data.js"
     file.write_text(json.dumps({"entries": {"S": runs}}))

@@ -68,14 +68,17 @@ def test_thresholds_are_what_the_last_move_left(cli: Cli, ledger: Ledger, tmp_pa
     assert "VIDEOMME_MIN_ACCURACY" not in found, "it was removed"
 
 
-@pytest.mark.parametrize(("rows", "header", "names"), [
-    ([], "commit,when", "missing column"),
-    (["c,notatime,1,f,S,added,,1"], HEADER, "line 2, committed_at"),
-    (["c,2026-01-01,x,f,S,added,,1"], HEADER, "line 2, pr"),
-    (["c,2026-01-01,1,f,S,renamed,,1"], HEADER, "line 2, change"),
-    ([ROWS[0], "c,2026-01-01,1,f,,added,,1"], HEADER, "line 3, symbol"),
-    (["c,2026-01-01,1,f"], HEADER, "line 2, row"),
-])
+@pytest.mark.parametrize(
+    ("rows", "header", "names"),
+    [
+        ([], "commit,when", "missing column"),
+        (["c,notatime,1,f,S,added,,1"], HEADER, "line 2, committed_at"),
+        (["c,2026-01-01,x,f,S,added,,1"], HEADER, "line 2, pr"),
+        (["c,2026-01-01,1,f,S,renamed,,1"], HEADER, "line 2, change"),
+        ([ROWS[0], "c,2026-01-01,1,f,,added,,1"], HEADER, "line 3, symbol"),
+        (["c,2026-01-01,1,f"], HEADER, "line 2, row"),
+    ],
+)
 def test_a_bad_line_is_named_and_nothing_is_recorded(
     cli: Cli, ledger: Ledger, tmp_path: Path, rows: list[str], header: str, names: str
 ) -> None:
@@ -91,15 +94,28 @@ def test_a_file_that_is_no_text_is_refused(cli: Cli, ledger: Ledger, tmp_path: P
     assert ledger.head().position == 1
 
 
-@pytest.mark.parametrize(("literal", "bound"), [
-    ("VC_STREAM_MIN_THROUGHPUT_QPS", "min"), ("VC_NON_STREAM_MAX_RTF", "max"),
-    ("X_P95[16]['output_tok_per_req_s']", "min"), ("X_P95[16]['latency_p95_s']", "max"),
-    ("MMMU_MIN_ACCURACY", "min"), ("A_ACC_MIN", "min"), ("B_WER_BELOW_50_CORPUS_MAX", "max"),
-    ("UTMOS_REFERENCE", "min"), ("C_N_ABOVE_50_MAX", "max"), ("MAX_FAILED_REQUESTS", "max"),
-    ("SIMILARITY_MEAN_MIN", "min"),
-    ("SERVING_CLOSED16_LATENCY_P95_S_REF", "max"), ("MAX_NEW_TOKENS", None), ("BENCHMARK_MAX_SAMPLES", None),
-    ("THRESHOLD_SLACK_HIGHER", None), ("CP_CER_VALID_SAMPLES_MIN", "min"), ("SOMETHING_ELSE", None),
-])
+@pytest.mark.parametrize(
+    ("literal", "bound"),
+    [
+        ("VC_STREAM_MIN_THROUGHPUT_QPS", "min"),
+        ("VC_NON_STREAM_MAX_RTF", "max"),
+        ("X_P95[16]['output_tok_per_req_s']", "min"),
+        ("X_P95[16]['latency_p95_s']", "max"),
+        ("MMMU_MIN_ACCURACY", "min"),
+        ("A_ACC_MIN", "min"),
+        ("B_WER_BELOW_50_CORPUS_MAX", "max"),
+        ("UTMOS_REFERENCE", "min"),
+        ("C_N_ABOVE_50_MAX", "max"),
+        ("MAX_FAILED_REQUESTS", "max"),
+        ("SIMILARITY_MEAN_MIN", "min"),
+        ("SERVING_CLOSED16_LATENCY_P95_S_REF", "max"),
+        ("MAX_NEW_TOKENS", None),
+        ("BENCHMARK_MAX_SAMPLES", None),
+        ("THRESHOLD_SLACK_HIGHER", None),
+        ("CP_CER_VALID_SAMPLES_MIN", "min"),
+        ("SOMETHING_ELSE", None),
+    ],
+)
 def test_a_name_tells_its_bound_or_nothing(literal: str, bound: str | None) -> None:
     assert bound_of(parse_literal(literal)) == bound
 

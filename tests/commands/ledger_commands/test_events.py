@@ -102,8 +102,14 @@ def test_types_lists_every_type_with_its_summary(cli: Cli) -> None:
 
 def test_tail_follows_a_log_another_process_writes(ledger: Ledger, tmp_path: Path) -> None:
     ledger.append([result(1)])
-    with subprocess.Popen([PERFLEDGER, "events", "tail", "-n", "1", "--json"], cwd=tmp_path, env=clean_env(),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [PERFLEDGER, "events", "tail", "-n", "1", "--json"],
+        cwd=tmp_path,
+        env=clean_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["position"] == 2
         ledger.append([result(2), result(3)])
@@ -120,8 +126,15 @@ def test_tail_follows_a_log_another_process_writes(ledger: Ledger, tmp_path: Pat
 def test_output_into_a_closed_pipe_is_no_error(ledger: Ledger, tmp_path: Path) -> None:
     for start in range(0, 3_000, 500):
         ledger.append([result(start + n) for n in range(500)])
-    done = subprocess.run(f"{PERFLEDGER} events list | head -n 1", shell=True, cwd=tmp_path, env=clean_env(),
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        f"{PERFLEDGER} events list | head -n 1",
+        shell=True,
+        cwd=tmp_path,
+        env=clean_env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
 
@@ -172,8 +185,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> object:
         shutil.chown(home, "postgres")
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if root else []
     bin_ = found[-1].parent
-    subprocess.run([*as_user, bin_ / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres"], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [*as_user, bin_ / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres"],
+        check=True,
+        capture_output=True,
+    )
     options = f"-c listen_addresses='' -c unix_socket_directories={home}"
     control = [*as_user, bin_ / "pg_ctl", "-D", home / "data", "-t", "120", "-l", home / "log"]
     started = subprocess.run([*control, "-o", options, "-w", "start"], capture_output=True, text=True, check=False)
@@ -202,9 +218,11 @@ def test_a_password_in_the_database_address_is_never_shown(cli: Cli, ledger: Led
 
 def test_two_processes_that_append_at_once_both_succeed(cli: Cli, ledger: Ledger) -> None:
     del cli
-    code = ("import sys; from ledger.ledger import Ledger; from tests.ledger.samples import result\n"
-            "l = Ledger.open(sys.argv[1], actor='p')\n"
-            "for n in range(40): l.append([result(n)])")
+    code = (
+        "import sys; from ledger.ledger import Ledger; from tests.ledger.samples import result\n"
+        "l = Ledger.open(sys.argv[1], actor='p')\n"
+        "for n in range(40): l.append([result(n)])"
+    )
     root = Path(__file__).parents[3]
     python = Path(PERFLEDGER).with_name("python")
     started = time.monotonic()

@@ -58,15 +58,24 @@ def test_the_result_goes_to_a_file_whose_name_says_the_form(cli: Cli, filled: Le
     assert done.err == f"{tmp_path / 'out.csv'}: 13 rows\n"
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))) == 13
     about = cli("sql", query, "-o", "out.parquet", "--json", code=0).json
-    assert about == {"file": str(tmp_path / "out.parquet"), "format": "parquet", "rows": 13,
-                     "columns": ["position", "target"], "bytes": (tmp_path / "out.parquet").stat().st_size}
+    assert about == {
+        "file": str(tmp_path / "out.parquet"),
+        "format": "parquet",
+        "rows": 13,
+        "columns": ["position", "target"],
+        "bytes": (tmp_path / "out.parquet").stat().st_size,
+    }
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 13
     cli("sql", query, "-o", "out.json", code=0)
     assert len(json.loads((tmp_path / "out.json").read_text())) == 13
     cli("sql", query, "-o", "table.txt", "-q", code=0)
     assert "model-b@GPU" in (tmp_path / "table.txt").read_text()
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".perfledger")) == [
-        "out.csv", "out.json", "out.parquet", "table.txt"]
+        "out.csv",
+        "out.json",
+        "out.parquet",
+        "table.txt",
+    ]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all_and_keeps_its_mode(cli: Cli, filled: Ledger, tmp_path: Path) -> None:
@@ -94,8 +103,13 @@ def test_nothing_is_written_into_the_ledger(cli: Cli, filled: Ledger, tmp_path: 
 
 
 def test_parquet_bytes_can_be_piped(filled: Ledger, tmp_path: Path) -> None:
-    done = subprocess.run([PERFLEDGER, "sql", "FROM results", "--format", "parquet"], cwd=tmp_path, env=clean_env(),
-                          capture_output=True, check=True)
+    done = subprocess.run(
+        [PERFLEDGER, "sql", "FROM results", "--format", "parquet"],
+        cwd=tmp_path,
+        env=clean_env(),
+        capture_output=True,
+        check=True,
+    )
     assert pq.read_table(io.BytesIO(done.stdout)).num_rows == 13
 
 
@@ -117,24 +131,32 @@ def test_as_of_and_parameters_on_the_command_line(cli: Cli, filled: Ledger) -> N
     assert "is not NAME=VALUE" in cli("sql", query, "--param", "t", code=2).err
 
 
-@pytest.mark.parametrize(("arguments", "exit_code", "code", "says"), [
-    (["SELECT 1\nFROM results WHERE WHERE"], 2, "sql_syntax", "at line 2, column 20: syntax error at or near"),
-    (["FROM reslts"], 2, "sql_unknown_name", 'there is no view "reslts"; did you mean "results"?'),
-    (["SELECT latncy FROM results"], 2, "sql_unknown_name", 'Referenced column "latncy" not found'),
-    (["SELECT 'x'::INT"], 2, "sql_failed", "at line 1, column 11: Could not convert string 'x'"),
-    (["DROP TABLE results"], 2, "sql_forbidden", "sql is read-only and sees the views alone: DROP is not allowed"),
-    (["FROM read_text('/etc/passwd')"], 2, "sql_forbidden", "the table function read_text() (line 1, column 6)"),
-    (["SELECT sum(a.range) FROM range(9999999) a, range(9999999)", "--timeout", "0.3"], 4, "sql_timeout",
-     "ran longer than 0.3 s"),
-    (["SELECT list(range) FROM range(999999999)", "--memory", "64"], 4, "sql_out_of_memory", "the 64 MiB"),
-    (["SELECT 1", "--timeout", "nan"], 2, "usage", "--timeout must be"),
-    (["SELECT 1", "--timeout", "0"], 2, "usage", "--timeout must be"),
-    (["SELECT 1", "--name", "x"], 2, "usage", "give one of"),
-    ([], 2, "usage", "give one of"),
-    (["--name", "no-such-audit"], 2, "audit_unknown", 'no audit query "no-such-audit"'),
-])
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "code", "says"),
+    [
+        (["SELECT 1\nFROM results WHERE WHERE"], 2, "sql_syntax", "at line 2, column 20: syntax error at or near"),
+        (["FROM reslts"], 2, "sql_unknown_name", 'there is no view "reslts"; did you mean "results"?'),
+        (["SELECT latncy FROM results"], 2, "sql_unknown_name", 'Referenced column "latncy" not found'),
+        (["SELECT 'x'::INT"], 2, "sql_failed", "at line 1, column 11: Could not convert string 'x'"),
+        (["DROP TABLE results"], 2, "sql_forbidden", "sql is read-only and sees the views alone: DROP is not allowed"),
+        (["FROM read_text('/etc/passwd')"], 2, "sql_forbidden", "the table function read_text() (line 1, column 6)"),
+        (
+            ["SELECT sum(a.range) FROM range(9999999) a, range(9999999)", "--timeout", "0.3"],
+            4,
+            "sql_timeout",
+            "ran longer than 0.3 s",
+        ),
+        (["SELECT list(range) FROM range(999999999)", "--memory", "64"], 4, "sql_out_of_memory", "the 64 MiB"),
+        (["SELECT 1", "--timeout", "nan"], 2, "usage", "--timeout must be"),
+        (["SELECT 1", "--timeout", "0"], 2, "usage", "--timeout must be"),
+        (["SELECT 1", "--name", "x"], 2, "usage", "give one of"),
+        ([], 2, "usage", "give one of"),
+        (["--name", "no-such-audit"], 2, "audit_unknown", 'no audit query "no-such-audit"'),
+    ],
+)
 def test_every_failure_has_a_code_a_sentence_and_an_exit_code(
-        cli: Cli, filled: Ledger, arguments: list[str], exit_code: int, code: str, says: str) -> None:
+    cli: Cli, filled: Ledger, arguments: list[str], exit_code: int, code: str, says: str
+) -> None:
     error = cli("sql", *arguments, "--json", code=exit_code).json["error"]
     assert error["code"] == code
     assert says in error["message"]
@@ -168,7 +190,13 @@ def test_a_pipe_or_a_device_is_written_as_it_is(cli: Cli, filled: Ledger) -> Non
 
 def test_a_reader_that_goes_away_is_no_error(filled: Ledger, tmp_path: Path) -> None:
     command = f"{PERFLEDGER} sql 'FROM range(200000)' --format csv | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, env=clean_env(),
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=tmp_path,
+        env=clean_env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout == "range\n"
     assert done.stderr == ""

@@ -31,10 +31,15 @@ class Repo:
     def git(self, *args: str) -> str:
         stamp = f"{self.clock} +0200"
         env = {
-            **os.environ, "GIT_AUTHOR_NAME": "n", "GIT_AUTHOR_EMAIL": AUTHOR, "GIT_COMMITTER_NAME": "n",
-            "GIT_COMMITTER_EMAIL": "c@example.org", "GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp,
+            **os.environ,
+            "GIT_AUTHOR_NAME": "n",
+            "GIT_AUTHOR_EMAIL": AUTHOR,
+            "GIT_COMMITTER_NAME": "n",
+            "GIT_COMMITTER_EMAIL": "c@example.org",
+            "GIT_AUTHOR_DATE": stamp,
+            "GIT_COMMITTER_DATE": stamp,
             "GIT_CONFIG_GLOBAL": os.devnull,
-        }  # fmt: skip
+        }
         done = subprocess.run(["git", *args], cwd=self.root, env=env, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -124,8 +129,9 @@ def test_since_and_paths_bound_the_walk(repo: Repo) -> None:
     first = repo.commit("1", a="A_MIN = 1\n", b="B_MIN = 1\n")
     repo.commit("2", a="A_MIN = 2\n", b="B_MIN = 2\n")
     assert short(repo.walk(since=first)) == [
-        ("A_MIN", "changed", "1", "2"), ("B_MIN", "changed", "1", "2"),
-    ]  # fmt: skip
+        ("A_MIN", "changed", "1", "2"),
+        ("B_MIN", "changed", "1", "2"),
+    ]
     assert {edit.file for edit in repo.walk(paths=["b*"])} == {"b.py"}
 
 

@@ -35,12 +35,15 @@ def test_a_second_approver_on_another_machine_lets_the_first_go_on(world: World,
     assert len(world.seeds()) == 3
 
 
-@pytest.mark.parametrize(("text", "field"), [
-    ('"deep": {"x": [1, NaN]}', "deep.x[1]"),
-    ('"count": 99999999999999999999999', "count"),
-    ('"note": "\\ud800"', "note"),
-    ('"gpu_clock_mhz": Infinity', "gpu_clock_mhz"),
-])
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('"deep": {"x": [1, NaN]}', "deep.x[1]"),
+        ('"count": 99999999999999999999999', "count"),
+        ('"note": "\\ud800"', "note"),
+        ('"gpu_clock_mhz": Infinity', "gpu_clock_mhz"),
+    ],
+)
 def test_what_no_record_may_hold_is_refused_by_field_wherever_it_is(text: str, field: str, world: World) -> None:
     path = Path(world.source(record(24, 33.0)))
     path.write_text(path.read_text().rstrip("}") + ", " + text + "}")
@@ -100,8 +103,9 @@ def test_corrective_sources_given_by_hand_have_to_agree_too(world: World) -> Non
     plan = world.plan().json["id"]
     world.all_of_it(plan)
     good, bad = world.source(record(25, 28.0)), world.source(record(26, 40.0))
-    error = world.run("reseed", "supersede", plan, "--reason", "wrong GPU", "--source", good, "--source", bad,
-                      "--json", code=1).json["error"]
+    error = world.run(
+        "reseed", "supersede", plan, "--reason", "wrong GPU", "--source", good, "--source", bad, "--json", code=1
+    ).json["error"]
     assert error["code"] == "batch_inconsistent"
 
 
@@ -130,11 +134,29 @@ def test_a_backup_that_does_not_fit_leaves_no_half_folder(world: World) -> None:
     world.repo.commit("big", {path: world.hub.blob(path, data)})
     world.plan(code=0)  # the mirror has it now
     before = sorted((world.folder / "backups").iterdir())
-    command = [PERFLEDGER, "reseed", "plan", "--model", big["model_id"], "--gpu", big["gpu_type"], "--reason", "x",
-               *(a for s in world.sources for a in ("--source", s)), "--json"]
-    done = subprocess.run(command, cwd=world.folder, env={**clean_env(), **world.env()}, capture_output=True,
-                          text=True, timeout=60, check=False,
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)))
+    command = [
+        PERFLEDGER,
+        "reseed",
+        "plan",
+        "--model",
+        big["model_id"],
+        "--gpu",
+        big["gpu_type"],
+        "--reason",
+        "x",
+        *(a for s in world.sources for a in ("--source", s)),
+        "--json",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=world.folder,
+        env={**clean_env(), **world.env()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+    )
     assert done.returncode == 4, done.stdout + done.stderr
     assert sorted((world.folder / "backups").iterdir()) == before
 
@@ -144,9 +166,14 @@ def test_an_upload_that_never_landed_can_be_given_up_and_one_that_did_cannot(wor
     world.approve_and_prepare(plan)
 
     def upload() -> Any:
-        return subprocess.Popen([PERFLEDGER, "reseed", "upload", plan, "--confirm", "upload"], cwd=world.folder,
-                                env={**clean_env(), **world.env()}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True)
+        return subprocess.Popen(
+            [PERFLEDGER, "reseed", "upload", plan, "--confirm", "upload"],
+            cwd=world.folder,
+            env={**clean_env(), **world.env()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def step() -> str:
         return str(world.run("reseed", "show", plan, "--json", code=0).json["step"])

@@ -91,8 +91,15 @@ class World:
 
     def start(self, *args: Any) -> subprocess.Popen[str]:
         """Start the installed command and leave it running."""
-        return subprocess.Popen([PERFLEDGER, *map(str, args)], cwd=self.folder, env={**clean_env(), **self.env()},
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [PERFLEDGER, *map(str, args)],
+            cwd=self.folder,
+            env={**clean_env(), **self.env()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def source(self, rec: dict[str, Any], name: str | None = None) -> str:
         """Write a source file as the CI artifact it would be."""

@@ -20,8 +20,10 @@ URL = "hf://datasets/org/perf/ledger"
 @pytest.fixture
 def at(cli: Callable[..., Result], hub: HubServer, tmp_path: Path) -> Callable[..., Result]:
     """Run a command on a machine: `at("alpha", "sync", "push", code=0)`. Its ledger is made at first use."""
-    def run(machine: str, *args: Any, env: dict[str, str] | None = None, token: str | None = None,
-            **options: Any) -> Result:
+
+    def run(
+        machine: str, *args: Any, env: dict[str, str] | None = None, token: str | None = None, **options: Any
+    ) -> Result:
         folder = tmp_path / machine
         variables = hub.env(**(env or {}))
         if token is not None:

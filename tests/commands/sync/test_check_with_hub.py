@@ -21,13 +21,16 @@ URL = "hf://datasets/org/history"
 @pytest.fixture
 def history(hub: HubServer) -> HubServer:
     """A dataset of six records of one model."""
-    hub.create("org/history", files={
-        f"{MODEL}/{day}.json": json.dumps(legacy(day, latency=28.0 + day / 10)).encode() for day in range(1, 7)})
+    hub.create(
+        "org/history",
+        files={f"{MODEL}/{day}.json": json.dumps(legacy(day, latency=28.0 + day / 10)).encode() for day in range(1, 7)},
+    )
     return hub
 
 
 def test_a_dataset_can_be_the_tracking_root_and_what_passed_goes_back_and_counts_once(
-        history: HubServer, at: At, tmp_path: Path) -> None:
+    history: HubServer, at: At, tmp_path: Path
+) -> None:
     file = write(tmp_path / "perf_a.json", raw(avg_generation_time_s=28.5))
     env = {"PERF_RUN_SOURCE": "scheduled_main", "HF_REPO_ID": "org/history"}
     first = at("alpha", "check", file, "--tracking-root", URL, "--upload", "pass", "--json", env=env, code=0).json

@@ -24,8 +24,16 @@ URL = "hf://datasets/org/history"
 def record(number: int, latency: float = 28.4) -> tuple[str, bytes]:
     """A normalized record without identity, as histories before identities hold them, and its path."""
     sha = f"{number:040x}"
-    body = {"model_id": "wan-t2v", "timestamp": f"2026-06-01T00:00:{number:02d}+00:00", "commit_sha": sha,
-            "gpu_type": "NVIDIA L40S", "latency": latency, "throughput": 1.58, "memory": 10840.0, "success": True}
+    body = {
+        "model_id": "wan-t2v",
+        "timestamp": f"2026-06-01T00:00:{number:02d}+00:00",
+        "commit_sha": sha,
+        "gpu_type": "NVIDIA L40S",
+        "latency": latency,
+        "throughput": 1.58,
+        "memory": 10840.0,
+        "success": True,
+    }
     return f"wan-t2v/2026-06-01T00_00_{number:02d}_00_00_{sha}.json", json.dumps(body).encode()
 
 
@@ -33,8 +41,10 @@ def record(number: int, latency: float = 28.4) -> tuple[str, bytes]:
 def history(hub: HubServer) -> HubServer:
     """A dataset of five records, and files that are none."""
     files = dict(record(number) for number in range(5))
-    hub.create("org/history", files={**files, "README.md": b"# history", "wan-t2v/plot.png": b"\x89PNG",
-                                     ".hidden/x.json": b"{}"})
+    hub.create(
+        "org/history",
+        files={**files, "README.md": b"# history", "wan-t2v/plot.png": b"\x89PNG", ".hidden/x.json": b"{}"},
+    )
     hub.requests.clear()
     return hub
 
@@ -74,7 +84,8 @@ def test_files_that_are_there_already_do_not_travel_even_without_our_index(histo
 
 
 def test_a_file_changed_on_either_side_is_brought_back_to_what_the_dataset_says(
-        history: HubServer, tmp_path: Path) -> None:
+    history: HubServer, tmp_path: Path
+) -> None:
     mirror_dataset(URL, tmp_path / "m", policy=QUICK)
     mine, theirs = record(0)[0], record(1)[0]
     (tmp_path / "m" / mine).write_bytes(b"edited by hand")
@@ -123,8 +134,11 @@ def test_a_folder_of_a_dataset_is_mirrored_without_its_prefix(history: HubServer
 def test_import_from_the_hub_and_again_after_the_history_moved(history: HubServer, at: At) -> None:
     first = at("alpha", "import", "hf-tracking", URL, "--json", code=0).json
     assert (first["recorded"], first["source"]) == (5, URL)
-    history.repos["org/history"].commit("moves on", {
-        record(7)[0]: Blob(record(7)[1]), record(1)[0]: Blob(record(1, latency=30.0)[1])}, delete=(record(2)[0],))
+    history.repos["org/history"].commit(
+        "moves on",
+        {record(7)[0]: Blob(record(7)[1]), record(1)[0]: Blob(record(1, latency=30.0)[1])},
+        delete=(record(2)[0],),
+    )
     again = at("alpha", "import", "hf-tracking", URL, "--json", code=0).json
     assert (again["recorded"], again["rewritten"], again["vanished"]) == (2, [record(1)[0]], [record(2)[0]])
 

@@ -49,8 +49,21 @@ def test_dry_run_sends_nothing(at: At, hub: HubServer) -> None:
     assert done["would_send"]["events"] == 1 and hub.requests == []
 
 
-@pytest.mark.parametrize("url", ["hf://datasets/x", "hf://models/org/perf", "s3://", "s3://key:secret@bucket/x", "s3://key:secret@[",
-                                 "file://host/x", "file:relative", "file:///mnt/a#b", "ftp://host/x", "perf-ledger"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hf://datasets/x",
+        "hf://models/org/perf",
+        "s3://",
+        "s3://key:secret@bucket/x",
+        "s3://key:secret@[",
+        "file://host/x",
+        "file:relative",
+        "file:///mnt/a#b",
+        "ftp://host/x",
+        "perf-ledger",
+    ],
+)
 def test_a_malformed_remote_is_refused_at_once_by_every_command(at: At, hub: HubServer, url: str) -> None:
     before = at("alpha", "events", "list", code=0).out
     for asked in (("push",), ("push", "--dry-run"), ("push", "--create"), ("pull",), ("status",)):
@@ -87,8 +100,9 @@ def test_exit_codes_are_those_of_the_contract(at: At, hub: HubServer, tmp_path: 
 
 def test_an_outcome_nobody_knows_is_exit_6(at: At, hub: HubServer) -> None:
     hub.faults += [Fault("POST */commit/*", "drop_after"), Fault("*", "drop", skip=6, times=FOREVER)]
-    done = at("alpha", "sync", "push", "--remote", URL, "--json", code=6,
-              env={"PERFLEDGER_REMOTE_WAIT": "1"}).json["error"]
+    done = at("alpha", "sync", "push", "--remote", URL, "--json", code=6, env={"PERFLEDGER_REMOTE_WAIT": "1"}).json[
+        "error"
+    ]
     assert done["code"] == "upload_unknown" and "sync push" in done["hint"]
     hub.faults.clear()
     at("alpha", "sync", "push", "--remote", URL, code=0)
@@ -101,8 +115,11 @@ def test_create_makes_the_dataset(at: At, hub: HubServer) -> None:
 
 
 def test_the_token_is_nowhere_in_the_ledger_folder_or_the_output(at: At, tmp_path: Path) -> None:
-    done = [at("alpha", "sync", "push", "--remote", URL, code=0), at("alpha", "sync", "status", "--json", code=0),
-            at("alpha", "events", "list", "--json", code=0)]
+    done = [
+        at("alpha", "sync", "push", "--remote", URL, code=0),
+        at("alpha", "sync", "status", "--json", code=0),
+        at("alpha", "events", "list", "--json", code=0),
+    ]
     assert all(WRITE_TOKEN not in result.out + result.err for result in done)
     files = [path for path in (tmp_path / "alpha").rglob("*") if path.is_file()]
     assert any(path.name.endswith(".parquet") for path in files), "what was pushed is there"

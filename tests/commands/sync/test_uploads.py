@@ -36,8 +36,10 @@ def test_all_records_of_a_run_are_one_commit_in_the_existing_layout(at: At, hub:
     done = at("alpha", "check", results, "--upload", "always", "--json", env=DATASET, code=0)
     repo = hub.repos["org/perf"]
     assert [commit.title for commit in repo.commits[1:]] == ["Perf: wan-t2v-1.3b-2gpu at 0123456"]
-    expected = {f"wan-t2v-1.3b-2gpu/2026-08-21T22_10_0{n}.000000_00_00_0123456789abcdef0123456789abcdef01234567.json"
-                for n in range(3)}
+    expected = {
+        f"wan-t2v-1.3b-2gpu/2026-08-21T22_10_0{n}.000000_00_00_0123456789abcdef0123456789abcdef01234567.json"
+        for n in range(3)
+    }
     assert set(repo.files()) == expected
     judged = {record["normalized"]["timestamp"]: record["normalized"] for record in done.json["records"]}
     for data in repo.files().values():
@@ -81,7 +83,8 @@ def test_upload_never_and_no_dataset_send_nothing(at: At, hub: HubServer, result
 
 
 def test_a_hub_that_is_down_costs_a_warning_and_the_records_wait(
-        at: At, hub: HubServer, results: Path, tmp_path: Path) -> None:
+    at: At, hub: HubServer, results: Path, tmp_path: Path
+) -> None:
     hub.faults.append(Fault("*", "drop", times=FOREVER))
     done = at("alpha", "check", results, "--upload", "always", env=DATASET, code=0)
     assert "3 record(s) waiting" in done.err and "sync status" in done.err
@@ -127,8 +130,7 @@ def test_a_token_that_may_only_read_is_said_with_the_way_out(at: At, hub: HubSer
     assert len(hub.repos["org/perf"].files()) == 3
 
 
-def test_two_records_of_one_model_time_and_commit_keep_their_own_files(
-        at: At, hub: HubServer, tmp_path: Path) -> None:
+def test_two_records_of_one_model_time_and_commit_keep_their_own_files(at: At, hub: HubServer, tmp_path: Path) -> None:
     write_raw(tmp_path / "twins", number=1, latency=20.0)
     write_raw(tmp_path / "twins" / "more", number=1, latency=21.0)
     files = sorted((tmp_path / "twins").rglob("*.json"))

@@ -200,7 +200,7 @@ class Disk:
         content = bytes(data)
         assert self.real["write"](fd, content) == len(content)
         file.pending.append(lambda old: old + content)
-        file.halves.append(lambda old: old + content[:len(content) // 2])
+        file.halves.append(lambda old: old + content[: len(content) // 2])
         self.on_step("write")
         return len(content)
 
@@ -212,7 +212,7 @@ class Disk:
         content = bytes(data)
 
         def put(old: bytes, piece: bytes = content, at: int = offset) -> bytes:
-            return old[:at].ljust(at, b"\0") + piece + old[at + len(piece):]
+            return old[:at].ljust(at, b"\0") + piece + old[at + len(piece) :]
 
         half = len(content) // 2
 
@@ -312,8 +312,11 @@ class Disk:
     def states(self) -> Iterator[State]:
         """Yield every state a power cut at this moment may leave."""
         gc.collect()  # the killed process's index connections: closing one removes its -wal and -shm files
-        derived = tuple((str(path.relative_to(self.root)), data) for path in sorted(self.root.rglob("*.sqlite*"))
-                        if (data := _there(path)) is not None)
+        derived = tuple(
+            (str(path.relative_to(self.root)), data)
+            for path in sorted(self.root.rglob("*.sqlite*"))
+            if (data := _there(path)) is not None
+        )
         seen = set()
         for names in self._namings(self.top):
             files, folders = _flat(names)

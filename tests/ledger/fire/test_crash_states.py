@@ -183,7 +183,8 @@ def run(fast: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> World:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_power_cut_at_any_step_loses_nothing_acknowledged_and_tears_nothing(
-        fast: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    fast: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     world = run(fast, monkeypatch, name)
     assert not world.violations
     assert world.states >= 5, "the model looked at something"
@@ -204,16 +205,18 @@ KILLED_THEN = {
 
 
 @pytest.mark.parametrize("name", KILLED_THEN)
-def test_a_process_killed_at_any_step_then_a_second_one_then_a_power_cut_loses_nothing(
-        fast: Path, name: str) -> None:
+def test_a_process_killed_at_any_step_then_a_second_one_then_a_power_cut_loses_nothing(fast: Path, name: str) -> None:
     """What the dead process left unsynced is no ground to build on: the second one is told "ok" only for what stays."""
     violations, steps = killed_then(fast, name)
     assert not violations
     assert steps >= 3, "there was something to kill"
 
 
-def killed_then(folder: Path, name: str, mutate: Callable[[pytest.MonkeyPatch], None] = lambda patch: None,
-                ) -> tuple[list[str], int]:
+def killed_then(
+    folder: Path,
+    name: str,
+    mutate: Callable[[pytest.MonkeyPatch], None] = lambda patch: None,
+) -> tuple[list[str], int]:
     """Kill the first operation before each of its steps in turn. Returns violations and the number of steps."""
     before, first, second = KILLED_THEN[name]
     violations: list[str] = []
@@ -329,8 +332,8 @@ MUTATIONS: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
 
 @pytest.mark.parametrize(("mutation", "name"), MUTATIONS, ids=lambda v: getattr(v, "__name__", v))
 def test_the_model_catches_every_mutation_of_the_protocol(
-        fast: Path, monkeypatch: pytest.MonkeyPatch, mutation: Callable[[pytest.MonkeyPatch], None],
-        name: str) -> None:
+    fast: Path, monkeypatch: pytest.MonkeyPatch, mutation: Callable[[pytest.MonkeyPatch], None], name: str
+) -> None:
     before, operation = SCENARIOS[name]
     world = World(fast / "machine", monkeypatch)
     for step in before:
@@ -360,7 +363,8 @@ def test_the_model_catches_a_writer_that_trusts_what_a_dead_one_left(fast: Path)
 
 
 def test_a_power_cut_while_a_ledger_is_created_leaves_none_or_a_whole_one(
-        fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = fast / "machine"
     root.mkdir()
     watched = Disk(root, monkeypatch)
@@ -395,7 +399,8 @@ def test_a_segment_never_takes_the_place_of_one_that_another_process_has_committ
 
 
 def test_with_rename_instead_of_link_a_late_writer_would_overwrite_a_committed_segment(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(disk, "publish", lambda temporary, target: disk.replace(temporary, target) or True)
     target = tmp_path / segment.file_name(1)
     disk.put_if_absent(target, b"committed")

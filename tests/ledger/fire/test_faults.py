@@ -39,8 +39,14 @@ pytestmark = pytest.mark.skipif(bool(can_trace()), reason=can_trace() or "-")
 
 def trace(arguments: list[str], log: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = ["strace", "-f", "-qq", "-o", str(log), *options, sys.executable, "-m", "tests.ledger.fire.work"]
-    return subprocess.run([*command, *arguments], env=clean_env(PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1"),
-                          capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [*command, *arguments],
+        env=clean_env(PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def calls_on_the_ledger(log: Path, folder: Path) -> list[tuple[str, int]]:
@@ -81,8 +87,7 @@ def every_fault(tmp_path: Path, what: list[str]) -> list[tuple[str, int, str]]:
     done = trace([what[0], str(template), *what[1:]], log, "-y", "-e", f"trace={CALLS}")
     assert done.returncode == 0, done.stderr
     found = calls_on_the_ledger(log, template)
-    return [(call, number, fault) for call, number in found
-            for fault in ("error=EIO", "error=ENOSPC", "signal=KILL")]
+    return [(call, number, fault) for call, number in found for fault in ("error=EIO", "error=ENOSPC", "signal=KILL")]
 
 
 def inject(tmp_path: Path, what: list[str], fault: tuple[str, int, str]) -> tuple[Path, int, str]:
@@ -90,8 +95,14 @@ def inject(tmp_path: Path, what: list[str], fault: tuple[str, int, str]) -> tupl
     call, number, kind = fault
     folder = tmp_path / f"{call}-{number}-{kind[-4:]}"
     path = prepare(folder)
-    done = trace([what[0], str(path), *what[1:]], folder / "log", "-e", f"trace={call}",
-                 "-e", f"inject={call}:{kind}:when={number}")
+    done = trace(
+        [what[0], str(path), *what[1:]],
+        folder / "log",
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:{kind}:when={number}",
+    )
     return path, done.returncode, done.stdout + done.stderr
 
 
@@ -164,8 +175,14 @@ def test_a_fault_at_every_call_of_an_append_a_seal_and_a_catch_up(tmp_path: Path
 def test_when_neither_the_write_nor_taking_it_back_can_be_synced_the_outcome_is_unknown(tmp_path: Path) -> None:
     """The only case of exit 6: every fdatasync fails, so nothing can be said of the line."""
     path = prepare(tmp_path)
-    done = trace(["append_one", str(path), EVENT_ID], tmp_path / "log", "-e", "trace=fdatasync",
-                 "-e", "inject=fdatasync:error=EIO")
+    done = trace(
+        ["append_one", str(path), EVENT_ID],
+        tmp_path / "log",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:error=EIO",
+    )
     assert done.returncode == 6, done.stdout + done.stderr
     assert "may or may not be recorded" in done.stdout
     ledger = Ledger.open(path, actor="tester")

@@ -35,8 +35,16 @@ def record(tmp_path: Path) -> Path:
 
 def perfledger(*arguments: Any, cwd: Path, before: Callable[[], None] = lambda: None) -> Result:
     """Run the command with something done to its process first."""
-    done = subprocess.run([PERFLEDGER, *map(str, arguments)], cwd=cwd, env=clean_env(PYTHONDONTWRITEBYTECODE="1"),
-                          capture_output=True, text=True, check=False, timeout=60, preexec_fn=before)
+    done = subprocess.run(
+        [PERFLEDGER, *map(str, arguments)],
+        cwd=cwd,
+        env=clean_env(PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=before,
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return Result(done.returncode, done.stdout, done.stderr)
 
@@ -68,7 +76,8 @@ class TestFullDisk:
 
     @pytest.mark.parametrize("room", [0, 10, 200])
     def test_an_append_that_does_not_fit_is_taken_back_whole(
-            self, ledger: Ledger, record: Path, tmp_path: Path, room: int) -> None:
+        self, ledger: Ledger, record: Path, tmp_path: Path, room: int
+    ) -> None:
         ledger.append([result(n, note="x" * 2_000) for n in range(40)])
         before = [e.event_id for e in ledger.read()]
         done = perfledger("record", record, cwd=tmp_path, before=self.fill(ledger.path, room))
@@ -81,11 +90,13 @@ class TestFullDisk:
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
     def test_on_a_disk_that_is_really_full_nothing_is_lost_and_it_goes_on_when_there_is_room(
-            self, tmp_path: Path, record: Path) -> None:
+        self, tmp_path: Path, record: Path
+    ) -> None:
         mount = tmp_path / "small"
         mount.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount], capture_output=True,
-                              check=False)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount], capture_output=True, check=False
+        )
         if done.returncode:
             pytest.skip("this container may not mount")
         try:
@@ -132,14 +143,19 @@ def unprivileged(tmp_path: Path) -> Callable[[], None]:
     """What makes a process one that file permissions bind."""
     probe = tmp_path / "probe"
     probe.touch(0o444)
-    if subprocess.run(["sh", "-c", f"echo > {probe}"], preexec_fn=drop_privileges, capture_output=True,
-                      check=False).returncode == 0:
+    if (
+        subprocess.run(
+            ["sh", "-c", f"echo > {probe}"], preexec_fn=drop_privileges, capture_output=True, check=False
+        ).returncode
+        == 0
+    ):
         pytest.skip("root keeps all its privileges here")
     return drop_privileges
 
 
 def test_who_may_only_read_can_ask_everything_and_is_told_that_he_cannot_write(
-        ledger: Ledger, record: Path, tmp_path: Path, unprivileged: Callable[[], None]) -> None:
+    ledger: Ledger, record: Path, tmp_path: Path, unprivileged: Callable[[], None]
+) -> None:
     ledger.append([result(1)])
     ledger.seal()
     ledger.append([result(2)])
@@ -156,7 +172,8 @@ def test_who_may_only_read_can_ask_everything_and_is_told_that_he_cannot_write(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting read-only needs root")
 def test_on_a_file_system_mounted_read_only_reading_works_and_writing_says_so(
-        ledger: Ledger, record: Path, tmp_path: Path) -> None:
+    ledger: Ledger, record: Path, tmp_path: Path
+) -> None:
     ledger.append([result(1)])
     if subprocess.run(["mount", "--bind", ledger.path, ledger.path], capture_output=True, check=False).returncode:
         pytest.skip("this container may not mount")
@@ -172,7 +189,8 @@ def test_on_a_file_system_mounted_read_only_reading_works_and_writing_says_so(
 
 @pytest.mark.parametrize("kept", [1, 100, -1])
 def test_a_torn_tail_is_passed_over_by_readers_and_set_aside_by_the_next_write(
-        ledger: Ledger, cli: Callable[..., Result], record: Path, kept: int) -> None:
+    ledger: Ledger, cli: Callable[..., Result], record: Path, kept: int
+) -> None:
     """Bytes of a write that was never acknowledged: kept for a person to see, never taken for an event."""
     ledger.append([result(1)])
     path = ledger.path / "log" / "testbed" / journal.NAME
@@ -194,19 +212,33 @@ def with_an_event_of_a_later_version(ledger: Ledger) -> Event:
     import msgspec
 
     head: Head = ledger.head()
-    event = Event(actor="later", causation_id=None, correlation_id=None,
-                  event_id="0190a0a0-0000-7000-8000-00000000beef", git_sha=None, hash="", host="later",
-                  key=None, origin="testbed",
-                  payload=msgspec.Raw(b'{"quantum":true}'), position=head.position + 1, prev_hash=head.hash,
-                  recorded_at="2999-01-01T00:00:00.000000Z", schema_version=7, stream="later/1",
-                  type="QuantumResultRecorded", version=1)
+    event = Event(
+        actor="later",
+        causation_id=None,
+        correlation_id=None,
+        event_id="0190a0a0-0000-7000-8000-00000000beef",
+        git_sha=None,
+        hash="",
+        host="later",
+        key=None,
+        origin="testbed",
+        payload=msgspec.Raw(b'{"quantum":true}'),
+        position=head.position + 1,
+        prev_hash=head.hash,
+        recorded_at="2999-01-01T00:00:00.000000Z",
+        schema_version=7,
+        stream="later/1",
+        type="QuantumResultRecorded",
+        version=1,
+    )
     line = chain.link(event)
     add_line(ledger.path / "log" / "testbed" / journal.NAME, line)
     return event
 
 
 def test_an_event_of_an_unknown_newer_type_is_kept_and_passed_over(
-        ledger: Ledger, cli: Callable[..., Result], record: Path) -> None:
+    ledger: Ledger, cli: Callable[..., Result], record: Path
+) -> None:
     ledger.append([result(1)])
     event = with_an_event_of_a_later_version(ledger)
     cli("record", record, code=0)
@@ -243,7 +275,8 @@ def test_a_journal_that_is_no_file_is_named(ledger: Ledger, record: Path, tmp_pa
 
 @pytest.mark.parametrize("name", ["lock", "heads.sqlite"])
 def test_a_folder_in_the_place_of_a_derived_file_is_named_and_may_go(
-        ledger: Ledger, record: Path, tmp_path: Path, name: str) -> None:
+    ledger: Ledger, record: Path, tmp_path: Path, name: str
+) -> None:
     path = ledger.path / "log" / "testbed" / name
     path.unlink(missing_ok=True)
     path.mkdir()
@@ -255,13 +288,17 @@ def test_a_folder_in_the_place_of_a_derived_file_is_named_and_may_go(
 
 
 def test_the_derived_files_may_be_deleted_or_be_rubbish_at_any_time(
-        ledger: Ledger, cli: Callable[..., Result], record: Path) -> None:
+    ledger: Ledger, cli: Callable[..., Result], record: Path
+) -> None:
     """The log is the only truth: every index and projection is made again from it."""
     ledger.append([result(n) for n in range(5)])
     ledger.seal()
     cli("sql", "FROM results", code=0)
-    derived = [p for p in ledger.path.rglob("*")
-               if p.name.startswith(("heads.sqlite", "index.sqlite", "state")) or p.name == "head"]
+    derived = [
+        p
+        for p in ledger.path.rglob("*")
+        if p.name.startswith(("heads.sqlite", "index.sqlite", "state")) or p.name == "head"
+    ]
     assert len(derived) >= 3
     for path in derived:
         path.write_bytes(b"rubbish " * 100)

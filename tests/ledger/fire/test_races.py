@@ -30,9 +30,14 @@ ROOT = Path(__file__).parents[3]
 
 def start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
     """Start one of the processes of `work.py`."""
-    return subprocess.Popen([sys.executable, "-m", "tests.ledger.fire.work", *map(str, arguments)],
-                            env=clean_env(PYTHONPATH=str(ROOT)), text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.ledger.fire.work", *map(str, arguments)],
+        env=clean_env(PYTHONPATH=str(ROOT)),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
 
 
 def finish(process: subprocess.Popen[str], *, code: int = 0) -> str:
@@ -140,7 +145,8 @@ def holder(ledger: Ledger) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_stopped_writer_keeps_the_others_waiting_with_a_message_and_they_go_on_when_it_dies(
-        ledger: Ledger, holder: subprocess.Popen[str]) -> None:
+    ledger: Ledger, holder: subprocess.Popen[str]
+) -> None:
     os.kill(holder.pid, signal.SIGSTOP)
     waiting = start("write", ledger.path, "patient", 1)
     time.sleep(3.5)
@@ -188,21 +194,27 @@ def test_a_projector_killed_at_random_moments_skips_nothing(ledger: Ledger) -> N
 
 
 def test_a_folder_copied_while_it_is_written_is_a_whole_ledger_of_a_moment_or_says_that_it_is_not(
-        ledger: Ledger, tmp_path: Path) -> None:
+    ledger: Ledger, tmp_path: Path
+) -> None:
     """Never silently less: a copy that misses what its own mark knows refuses to go on, with exit code 7."""
     writer = start("write", ledger.path, "busy", 400)
     outcomes = []
     for n in range(12):
         before = [e.event_id for e in ledger.read()]
         target = tmp_path / f"copy{n}"
-        shutil.copytree(ledger.path, target / ".perfledger", ignore=shutil.ignore_patterns(".tmp-*"),
-                        ignore_dangling_symlinks=True, copy_function=copy_if_there)
+        shutil.copytree(
+            ledger.path,
+            target / ".perfledger",
+            ignore=shutil.ignore_patterns(".tmp-*"),
+            ignore_dangling_symlinks=True,
+            copy_function=copy_if_there,
+        )
         copy = Ledger.open(target, actor="copy")
         try:
             copy.append([result(1)])
             there = [e.event_id for e in copy.read()]
             assert verify(copy).ok
-            assert before == there[:len(before)], "a copy that opens holds all that was there when it began"
+            assert before == there[: len(before)], "a copy that opens holds all that was there when it began"
             outcomes.append("whole")
         except Damaged as error:
             assert error.exit_code == 7

@@ -39,8 +39,10 @@ class Bench:
         self.journal = self.folder / "journal.jsonl"
         self.other = self._pulled(root / "elsewhere")
         cited = [self.ledger.evidence.put(data) for data in (LARGE, b"small")]
-        signers = [NewEvent(stream="policy/reseed", payload=ReseedPolicyAdopted(approvals=1, allowed_signers=digest))
-                   for digest in cited]
+        signers = [
+            NewEvent(stream="policy/reseed", payload=ReseedPolicyAdopted(approvals=1, allowed_signers=digest))
+            for digest in cited
+        ]
         self.ledger.append([*signers, *(result(n, target="ab"[n % 2] + "@GPU") for n in range(SEALED - 3))])
         self.ledger.log.seal()
         pulled = EventsPulled(from_origin="other", first=1, last=6, head_hash=self.other[-1].hash, remote="file:///r")
@@ -88,8 +90,8 @@ class Bench:
 def reseal(data: bytes) -> bytes:
     """A segment's bytes with the digest they hold made right again."""
     at = data.rindex(b'"file_sha256":"') + len(b'"file_sha256":"')
-    digest = sha256(data[:at] + b"0" * 64 + data[at + 64:]).hexdigest()
-    return data[:at] + digest.encode() + data[at + 64:]
+    digest = sha256(data[:at] + b"0" * 64 + data[at + 64 :]).hexdigest()
+    return data[:at] + digest.encode() + data[at + 64 :]
 
 
 Spoil = Callable[[Bench], tuple[str, int | None]]
@@ -98,9 +100,11 @@ SPOILS: list[tuple[str, Spoil]] = []
 
 def spoils(rule: str) -> Callable[[Spoil], Spoil]:
     """Register a way to break one rule; the function returns the file and position to be named."""
+
     def register(function: Spoil) -> Spoil:
         SPOILS.append((rule, function))
         return function
+
     return register
 
 
@@ -208,7 +212,7 @@ def a_line_cut_short(bench: Bench) -> tuple[str, int]:
 @spoils("twice-different")
 def an_event_in_both_places_not_the_same(bench: Bench) -> tuple[str, int]:
     other = bench.relinked(SEALED, actor="somebody@else.org")
-    bench.write("testbed", bench.events[:SEALED], other[SEALED - 1:])
+    bench.write("testbed", bench.events[:SEALED], other[SEALED - 1 :])
     return JOURNAL, SEALED
 
 
@@ -280,7 +284,8 @@ def test_the_healthy_ledger_verifies(bench: Bench, cli: Callable[..., Result]) -
 
 @pytest.mark.parametrize(("rule", "spoil"), [pytest.param(*one, id=one[1].__name__) for one in SPOILS])
 def test_each_rule_fires_alone_on_a_ledger_that_breaks_it(
-        bench: Bench, cli: Callable[..., Result], rule: str, spoil: Spoil) -> None:
+    bench: Bench, cli: Callable[..., Result], rule: str, spoil: Spoil
+) -> None:
     file, position = spoil(bench)
     failed = cli("verify", "--json", code=7)
     error = failed.json["error"]
@@ -314,12 +319,14 @@ def test_bytes_of_an_unfinished_write_are_a_note_and_no_finding(bench: Bench, cl
         journal.write(b'{"actor":"tester@exam')
     document = cli("verify", "--json", code=0).json
     assert document["findings"] == []
-    assert document["notes"] == [f"{JOURNAL}: 21 bytes of an unfinished write at the end; "
-                                 "the next append sets them aside"]
+    assert document["notes"] == [
+        f"{JOURNAL}: 21 bytes of an unfinished write at the end; the next append sets them aside"
+    ]
 
 
 def test_a_checkpoint_kept_outside_finds_a_log_cut_with_its_index(
-        bench: Bench, cli: Callable[..., Result], tmp_path: Path) -> None:
+    bench: Bench, cli: Callable[..., Result], tmp_path: Path
+) -> None:
     cli("verify", "--write-checkpoint", tmp_path / "heads.json", code=0)
     bench.put(bench.events[:12])  # without the derived mark, nothing inside tells
     assert cli("verify", "--json", code=0).json["origins"]["testbed"]["position"] == 12

@@ -99,10 +99,10 @@ def test_every_changed_byte_of_a_journal_and_an_evidence_tail_is_found(tmp_path:
     path = folder / journal.NAME
     padded, lines = path.read_bytes(), lines_of(path)
     assert len(padded) > len(lines)
-    path.write_bytes(padded[:len(lines) + 2])
+    path.write_bytes(padded[: len(lines) + 2])
     assert min(missed_flips(ledger, path, flip, step, named=True), default=len(lines)) >= len(lines)
     for offset in range(len(lines), len(padded), 4_999):
-        path.write_bytes(padded[:offset] + bytes([padded[offset] ^ flip]) + padded[offset + 1:])
+        path.write_bytes(padded[:offset] + bytes([padded[offset] ^ flip]) + padded[offset + 1 :])
         assert "1 bytes of an unfinished write" in verify(ledger).notes[0], offset
     path.write_bytes(padded)
     assert not missed_flips(ledger, ledger.path / "evidence" / ORIGIN / evidence.TAIL_NAME, flip, step, named=False)
@@ -111,7 +111,8 @@ def test_every_changed_byte_of_a_journal_and_an_evidence_tail_is_found(tmp_path:
 @pytest.mark.parametrize(("flip", "step"), [(0x01, 23), (0x80, 61), (0x20, 67)])
 @pytest.mark.parametrize("which", ["segment", "pack"])
 def test_a_changed_byte_of_a_sealed_file_is_found_also_where_no_reader_looks(
-        copy: Path, which: str, flip: int, step: int) -> None:
+    copy: Path, which: str, flip: int, step: int
+) -> None:
     """Padding, statistics and page headers too: such a file is held against the digest of all its bytes."""
     assert not missed_flips(Ledger.open(copy), files(copy)[which], flip, step, named=which == "segment")
 
@@ -211,14 +212,20 @@ class TestCutOff:
                 Ledger.open(copy, actor="x").append([result(8)])
 
     def test_a_checkpoint_kept_outside_finds_it_when_the_mark_is_gone_too(
-            self, copy: Path, cli: Callable[..., Result], tmp_path: Path) -> None:
+        self, copy: Path, cli: Callable[..., Result], tmp_path: Path
+    ) -> None:
         checkpoint = tmp_path / "checkpoint.json"
         cli("verify", "--write-checkpoint", checkpoint, code=0)
         self.cut(copy, derived=True)
         cli("verify", code=0)
         found = cli("verify", "--checkpoint", checkpoint, "--json", code=7).json
         assert found["error"]["details"]["findings"][0] | {"message": ""} == {
-            "rule": "log-cut", "origin": ORIGIN, "file": f"log/{ORIGIN}", "position": 7, "message": ""}
+            "rule": "log-cut",
+            "origin": ORIGIN,
+            "file": f"log/{ORIGIN}",
+            "position": 7,
+            "message": "",
+        }
 
     def test_events_newer_than_the_checkpoint_can_be_cut_unseen_and_no_more_than_those(self, copy: Path) -> None:
         """The limit that docs/guarantees.md states."""
@@ -233,8 +240,9 @@ class TestCutOff:
         other.append([result(n) for n in range(9)])
         assert verify(other).ok
         known = Ledger.open(copy).head()
-        finding = verify(other, checkpoints={ORIGIN: Head(5, next(
-            e.hash for e in Ledger.open(copy).read() if e.position == 5))}).findings[0]
+        finding = verify(
+            other, checkpoints={ORIGIN: Head(5, next(e.hash for e in Ledger.open(copy).read() if e.position == 5))}
+        ).findings[0]
         assert (finding.rule, finding.position) == ("log-cut", 5)
         assert known.position == 8
 
@@ -242,7 +250,6 @@ class TestCutOff:
         shutil.rmtree(copy / "log" / ORIGIN)
         (copy / "log" / ORIGIN).mkdir()
         assert damage(copy).findings[0].rule == "log-cut"
-
 
     def test_a_pulled_log_that_is_wholly_gone_is_found(self, copy: Path) -> None:
         other = Ledger.create(copy.parent / "other", origin="elsewhere", actor="b")
@@ -273,12 +280,18 @@ def test_an_empty_folder_of_another_origin_is_no_origin(copy: Path, cli: Callabl
     cli("verify", "--checkpoint", "old.json", code=0)
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("", "truncated"), ("[]", "list indices"), ("{}", "origins"), ('{"origins": {"a": {"position": 1}}}', "hash"),
-    ('{"origins": {"a": {"position": "x", "hash": ""}}}', "int()"),
-    # the last of two heads would vouch for less than the first
-    ('{"origins": {"a": {"position": 9, "hash": "00"}, "a": {"position": 1, "hash": "00"}}}', '"a"'),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "truncated"),
+        ("[]", "list indices"),
+        ("{}", "origins"),
+        ('{"origins": {"a": {"position": 1}}}', "hash"),
+        ('{"origins": {"a": {"position": "x", "hash": ""}}}', "int()"),
+        # the last of two heads would vouch for less than the first
+        ('{"origins": {"a": {"position": 9, "hash": "00"}, "a": {"position": 1, "hash": "00"}}}', '"a"'),
+    ],
+)
 def test_what_is_no_checkpoint_is_refused(copy: Path, cli: Callable[..., Result], text: str, told: str) -> None:
     (copy.parent / "heads.json").write_text(text)
     error = cli("verify", "--checkpoint", "heads.json", "--json", code=2).json["error"]

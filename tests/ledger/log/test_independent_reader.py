@@ -45,8 +45,8 @@ def number(value: float) -> str:
         return f"{minus}{stripped[0]}{'.' + stripped[1:] if len(stripped) > 1 else ''}e{first}"
     if first < 0:
         return f"{minus}0.{'0' * (-first - 1)}{stripped}"
-    whole = stripped[:first + 1].ljust(first + 1, "0")
-    return f"{minus}{whole}.{stripped[first + 1:] or '0'}"
+    whole = stripped[: first + 1].ljust(first + 1, "0")
+    return f"{minus}{whole}.{stripped[first + 1 :] or '0'}"
 
 
 def independent(value: Any) -> str:
@@ -66,10 +66,12 @@ def independent(value: Any) -> str:
 
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
-near_powers = st.builds(lambda m, e: m * 10.0 ** e, st.floats(0.5, 20), st.integers(-12, 22)).filter(math.isfinite)
+near_powers = st.builds(lambda m, e: m * 10.0**e, st.floats(0.5, 20), st.integers(-12, 22)).filter(math.isfinite)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | floats | near_powers | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=12)
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
 
 
 @settings(max_examples=600, deadline=None)
@@ -89,14 +91,24 @@ def test_every_double_reads_back_as_itself(value: float) -> None:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(records=st.lists(st.dictionaries(st.text(max_size=8), values, max_size=5), min_size=1, max_size=4),
-       seal=st.booleans())
+@given(
+    records=st.lists(st.dictionaries(st.text(max_size=8), values, max_size=5), min_size=1, max_size=4),
+    seal=st.booleans(),
+)
 def test_what_export_writes_recomputes_to_the_same_chain_without_our_code(
-        tmp_path_factory: Any, records: list[dict[str, Any]], seal: bool) -> None:
+    tmp_path_factory: Any, records: list[dict[str, Any]], seal: bool
+) -> None:
     folder: Path = tmp_path_factory.mktemp("export")
     ledger = Ledger.create(folder, origin="testbed", actor='tester "x" \u2028')
-    ledger.append([NewEvent(stream="s/\u00e9", payload=ResultRecorded(
-        target="m@GPU", record=record, path="a.json", format="normalized", sha256="")) for record in records])
+    ledger.append(
+        [
+            NewEvent(
+                stream="s/\u00e9",
+                payload=ResultRecorded(target="m@GPU", record=record, path="a.json", format="normalized", sha256=""),
+            )
+            for record in records
+        ]
+    )
     if seal:
         ledger.seal()
     from ledger.log import chain
@@ -119,6 +131,14 @@ def recompute(exported: bytes, *, count: int) -> None:
 
 
 def test_the_export_command_writes_the_same_lines(ledger: Ledger, cli: Callable[..., Result]) -> None:
-    ledger.append([NewEvent(stream="s", payload=ResultRecorded(
-        target="m@GPU", record={"latency": 0.1 + 0.2, "note": "Grüße\n"}, path="a", format="raw", sha256=""))])
+    ledger.append(
+        [
+            NewEvent(
+                stream="s",
+                payload=ResultRecorded(
+                    target="m@GPU", record={"latency": 0.1 + 0.2, "note": "Grüße\n"}, path="a", format="raw", sha256=""
+                ),
+            )
+        ]
+    )
     recompute(cli("events", "export", code=0).out.encode(), count=2)

@@ -186,9 +186,14 @@ def test_a_half_done_seal_is_finished_by_the_next_append(ledger: Ledger) -> None
     assert [e.position for e in fresh.log.tail()] == [6]
 
 
-@pytest.mark.parametrize(("value", "field"), [
-    (float("nan"), "record.latency"), (float("inf"), "record.latency"), (2**63, "record.latency"),
-])
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (float("nan"), "record.latency"),
+        (float("inf"), "record.latency"),
+        (2**63, "record.latency"),
+    ],
+)
 def test_numbers_json_cannot_hold_are_refused_with_the_field(ledger: Ledger, value: float, field: str) -> None:
     with pytest.raises(BadInput, match=field):
         ledger.append([result(1, latency=value)])

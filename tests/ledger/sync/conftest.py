@@ -47,8 +47,9 @@ def s3_endpoint() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     program = str(Path(sys.executable).with_name("moto_server"))
-    process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [program, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -66,15 +67,19 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest
     """A new empty bucket, and this process set up to use it. Returns its URL."""
     import urllib.request
 
-    for name, value in {"AWS_ENDPOINT_URL": s3_endpoint, "AWS_ACCESS_KEY_ID": "testing", "AWS_REGION": "us-east-1",
-                        "AWS_SECRET_ACCESS_KEY": "testing-secret-key"}.items():
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret-key",
+    }.items():
         monkeypatch.setenv(name, value)
     bucket = f"ledger-{abs(hash(request.node.nodeid)) % 10**10}"
     # any signature is accepted; the region is read from it
-    auth = ("AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, "
-            "SignedHeaders=host, Signature=00")
-    with urllib.request.urlopen(urllib.request.Request(
-            f"{s3_endpoint}/{bucket}", method="PUT", headers={"Authorization": auth})) as answer:
+    auth = "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00"
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{s3_endpoint}/{bucket}", method="PUT", headers={"Authorization": auth})
+    ) as answer:
         assert answer.status == 200
     return f"s3://{bucket}/team/perf"
 
@@ -82,6 +87,7 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest
 @pytest.fixture
 def make_ledger(tmp_path: Path) -> Any:
     """Create ledgers by origin name: `make_ledger("alpha")`."""
+
     def make(origin: str) -> Ledger:
         return Ledger.create(tmp_path / origin, origin=origin, actor=f"{origin}@example.org")
 

@@ -20,8 +20,16 @@ def write(ledger: Ledger, *names: str) -> None:
     """Append one event per name, each with a piece of evidence put before it."""
     for name in names:
         ledger.evidence.put(f"{ledger.origin} {name}".encode())
-        ledger.append([NewEvent(stream=f"target/{ledger.origin}", payload=BaselinePinned(
-            target="m@g", name=name, medians={"latency": 1.5}, result_event_ids=[], reason="a test"))])
+        ledger.append(
+            [
+                NewEvent(
+                    stream=f"target/{ledger.origin}",
+                    payload=BaselinePinned(
+                        target="m@g", name=name, medians={"latency": 1.5}, result_event_ids=[], reason="a test"
+                    ),
+                )
+            ]
+        )
 
 
 def do_push(ledger: Ledger, url: str = HUB_URL) -> PushReport:

@@ -49,8 +49,14 @@ def run_machines(folders: list[Path], url: str, rounds: int) -> None:
     """Let one process per ledger write, push and pull, all at the same time."""
     root = Path(__file__).resolve().parents[3]
     machines = [
-        subprocess.Popen([sys.executable, "-c", MACHINE, str(folder), url, str(rounds)], cwd=root, env=dict(os.environ),
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", MACHINE, str(folder), url, str(rounds)],
+            cwd=root,
+            env=dict(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         for folder in folders
     ]
     for machine in machines:

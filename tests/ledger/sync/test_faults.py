@@ -105,7 +105,8 @@ def test_a_time_to_wait_that_is_too_long_is_said_instead_of_waited(hub: HubServe
 
 
 def test_an_answer_that_comes_too_late_is_looked_for(
-        hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commit lands while nobody listens any more."""
     from huggingface_hub import close_session
 
@@ -116,8 +117,7 @@ def test_an_answer_that_comes_too_late_is_looked_for(
     assert_landed_once(hub, alpha)
 
 
-def test_a_hub_that_never_answers_is_given_up(
-        hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_never_answers_is_given_up(hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import close_session
 
     monkeypatch.setenv(TIMEOUT_VARIABLE, "0.15")
@@ -189,7 +189,8 @@ class TestAccess:
     """Tokens, permissions and repositories that are not what they should be."""
 
     def test_no_token_stops_before_anything(
-            self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.delenv("HF_TOKEN")
         head = alpha.head().position
         with pytest.raises(Unavailable) as caught:
@@ -199,14 +200,16 @@ class TestAccess:
 
     @pytest.mark.parametrize("missing", [(), ("HF_API_KEY",), ("HF_API_KEY", "HUGGINGFACE_HUB_TOKEN")])
     def test_the_first_token_that_is_set_is_used(
-            self, hub: HubServer, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]) -> None:
+        self, hub: HubServer, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+    ) -> None:
         for name in hub_session.TOKEN_VARIABLES:
             monkeypatch.setenv(name, f"token-of-{name}" if name not in missing else "  ")
         first = next(name for name in ("HF_API_KEY", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN") if name not in missing)
         assert hub_session.find_token() == f"token-of-{first}"
 
     def test_a_token_another_tool_left_in_the_home_folder_is_not_used(
-            self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         import huggingface_hub.constants
 
         (tmp_path / "token").write_text(WRITE_TOKEN)
@@ -217,7 +220,8 @@ class TestAccess:
 
     @pytest.mark.parametrize("token", ["hf_with\nnewline", "hf_umläut", "two tokens"])
     def test_a_token_that_cannot_be_sent_is_named_by_its_variable_only(
-            self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+        self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch, token: str
+    ) -> None:
         monkeypatch.setenv("HF_API_KEY", token)
         with pytest.raises(BadInput, match="HF_API_KEY") as caught:
             do_push(alpha)
@@ -231,7 +235,8 @@ class TestAccess:
         assert_nothing_landed(hub, alpha)
 
     def test_a_token_the_hub_does_not_know(
-            self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("HF_TOKEN", "hf_unknown")
         with pytest.raises(Unavailable) as caught:
             do_push(alpha)
@@ -268,7 +273,8 @@ class TestAccess:
         assert remote_segments(hub.repos["org/fresh"].files(), "alpha")
 
     def test_a_private_dataset_without_a_token_is_not_readable_and_says_why(
-            self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         hub.create("org/secret", private=True)
         monkeypatch.delenv("HF_TOKEN")
         with pytest.raises(Unavailable) as caught:
@@ -277,16 +283,23 @@ class TestAccess:
 
     @pytest.mark.parametrize("address", ["huggingface.co", "ftp://x"])
     def test_an_endpoint_that_is_no_address(
-            self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+        self, hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
         monkeypatch.setenv("HF_ENDPOINT", address)
         with pytest.raises(BadInput, match="HF_ENDPOINT"):
             do_push(alpha)
 
     def test_no_error_and_no_event_holds_the_token(self, hub: HubServer, alpha: Ledger) -> None:
         said: list[Any] = []
-        for faults in ([Fault(COMMIT, "status", 400)], [Fault("PUT /_lfs/*", "status", 403)],
-                       [Fault("*", "status", 401)], [Fault(COMMIT, "status_after", 422)], [Fault(HEAD, "status", 404)],
-                       [Fault("*", "drop", times=FOREVER)], [Fault("PUT /_lfs/*", "status", 503, times=FOREVER)]):
+        for faults in (
+            [Fault(COMMIT, "status", 400)],
+            [Fault("PUT /_lfs/*", "status", 403)],
+            [Fault("*", "status", 401)],
+            [Fault(COMMIT, "status_after", 422)],
+            [Fault(HEAD, "status", 404)],
+            [Fault("*", "drop", times=FOREVER)],
+            [Fault("PUT /_lfs/*", "status", 503, times=FOREVER)],
+        ):
             hub.faults[:] = faults
             write(alpha, "more")
             with pytest.raises(PerfledgerError) as caught:
@@ -298,7 +311,8 @@ class TestAccess:
 
 
 def test_a_login_page_in_the_place_of_the_hub_is_an_outage(
-        hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from starlette.responses import HTMLResponse
 
     monkeypatch.setattr(hub, "_answer", lambda *_, **__: HTMLResponse("<html>please log in</html>"))
@@ -307,19 +321,27 @@ def test_a_login_page_in_the_place_of_the_hub_is_an_outage(
 
 
 def test_a_hub_that_is_switched_off_is_not_asked(
-        hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(Unavailable, match="HF_HUB_OFFLINE") as caught:
         do_push(alpha)
     assert caught.value.code == "hub_offline" and hub.requests == []
 
 
-@pytest.mark.parametrize("fault", [
-    Fault(HEAD, "status", 503), Fault(TREE, "drop"), Fault("GET */resolve/*", "status", 500, times=2),
-    Fault("GET */resolve/*", "drop"), Fault("GET */resolve/*", "status", 429, retry_after="0.1"),
-])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(HEAD, "status", 503),
+        Fault(TREE, "drop"),
+        Fault("GET */resolve/*", "status", 500, times=2),
+        Fault("GET */resolve/*", "drop"),
+        Fault("GET */resolve/*", "status", 429, retry_after="0.1"),
+    ],
+)
 def test_a_pull_gets_over_faults_that_pass(
-        hub: HubServer, alpha: Ledger, make_ledger: Callable[[str], Ledger], fault: Fault) -> None:
+    hub: HubServer, alpha: Ledger, make_ledger: Callable[[str], Ledger], fault: Fault
+) -> None:
     do_push(alpha)
     beta = make_ledger("beta")
     fault = Fault(**fault.__dict__)
@@ -329,7 +351,8 @@ def test_a_pull_gets_over_faults_that_pass(
 
 
 def test_a_pull_that_fails_half_way_leaves_whole_segments_and_ends_next_time(
-        hub: HubServer, make_ledger: Callable[[str], Ledger]) -> None:
+    hub: HubServer, make_ledger: Callable[[str], Ledger]
+) -> None:
     alpha, beta = make_ledger("alpha"), make_ledger("beta")
     for number in range(4):
         write(alpha, str(number))
@@ -344,7 +367,8 @@ def test_a_pull_that_fails_half_way_leaves_whole_segments_and_ends_next_time(
 
 
 def test_segments_a_killed_pull_did_not_announce_are_announced_by_the_next(
-        hub: HubServer, alpha: Ledger, make_ledger: Callable[[str], Ledger], tmp_path: Path) -> None:
+    hub: HubServer, alpha: Ledger, make_ledger: Callable[[str], Ledger], tmp_path: Path
+) -> None:
     """The process died between linking the segments and noting the pull."""
     do_push(alpha)
     beta = make_ledger("beta")

@@ -25,8 +25,13 @@ RECORDS = {"model-a/1.json": b'{"latency": 1}\n', "model-a/2.json": b'{"latency"
 
 def push_process(folder: Path, hub: HubServer) -> subprocess.Popen[str]:
     """`perfledger sync push` as a process."""
-    return subprocess.Popen([PERFLEDGER, "sync", "push", "--remote", HUB_URL, "--ledger", str(folder)],
-                            env=clean_env(**hub.env()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [PERFLEDGER, "sync", "push", "--remote", HUB_URL, "--ledger", str(folder)],
+        env=clean_env(**hub.env()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def killed_at(hub: HubServer, folder: Path, request: int, phase: str) -> bool:
@@ -65,8 +70,12 @@ def kill_everywhere(hub: HubServer, tmp_path: Path, phases: tuple[str, ...]) -> 
             ledger = Ledger.create(folder, origin=folder.name, actor="x")
             write(ledger, "one", "two")
             records = {f"{folder.name}/{path}": data for path, data in RECORDS.items()}
-            queue(ledger, DATASET, [RecordFile(path, data, "m@g") for path, data in records.items()],
-                  message="Perf: model-a at 0123456")
+            queue(
+                ledger,
+                DATASET,
+                [RecordFile(path, data, "m@g") for path, data in records.items()],
+                message="Perf: model-a at 0123456",
+            )
             killed = killed_at(hub, folder, request, phase)
             kills += killed
             again = push_process(folder, hub)

@@ -70,7 +70,8 @@ do_push(Ledger.open(sys.argv[1], actor="x"), sys.argv[2])
 
 
 def test_a_push_killed_at_any_request_never_shows_a_reader_a_wrong_log(
-        line: FlakyProxy, s3_bucket: str, tmp_path: Path) -> None:
+    line: FlakyProxy, s3_bucket: str, tmp_path: Path
+) -> None:
     root = Path(__file__).resolve().parents[3]
     reader = Ledger.create(tmp_path / "reader", origin="reader", actor="x")
     for request in range(1, 40):
@@ -102,7 +103,8 @@ def test_a_push_killed_at_any_request_never_shows_a_reader_a_wrong_log(
 
 
 def test_a_bucket_that_goes_away_during_a_pull_leaves_what_was_there(
-        line: FlakyProxy, s3_bucket: str, tmp_path: Path) -> None:
+    line: FlakyProxy, s3_bucket: str, tmp_path: Path
+) -> None:
     alpha = Ledger.create(tmp_path / "alpha", origin="alpha", actor="x")
     for number in range(3):
         write(alpha, str(number))

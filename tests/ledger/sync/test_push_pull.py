@@ -99,7 +99,8 @@ def test_a_push_is_one_commit(hub: HubServer, make_ledger: Make) -> None:
 
 
 def test_a_long_history_goes_in_parts_that_are_each_whole(
-        hub: HubServer, make_ledger: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub: HubServer, make_ledger: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(HubRemote, "files_per_write", 3)
     alpha, beta = make_ledger("alpha"), make_ledger("beta")
     for number in range(4):
@@ -116,7 +117,10 @@ def test_a_long_history_goes_in_parts_that_are_each_whole(
     do_pull(beta)
     assert names(beta) == ["0", "1", "2", "3"]
     assert [c.title for c in hub.repos["org/perf"].commits[1:]] == [
-        "alpha: evidence", "alpha: to position 3", "alpha: to position 6"]
+        "alpha: evidence",
+        "alpha: to position 3",
+        "alpha: to position 6",
+    ]
 
 
 def test_requests_do_not_grow_with_events_nor_with_segments_known(hub: HubServer, make_ledger: Make) -> None:
@@ -150,8 +154,14 @@ def test_a_push_says_what_it_will_write_and_then_what_it_wrote(hub: HubServer, m
     started, finished = alpha.read_stream(f"remote/{HUB_URL}")
     assert (started.type, started.body()) == ("PushStarted", {"remote": HUB_URL, "after": 0, "events": 2})
     assert finished.type == "PushFinished"
-    assert finished.body() == {"remote": HUB_URL, "through": report.through, "revision": report.revision, "segments": 1,
-                               "evidence": 1, "head_hash": chain(alpha, "alpha", report.through)[-1][1]}
+    assert finished.body() == {
+        "remote": HUB_URL,
+        "through": report.through,
+        "revision": report.revision,
+        "segments": 1,
+        "evidence": 1,
+        "head_hash": chain(alpha, "alpha", report.through)[-1][1],
+    }
     assert hub.repos["org/perf"].head.oid == report.revision
 
 

@@ -24,7 +24,8 @@ class TestForks:
     """One origin's name with two histories is refused on every way in, with the way out."""
 
     def test_a_copied_ledger_that_writes_on_cannot_push(
-            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        self, hub: HubServer, make_ledger: Make, tmp_path: Path
+    ) -> None:
         alpha = make_ledger("alpha")
         write(alpha, "one")
         do_push(alpha)
@@ -39,7 +40,8 @@ class TestForks:
         assert remote_segments(hub.repos["org/perf"].files(), "alpha") == [p.name for p in alpha.log.segment_paths()]
 
     def test_a_copy_that_pushes_first_stops_the_original_too(
-            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        self, hub: HubServer, make_ledger: Make, tmp_path: Path
+    ) -> None:
         alpha = make_ledger("alpha")
         write(alpha, "one")
         shutil.copytree(tmp_path / "alpha", tmp_path / "copy")
@@ -52,7 +54,8 @@ class TestForks:
         assert (caught.value.code, caught.value.exit_code) == ("forked_origin", 3)
 
     def test_a_ledger_restored_from_an_old_copy_cannot_push_over_what_is_there(
-            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        self, hub: HubServer, make_ledger: Make, tmp_path: Path
+    ) -> None:
         alpha = make_ledger("alpha")
         shutil.copytree(tmp_path / "alpha", tmp_path / "backup")
         write(alpha, "one", "two", "three")
@@ -62,7 +65,8 @@ class TestForks:
             do_push(restored)
 
     def test_somebody_who_pulled_one_history_refuses_the_other(
-            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        self, hub: HubServer, make_ledger: Make, tmp_path: Path
+    ) -> None:
         hub.create("org/second")
         alpha, reader = make_ledger("alpha"), make_ledger("reader")
         write(alpha, "one")
@@ -82,7 +86,8 @@ class TestForks:
         assert verify(reader).ok
 
     def test_an_origin_that_forked_does_not_stop_the_others(
-            self, hub: HubServer, make_ledger: Make, tmp_path: Path) -> None:
+        self, hub: HubServer, make_ledger: Make, tmp_path: Path
+    ) -> None:
         hub.create("org/second")
         alpha, beta, reader = make_ledger("alpha"), make_ledger("beta"), make_ledger("reader")
         shutil.copytree(tmp_path / "alpha", tmp_path / "copy")
@@ -115,7 +120,8 @@ class TestDamage:
         return hub, reader
 
     def test_no_flipped_byte_of_a_segment_can_change_an_event(
-            self, shared: tuple[HubServer, Ledger], tmp_path: Path) -> None:
+        self, shared: tuple[HubServer, Ledger], tmp_path: Path
+    ) -> None:
         """A flip is found, or it fell on a byte that no event is made of; then the events are the very same."""
         hub, _ = shared
         repo = hub.repos["org/perf"]
@@ -135,7 +141,7 @@ class TestDamage:
                 found += 1
                 assert chain(reader, "alpha", 10**9) == before, f"byte {offset}"
                 continue
-            assert chain(reader, "alpha", 10**9) == true[:len(chain(reader, "alpha", 10**9))], f"byte {offset}"
+            assert chain(reader, "alpha", 10**9) == true[: len(chain(reader, "alpha", 10**9))], f"byte {offset}"
             assert verify(reader).ok
             repo.commit("mended", {path: Blob(good, lfs=True)})
             do_pull(reader)  # other bytes of the same events are no fork
@@ -163,7 +169,8 @@ class TestDamage:
         assert caught.value.exit_code == 7 and names(reader) == ["one"]
 
     def test_a_log_cut_off_at_its_end_is_found_and_put_back_by_its_writer(
-            self, shared: tuple[HubServer, Ledger], tmp_path: Path) -> None:
+        self, shared: tuple[HubServer, Ledger], tmp_path: Path
+    ) -> None:
         hub, reader = shared
         repo = hub.repos["org/perf"]
         last = sorted(p for p in repo.files() if p.startswith("ledger/log/alpha/0"))[-1]
@@ -181,17 +188,27 @@ class TestDamage:
         hub, reader = shared
         repo = hub.repos["org/perf"]
         held = {path.name for path in reader.evidence.files()}
-        path = next(p for p in repo.files()
-                    if p.startswith("ledger/evidence/alpha/") and p.rpartition("/")[2] not in held)
+        path = next(
+            p for p in repo.files() if p.startswith("ledger/evidence/alpha/") and p.rpartition("/")[2] not in held
+        )
         repo.commit("swapped", {path: Blob(b"PAR1 something else")})
         with pytest.raises(Damaged) as caught:
             do_pull(reader)
         assert caught.value.code == "evidence_damaged" and names(reader) == ["one"]
 
-    @pytest.mark.parametrize("body", [b"", b"{}", b"not json", b'{"format":1,"hash":"x","origin":"beta","position":3}',
-                                      b'{"format":99,"hash":"x","origin":"alpha","position":3}'])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{}",
+            b"not json",
+            b'{"format":1,"hash":"x","origin":"beta","position":3}',
+            b'{"format":99,"hash":"x","origin":"alpha","position":3}',
+        ],
+    )
     def test_a_checkpoint_that_is_none_is_damage_for_reader_and_writer(
-            self, shared: tuple[HubServer, Ledger], tmp_path: Path, body: bytes) -> None:
+        self, shared: tuple[HubServer, Ledger], tmp_path: Path, body: bytes
+    ) -> None:
         hub, reader = shared
         hub.repos["org/perf"].commit("scribbled", {"ledger/log/alpha/HEAD.json": Blob(body)})
         with pytest.raises(Damaged):
@@ -208,10 +225,16 @@ class TestDamage:
             do_pull(reader)
 
     def test_folders_that_are_no_origins_and_stray_files_are_passed_over(
-            self, shared: tuple[HubServer, Ledger]) -> None:
+        self, shared: tuple[HubServer, Ledger]
+    ) -> None:
         hub, reader = shared
-        stray = {"ledger/log/UPPER CASE/00000000000000000001.parquet": b"x", "ledger/log/alpha/notes.txt": b"x",
-                 "ledger/evidence/readme.md": b"x", "ledger/evidence/sha256/zz/short": b"x", "README.md": b"# hi"}
+        stray = {
+            "ledger/log/UPPER CASE/00000000000000000001.parquet": b"x",
+            "ledger/log/alpha/notes.txt": b"x",
+            "ledger/evidence/readme.md": b"x",
+            "ledger/evidence/sha256/zz/short": b"x",
+            "README.md": b"# hi",
+        }
         hub.repos["org/perf"].commit("stray files", {path: Blob(data) for path, data in stray.items()})
         do_pull(reader)
         assert names(reader) == ["one", "two", "three"]

@@ -41,21 +41,28 @@ class RemoteContract:
         assert dict(opened().snapshot().files) == {}
 
     def test_what_was_published_is_listed_and_read_back_to_the_byte(
-            self, opened: Callable[[], Remote], tmp_path: Path) -> None:
-        files = {"evidence/alpha/aa.parquet": b"PAR1" + bytes(range(256)) * 9, "log/alpha/1.parquet": b"\0\r\n\xff",
-                 "evidence/sha256/ab/abcd": b"x"}
+        self, opened: Callable[[], Remote], tmp_path: Path
+    ) -> None:
+        files = {
+            "evidence/alpha/aa.parquet": b"PAR1" + bytes(range(256)) * 9,
+            "log/alpha/1.parquet": b"\0\r\n\xff",
+            "evidence/sha256/ab/abcd": b"x",
+        }
         opened().publish(opened().snapshot(), upload(tmp_path, files, b'{"position":1}'))
         remote = opened()
         seen = remote.snapshot()
         assert {path: file.size for path, file in seen.files.items()} == {
-            **{path: len(data) for path, data in files.items()}, HEAD: len(b'{"position":1}')}
+            **{path: len(data) for path, data in files.items()},
+            HEAD: len(b'{"position":1}'),
+        }
         for path, data in files.items():
             assert remote.read(seen, path) == data
             assert seen.files[path].is_content(data)
         assert remote.read(seen, HEAD) == b'{"position":1}'
 
     def test_the_checkpoint_is_replaced_and_other_files_stay(
-            self, opened: Callable[[], Remote], tmp_path: Path) -> None:
+        self, opened: Callable[[], Remote], tmp_path: Path
+    ) -> None:
         opened().publish(opened().snapshot(), upload(tmp_path, {"log/alpha/1.parquet": b"one"}, b"1"))
         opened().publish(opened().snapshot(), upload(tmp_path, {"log/alpha/2.parquet": b"two"}, b"22"))
         seen = opened().snapshot()
@@ -63,7 +70,8 @@ class RemoteContract:
         assert opened().read(seen, HEAD) == b"22"
 
     def test_a_name_that_holds_other_content_is_refused_and_keeps_its_content(
-            self, opened: Callable[[], Remote], tmp_path: Path) -> None:
+        self, opened: Callable[[], Remote], tmp_path: Path
+    ) -> None:
         opened().publish(opened().snapshot(), upload(tmp_path, {"log/alpha/1.parquet": b"first"}, b"1"))
         with pytest.raises(Taken, match=r"log/alpha/1\.parquet"):
             opened().publish(opened().snapshot(), upload(tmp_path, {"log/alpha/1.parquet": b"other"}, b"2"))
@@ -72,14 +80,14 @@ class RemoteContract:
         assert opened().read(seen, HEAD) == b"1"
 
     def test_publishing_the_same_content_again_is_no_conflict(
-            self, opened: Callable[[], Remote], tmp_path: Path) -> None:
+        self, opened: Callable[[], Remote], tmp_path: Path
+    ) -> None:
         same = {"log/alpha/1.parquet": b"first"}
         for checkpoint in (b"1", b"2"):
             opened().publish(opened().snapshot(), upload(tmp_path, same, checkpoint))
         assert opened().read(opened().snapshot(), HEAD) == b"2"
 
-    def test_of_many_writers_of_one_name_exactly_one_wins(
-            self, opened: Callable[[], Remote], tmp_path: Path) -> None:
+    def test_of_many_writers_of_one_name_exactly_one_wins(self, opened: Callable[[], Remote], tmp_path: Path) -> None:
         won: list[bytes] = []
         lost: list[bytes] = []
         start = threading.Barrier(6)
@@ -89,8 +97,12 @@ class RemoteContract:
             start.wait()
             for _ in range(100):
                 try:
-                    remote.publish(remote.snapshot(), upload(tmp_path, {"log/alpha/1.parquet": content}, content,
-                                                             at=f"log/{content.decode()}/HEAD.json"))
+                    remote.publish(
+                        remote.snapshot(),
+                        upload(
+                            tmp_path, {"log/alpha/1.parquet": content}, content, at=f"log/{content.decode()}/HEAD.json"
+                        ),
+                    )
                 except Moved:
                     continue
                 except Taken:
@@ -158,8 +170,9 @@ class TestFolder(RemoteContract):
         opened().publish(opened().snapshot(), upload(tmp_path, {"log/alpha/1.parquet": b"first"}, b"1"))
         with pytest.raises(Taken):
             opened().publish(opened().snapshot(), upload(tmp_path, {"log/alpha/1.parquet": b"other"}, b"2"))
-        files = [p.relative_to(tmp_path / "the share").as_posix()
-                 for p in (tmp_path / "the share").rglob("*") if p.is_file()]
+        files = [
+            p.relative_to(tmp_path / "the share").as_posix() for p in (tmp_path / "the share").rglob("*") if p.is_file()
+        ]
         assert sorted(files) == ["log/alpha/1.parquet", HEAD]
 
 
@@ -171,10 +184,24 @@ def test_a_listing_costs_a_request_per_thousand_files_and_none_per_file(hub: Hub
     assert hub.count("GET *") == 1 + 3 and len(hub.requests) == 4
 
 
-@pytest.mark.parametrize("url", ["ftp://host/x", "perf-ledger", "hf://models/org/perf", "hf://datasets/org", "s3://",
-                                 "s3://key:secret@bucket/x", "hf://datasets/org/perf/../other",
-                                 "hf://datasets/or--g/perf", "hf://datasets/org/perf.git", "hf://datasets/org/-perf",
-                                 f"hf://datasets/org/{'x' * 100}", "file://host/x", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/x",
+        "perf-ledger",
+        "hf://models/org/perf",
+        "hf://datasets/org",
+        "s3://",
+        "s3://key:secret@bucket/x",
+        "hf://datasets/org/perf/../other",
+        "hf://datasets/or--g/perf",
+        "hf://datasets/org/perf.git",
+        "hf://datasets/org/-perf",
+        f"hf://datasets/org/{'x' * 100}",
+        "file://host/x",
+        "",
+    ],
+)
 def test_a_url_of_no_known_form_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(BadInput) as caught:
         open_remote(url)

@@ -66,13 +66,20 @@ def test_a_question_nobody_answers_ends_with_the_reason_and_the_number_of_tries(
         asking(ask, RetryPolicy(tries_max=3, wait_s=0), name="s3://b")
 
 
-@pytest.mark.parametrize(("headers", "status", "seconds"), [
-    ({"Retry-After": "7"}, 503, 7), ({"Retry-After": "0.5"}, 429, 0.5), ({"Retry-After": "-3"}, 429, 0),
-    ({"RateLimit": '"api";r=0;t=55'}, 429, 55), ({"RateLimit": '"api";r=3;t=55'}, 429, None),
-    ({"RateLimit": '"api";r=0;t=55'}, 503, None), ({"Retry-After": "soon"}, 429, None), ({}, 429, None),
-])
-def test_every_way_to_ask_for_time_is_understood(
-        headers: dict[str, str], status: int, seconds: float | None) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status", "seconds"),
+    [
+        ({"Retry-After": "7"}, 503, 7),
+        ({"Retry-After": "0.5"}, 429, 0.5),
+        ({"Retry-After": "-3"}, 429, 0),
+        ({"RateLimit": '"api";r=0;t=55'}, 429, 55),
+        ({"RateLimit": '"api";r=3;t=55'}, 429, None),
+        ({"RateLimit": '"api";r=0;t=55'}, 503, None),
+        ({"Retry-After": "soon"}, 429, None),
+        ({}, 429, None),
+    ],
+)
+def test_every_way_to_ask_for_time_is_understood(headers: dict[str, str], status: int, seconds: float | None) -> None:
     assert hub_session.retry_after(httpx2.Response(status, headers=headers)) == seconds
 
 

@@ -32,8 +32,10 @@ def test_a_gap_a_partial_and_a_failed_repeat_show_in_their_places(ledger: Any) -
     assert audit_stage(story.session, story.stages[0]).line() == "s: ✓△—✗✓ (2/5 strict, expected=10)"
     assert result.reasons == ("strict audit incomplete (0/1 stages strict-ready)", "incomplete calibration (2/5)")
     assert [(m.name(), m.reason) for m in result.missing] == [
-        ("s/run2", "partial samples (ok 9 of 10)"), ("s/run3", "missing file"),
-        ("s/run4", "sample scope mismatch (total 5 != expected 10)")]
+        ("s/run2", "partial samples (ok 9 of 10)"),
+        ("s/run3", "missing file"),
+        ("s/run4", "sample scope mismatch (total 5 != expected 10)"),
+    ]
     assert audit_lines(story.session, result)[-1] == "STRICT READY: 0/1 stages (5 repeats each)"
 
 
@@ -42,10 +44,14 @@ def test_strict_metrics_with_failed_provenance_say_so_and_are_not_ready(ledger: 
     result = readiness(story.session)
     assert result.strict_complete and not result.ready
     lines = audit_lines(story.session, result)
-    assert lines[1:3] == ["GIT PROVENANCE: FAIL — 1 run(s) recorded on a different commit",
-                          f"  s/run2: artifact {OTHER[:8]} != calibration {COMMIT[:8]}"]
-    assert lines[-1] == ("STRICT metrics ok but GIT PROVENANCE failed — purge stale runs or start a fresh "
-                         "--output-dir on the current commit")
+    assert lines[1:3] == [
+        "GIT PROVENANCE: FAIL — 1 run(s) recorded on a different commit",
+        f"  s/run2: artifact {OTHER[:8]} != calibration {COMMIT[:8]}",
+    ]
+    assert lines[-1] == (
+        "STRICT metrics ok but GIT PROVENANCE failed — purge stale runs or start a fresh "
+        "--output-dir on the current commit"
+    )
 
 
 def test_ten_mismatches_and_ten_missing_are_shown_and_the_rest_counted(ledger: Any) -> None:
@@ -74,7 +80,8 @@ def test_more_than_n_rounds_are_all_shown_and_n_strict_ones_are_enough(ledger: A
 def test_a_rejected_round_is_d_and_the_line_says_what_counts(ledger: Any) -> None:
     story = Story(ledger, stage("s"), repeats=2)
     story.observe(1).observe(2).append(
-        RoundRejected(session="story", unit="test_a_ci", repeat=2, stages=["s"], evidence=[]))
+        RoundRejected(session="story", unit="test_a_ci", repeat=2, stages=["s"], evidence=[])
+    )
     result = readiness(story.session)
     assert result.stages[0].line() == "s: ✓D (1/2 strict, rounds=2, effective=1)"
     assert [(m.run, m.reason) for m in result.missing] == [(None, "1 clean repeat(s) short")]
@@ -121,10 +128,14 @@ def test_json_has_the_fields_of_the_contract(ledger: Any) -> None:
     story = Story(ledger, stage("s", expected_samples=10)).all_strict()
     document = readiness(story.session).as_json()
     assert document["strict_ready"] == "1/1" and document["strict_complete"] is True
-    assert document["provenance"].items() >= {
-        "ok": True, "calibration_git_sha": COMMIT, "mismatches": [], "missing": []}.items()
-    assert document["stages"][0].items() >= {
-        "stage": "s", "cells": "✓✓✓✓✓", "strict": 5, "repeats": 5, "expected_samples": 10}.items()
+    assert (
+        document["provenance"].items()
+        >= {"ok": True, "calibration_git_sha": COMMIT, "mismatches": [], "missing": []}.items()
+    )
+    assert (
+        document["stages"][0].items()
+        >= {"stage": "s", "cells": "✓✓✓✓✓", "strict": 5, "repeats": 5, "expected_samples": 10}.items()
+    )
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])

@@ -23,11 +23,14 @@ STAGES = (
     stage("d", docs=True),
 )
 
-shares = st.fixed_dictionaries({
-    "metrics": st.dictionaries(st.sampled_from(["throughput_qps", "rtf_mean"]), st.sampled_from([1.0, None])),
-    "total": st.sampled_from([10, 12, None]), "ok": st.sampled_from([10, 9, None]),
-    "status": st.sampled_from(["ok", "failed"]),
-})
+shares = st.fixed_dictionaries(
+    {
+        "metrics": st.dictionaries(st.sampled_from(["throughput_qps", "rtf_mean"]), st.sampled_from([1.0, None])),
+        "total": st.sampled_from([10, 12, None]),
+        "ok": st.sampled_from([10, 9, None]),
+        "status": st.sampled_from(["ok", "failed"]),
+    }
+)
 repeats = st.integers(1, 4)
 commits = st.sampled_from([COMMIT, OTHER, ""])
 steps = st.one_of(
@@ -46,8 +49,17 @@ def tell(story: Story, step: tuple[Any, ...]) -> None:
         case ("observe", repeat, values, sha):
             story.observe(repeat, *(share(k, **v) for k, v in zip(keys, values, strict=True)), sha=sha)
         case ("file", repeat, v, sha, readable, destructive):
-            story.import_file("a", repeat, metrics=v["metrics"], samples_total=v["total"], samples_ok=v["ok"],
-                              status=v["status"], git_sha=sha, readable=readable, destructive=destructive)
+            story.import_file(
+                "a",
+                repeat,
+                metrics=v["metrics"],
+                samples_total=v["total"],
+                samples_ok=v["ok"],
+                status=v["status"],
+                git_sha=sha,
+                readable=readable,
+                destructive=destructive,
+            )
         case ("purge", repeat):
             story.purge(repeat)
         case ("reject", repeat):
@@ -57,8 +69,19 @@ def tell(story: Story, step: tuple[Any, ...]) -> None:
         case ("vanish", repeat):
             story.append(RunFileVanished(session="story", stage="a", repeat=repeat, sha256="x"))
         case ("settle",):
-            story.append(RepeatsSettled(session="story", unit="test_a_ci", stages=keys, repeats=1, planned=2, risk=0.0,
-                                        allowed=0.05, alpha=0.05, saved_gpu_s=0.0))
+            story.append(
+                RepeatsSettled(
+                    session="story",
+                    unit="test_a_ci",
+                    stages=keys,
+                    repeats=1,
+                    planned=2,
+                    risk=0.0,
+                    allowed=0.05,
+                    alpha=0.05,
+                    saved_gpu_s=0.0,
+                )
+            )
         case ("flag",):
             story.append(UnitFlagged(session="story", unit="test_a_ci", stages=keys, reason="r"))
 
@@ -97,6 +120,6 @@ def test_the_views_answer_as_of_any_moment(ledger: Any) -> None:
     before = ledger.read_stream(story.stream)[-1].recorded_at
     story.observe(2).purge(1)
     with State.open(ledger) as state:
-        ask = 'SELECT string_agg(cell, \'\' ORDER BY "repeat") AS c FROM audit_matrix'
+        ask = "SELECT string_agg(cell, '' ORDER BY \"repeat\") AS c FROM audit_matrix"
         assert state.rows(ask) == [{"c": "—✓"}]
         assert state.rows(f"{ask}(as_of := TIMESTAMPTZ '{before}')") == [{"c": "✓—"}]

@@ -61,13 +61,16 @@ def test_fewer_than_five_observations_are_not_judged() -> None:
     assert condemned([10.0, 10.0, 10.0, 1.0]) == set()
 
 
-@pytest.mark.parametrize(("values", "degenerate"), [
-    ([10.0, 10.1, 20.2, 20.3, 20.4], True),       # split 10.1 is half of the median 20.2
-    ([10.0, 10.1, 14.0, 14.1, 14.2], False),      # split 3.9 is below half of 14
-    ([10.0, 20.0, 20.1, 20.2, 20.3], False),      # a population of one is an outlier, not a population
-    ([1.0, 1.0, 2.0, 2.0, 2.0], False),           # one displayed step of a count
-    ([1.0, 1.0, 2.0, 2.0], False),
-])
+@pytest.mark.parametrize(
+    ("values", "degenerate"),
+    [
+        ([10.0, 10.1, 20.2, 20.3, 20.4], True),  # split 10.1 is half of the median 20.2
+        ([10.0, 10.1, 14.0, 14.1, 14.2], False),  # split 3.9 is below half of 14
+        ([10.0, 20.0, 20.1, 20.2, 20.3], False),  # a population of one is an outlier, not a population
+        ([1.0, 1.0, 2.0, 2.0, 2.0], False),  # one displayed step of a count
+        ([1.0, 1.0, 2.0, 2.0], False),
+    ],
+)
 def test_two_populations_of_two_and_more_half_a_median_apart_are_degenerate(
     values: list[float], degenerate: bool
 ) -> None:

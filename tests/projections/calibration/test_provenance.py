@@ -14,8 +14,14 @@ from tests.projections.calibration.story import COMMIT, OTHER, Story, stage
 
 
 def resumed(sha: str, *, equivalent: bool) -> CalibrationResumed:
-    return CalibrationResumed(session="story", git_sha=sha, dirty=False, stages=["s"], equivalent=equivalent,
-                              resumed_at="2026-06-27T13:00:00Z")
+    return CalibrationResumed(
+        session="story",
+        git_sha=sha,
+        dirty=False,
+        stages=["s"],
+        equivalent=equivalent,
+        resumed_at="2026-06-27T13:00:00Z",
+    )
 
 
 def test_all_on_the_calibration_commit_is_ok(ledger: Any) -> None:
@@ -67,16 +73,19 @@ def test_only_a_proven_equivalent_commit_is_accepted(ledger: Any) -> None:
 SOURCE = b"LIMIT = 0.5  # seconds\ndef f(x):\n    return x < LIMIT\n"
 
 
-@pytest.mark.parametrize(("new", "same"), [
-    (b"LIMIT = 0.75\ndef f(x):\n    return x < LIMIT\n", True),
-    (b"LIMIT = 1\n\n\ndef f(x):  # comment\n    return x < LIMIT\n", True),
-    (b"LIMIT = 0.5\ndef f(x):\n    return x > LIMIT\n", False),
-    (b"LIMIT = '0.5'\ndef f(x):\n    return x < LIMIT\n", False),
-    (b"LIMIT = True\ndef f(x):\n    return x < LIMIT\n", False),
-    (b"LIMIT = None\ndef f(x):\n    return x < LIMIT\n", False),
-    (b"LIMIT = 0.5\ndef f(x):\n    return x <\n", False),
-    (None, False),
-])
+@pytest.mark.parametrize(
+    ("new", "same"),
+    [
+        (b"LIMIT = 0.75\ndef f(x):\n    return x < LIMIT\n", True),
+        (b"LIMIT = 1\n\n\ndef f(x):  # comment\n    return x < LIMIT\n", True),
+        (b"LIMIT = 0.5\ndef f(x):\n    return x > LIMIT\n", False),
+        (b"LIMIT = '0.5'\ndef f(x):\n    return x < LIMIT\n", False),
+        (b"LIMIT = True\ndef f(x):\n    return x < LIMIT\n", False),
+        (b"LIMIT = None\ndef f(x):\n    return x < LIMIT\n", False),
+        (b"LIMIT = 0.5\ndef f(x):\n    return x <\n", False),
+        (None, False),
+    ],
+)
 def test_a_program_is_the_same_when_only_numeric_literals_differ(new: bytes | None, same: bool) -> None:
     assert same_program("tests/a.py", SOURCE, new) is same
 
@@ -99,4 +108,7 @@ def test_skills_do_not_measure_and_other_files_always_may() -> None:
 def test_performance_sensitive_files_match_globs_in_any_folder() -> None:
     paths = ["src/a.py", "docs/a.md", "csrc/deep/k.cu", "pyproject.toml"]
     assert performance_sensitive(paths, ["**/*.cu", "*.py", "*pyproject.toml"]) == [
-        "csrc/deep/k.cu", "pyproject.toml", "src/a.py"]
+        "csrc/deep/k.cu",
+        "pyproject.toml",
+        "src/a.py",
+    ]

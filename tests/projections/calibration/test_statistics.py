@@ -32,13 +32,16 @@ def test_outliers_lie_outside_tukeys_fences() -> None:
     assert iqr_outliers([1.0, 50.0, 100.0]) == ()
 
 
-@pytest.mark.parametrize(("successes", "trials", "low", "high"), [
-    # Wilson 1927, as in Newcombe, Statistics in Medicine 17 (1998), table I, method 3
-    (81, 263, 0.2553, 0.3662),
-    (15, 148, 0.0624, 0.1605),
-    (0, 20, 0.0000, 0.1611),
-    (1, 29, 0.0061, 0.1718),
-])
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        # Wilson 1927, as in Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
 def test_wilson_intervals_equal_the_published_table(successes: int, trials: int, low: float, high: float) -> None:
     assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
 

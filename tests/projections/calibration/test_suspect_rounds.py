@@ -19,8 +19,13 @@ DOUBTS = {
 
 @pytest.mark.parametrize(
     ("reject_when", "condemned"),
-    [([], []), (["ecc"], []), (["throttling"], [2]), (["clocks", "throttling"], [2]),
-     (["throttling", "foreign_process"], [2, 4])],
+    [
+        ([], []),
+        (["ecc"], []),
+        (["throttling"], [2]),
+        (["clocks", "throttling"], [2]),
+        (["throttling", "foreign_process"], [2, 4]),
+    ],
 )
 def test_a_doubt_condemns_its_round_only_where_the_plan_names_it(
     ledger: Any, reject_when: list[str], condemned: list[int]

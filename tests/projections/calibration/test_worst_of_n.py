@@ -13,28 +13,39 @@ from tests.projections.calibration.story import Story, metric, share, stage
 
 
 def seen(**fields: Any) -> Observation:
-    given: dict[str, Any] = {"stage": "s", "repeat": 1, "event_id": "e", "status": "ok", "reason": "",
-                             "metrics": {"throughput_qps": 1.0}, "samples_total": 10, "samples_ok": 10}
+    given: dict[str, Any] = {
+        "stage": "s",
+        "repeat": 1,
+        "event_id": "e",
+        "status": "ok",
+        "reason": "",
+        "metrics": {"throughput_qps": 1.0},
+        "samples_total": 10,
+        "samples_ok": 10,
+    }
     return Observation(**given | fields)
 
 
-@pytest.mark.parametrize(("fields", "cell"), [
-    ({}, "✓"),
-    ({"readable": False, "metrics": {}}, "✗"),
-    ({"metrics": {}}, "✗"),
-    ({"metrics": {"throughput_qps": None}}, "✗"),
-    ({"metrics": {"throughput_qps": float("nan")}}, "✗"),
-    ({"metrics": {"throughput_qps": float("inf")}}, "✗"),
-    ({"metrics": {"throughput_qps": 1.0, "other": None}}, "✗"),
-    ({"samples_total": None}, "✗"),
-    ({"samples_ok": None}, "✗"),
-    ({"samples_ok": 9}, "△"),
-    ({"samples_total": 11, "samples_ok": 11}, "✗"),
-    ({"samples_total": 12, "samples_ok": 11}, "△"),
-    ({"status": "failed"}, "✗"),
-    ({"destructive": True}, "D"),
-    ({"block_discarded": True, "samples_ok": 1}, "D"),
-])
+@pytest.mark.parametrize(
+    ("fields", "cell"),
+    [
+        ({}, "✓"),
+        ({"readable": False, "metrics": {}}, "✗"),
+        ({"metrics": {}}, "✗"),
+        ({"metrics": {"throughput_qps": None}}, "✗"),
+        ({"metrics": {"throughput_qps": float("nan")}}, "✗"),
+        ({"metrics": {"throughput_qps": float("inf")}}, "✗"),
+        ({"metrics": {"throughput_qps": 1.0, "other": None}}, "✗"),
+        ({"samples_total": None}, "✗"),
+        ({"samples_ok": None}, "✗"),
+        ({"samples_ok": 9}, "△"),
+        ({"samples_total": 11, "samples_ok": 11}, "✗"),
+        ({"samples_total": 12, "samples_ok": 11}, "△"),
+        ({"status": "failed"}, "✗"),
+        ({"destructive": True}, "D"),
+        ({"block_discarded": True, "samples_ok": 1}, "D"),
+    ],
+)
 def test_the_cell_follows_the_first_rule_that_holds(fields: dict[str, Any], cell: str) -> None:
     assert strict_cell(stage(expected_samples=10), seen(**fields)) == cell
 
@@ -72,14 +83,17 @@ def test_a_stage_without_sample_counts_is_judged_without_them() -> None:
     assert strict_cell(uncounted, seen(samples_ok=9)) == "△"
 
 
-@pytest.mark.parametrize(("fields", "reason"), [
-    ({"readable": False}, "corrupt json"),
-    ({"samples_total": 50, "samples_ok": 50}, "sample scope mismatch (total 50 != expected 10)"),
-    ({"samples_ok": 8}, "partial samples (ok 8 of 10)"),
-    ({"status": "failed", "reason": "incomplete_metrics_extraction"}, "incomplete_metrics_extraction"),
-    ({"status": "failed"}, "failed"),
-    ({"metrics": {}}, "incomplete metrics"),
-])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"readable": False}, "corrupt json"),
+        ({"samples_total": 50, "samples_ok": 50}, "sample scope mismatch (total 50 != expected 10)"),
+        ({"samples_ok": 8}, "partial samples (ok 8 of 10)"),
+        ({"status": "failed", "reason": "incomplete_metrics_extraction"}, "incomplete_metrics_extraction"),
+        ({"status": "failed"}, "failed"),
+        ({"metrics": {}}, "incomplete metrics"),
+    ],
+)
 def test_what_is_missing_is_named(fields: dict[str, Any], reason: str) -> None:
     one = stage(expected_samples=10)
     assert not is_complete(one, seen(**fields))
@@ -88,8 +102,11 @@ def test_what_is_missing_is_named(fields: dict[str, Any], reason: str) -> None:
 
 
 def published_stages() -> list[Any]:
-    return [pytest.param(report, s, id=f"{report['report'][:12]}-{s['title']}")
-            for report in reports() for s in report["stages"]]
+    return [
+        pytest.param(report, s, id=f"{report['report'][:12]}-{s['title']}")
+        for report in reports()
+        for s in report["stages"]
+    ]
 
 
 def test_there_are_71_published_stages_with_355_repeats() -> None:
@@ -130,11 +147,18 @@ def test_directions_published_wrongly_come_out_right() -> None:
     }
 
 
-@pytest.mark.parametrize(("bound", "old", "new", "word"), [
-    ("min", 1.0, 2.0, "tightens"), ("min", 2.0, 1.0, "loosens"),
-    ("max", 1.0, 2.0, "loosens"), ("max", 2.0, 1.0, "tightens"),
-    ("min", 1.0, 1.0 + 1e-13, "equal"), ("max", None, 1.0, "unknown"), ("max", 1.0, None, "unknown"),
-])
+@pytest.mark.parametrize(
+    ("bound", "old", "new", "word"),
+    [
+        ("min", 1.0, 2.0, "tightens"),
+        ("min", 2.0, 1.0, "loosens"),
+        ("max", 1.0, 2.0, "loosens"),
+        ("max", 2.0, 1.0, "tightens"),
+        ("min", 1.0, 1.0 + 1e-13, "equal"),
+        ("max", None, 1.0, "unknown"),
+        ("max", 1.0, None, "unknown"),
+    ],
+)
 def test_a_direction_follows_from_the_bound(bound: str, old: float | None, new: float | None, word: str) -> None:
     assert direction(bound, old, new) == word
 

@@ -18,24 +18,37 @@ def actions(*more, policy=PAGE) -> list[tuple[str, str]]:
 LABELLED = ["type: feat", "scope: kernel"]
 
 
-@pytest.mark.parametrize(("fields", "expected"), [
-    ({"labels": LABELLED, "head_ref": "work"}, [("merge", "squash"), ("delete_branch", "work")]),
-    ({"labels": LABELLED, "head_ref": "release/1.2"}, [("merge", "squash")]),
-    ({"labels": LABELLED, "head_ref": "master"}, [("merge", "squash")]),
-    ({"labels": LABELLED, "base_ref": "main"}, [("merge", "squash")]),
-    ({"labels": LABELLED, "base_ref": "dev"}, []),
-    ({"labels": LABELLED, "state": "closed"}, []),
-    ({"labels": LABELLED, "draft": True}, []),
-    ({"labels": [*LABELLED, "ready"], "mergeable_state": "behind", "draft": True, "head_ref": "work"},
-     [("update_branch", "work")]),
-    ({"labels": LABELLED, "mergeable_state": "behind", "draft": True}, []),  # not ready
-    ({"labels": [*LABELLED, "ready"], "mergeable_state": "behind", "mergeable": False},
-     [("add_label", "needs-rebase")]),
-    ({"labels": [*LABELLED, "needs-rebase"], "draft": True}, [("remove_label", "needs-rebase")]),
-    ({"labels": ["type: bugfix", "scope: docs", "keep"], "draft": True},
-     [("add_label", "type: feat"), ("add_label", "scope: kernel"), ("remove_label", "type: bugfix"),
-      ("remove_label", "scope: docs")]),
-])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"labels": LABELLED, "head_ref": "work"}, [("merge", "squash"), ("delete_branch", "work")]),
+        ({"labels": LABELLED, "head_ref": "release/1.2"}, [("merge", "squash")]),
+        ({"labels": LABELLED, "head_ref": "master"}, [("merge", "squash")]),
+        ({"labels": LABELLED, "base_ref": "main"}, [("merge", "squash")]),
+        ({"labels": LABELLED, "base_ref": "dev"}, []),
+        ({"labels": LABELLED, "state": "closed"}, []),
+        ({"labels": LABELLED, "draft": True}, []),
+        (
+            {"labels": [*LABELLED, "ready"], "mergeable_state": "behind", "draft": True, "head_ref": "work"},
+            [("update_branch", "work")],
+        ),
+        ({"labels": LABELLED, "mergeable_state": "behind", "draft": True}, []),  # not ready
+        (
+            {"labels": [*LABELLED, "ready"], "mergeable_state": "behind", "mergeable": False},
+            [("add_label", "needs-rebase")],
+        ),
+        ({"labels": [*LABELLED, "needs-rebase"], "draft": True}, [("remove_label", "needs-rebase")]),
+        (
+            {"labels": ["type: bugfix", "scope: docs", "keep"], "draft": True},
+            [
+                ("add_label", "type: feat"),
+                ("add_label", "scope: kernel"),
+                ("remove_label", "type: bugfix"),
+                ("remove_label", "scope: docs"),
+            ],
+        ),
+    ],
+)
 def test_what_is_due(fields, expected):
     assert actions(changed(**fields)) == expected
 

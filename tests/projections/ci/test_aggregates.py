@@ -16,28 +16,53 @@ from tests.projections.ci.conftest import shipped
 PAGE = shipped("fastvideo-page")
 HEAD, OTHER = "a" * 40, "b" * 40
 CONTEXTS = [lane.context for lane in PAGE.lanes] + [
-    "pre-commit", "direct-test-completed", "buildkite/ci/microscope-retired-tests", "buildkite/ci/golden-gate"]
-FILES = ["fastvideo/models/vaes/a.py", "fastvideo-kernel/a.cu", "docs/a.md", "pyproject.toml", "fastvideo/a.txt",
-         "fastvideo/attention/backends/vmoba.py"]
+    "pre-commit",
+    "direct-test-completed",
+    "buildkite/ci/microscope-retired-tests",
+    "buildkite/ci/golden-gate",
+]
+FILES = [
+    "fastvideo/models/vaes/a.py",
+    "fastvideo-kernel/a.cu",
+    "docs/a.md",
+    "pyproject.toml",
+    "fastvideo/a.txt",
+    "fastvideo/attention/backends/vmoba.py",
+]
 
 
 def report(nth: int, sha: str, context: str, state: str, second: int, number: int) -> Report:
-    return Report(sha=sha, context=context, state=state, at=f"2026-06-01T00:00:{second:02d}.000000Z", remote_id=number,
-                  event_id=f"event-{nth:04d}", recorded_at=f"{nth:04d}")
+    return Report(
+        sha=sha,
+        context=context,
+        state=state,
+        at=f"2026-06-01T00:00:{second:02d}.000000Z",
+        remote_id=number,
+        event_id=f"event-{nth:04d}",
+        recorded_at=f"{nth:04d}",
+    )
 
 
-_REPORTS = st.lists(st.tuples(
-    st.sampled_from([HEAD, HEAD, HEAD, OTHER]), st.sampled_from(CONTEXTS) | st.sampled_from(CONTEXTS[:2]),
-    st.sampled_from(["success"] * 3 + ["pending", "failure", "error", "cancelled", "skipped", "neutral"]),
-    st.integers(0, 3), st.integers(0, 3)), max_size=60)
+_REPORTS = st.lists(
+    st.tuples(
+        st.sampled_from([HEAD, HEAD, HEAD, OTHER]),
+        st.sampled_from(CONTEXTS) | st.sampled_from(CONTEXTS[:2]),
+        st.sampled_from(["success"] * 3 + ["pending", "failure", "error", "cancelled", "skipped", "neutral"]),
+        st.integers(0, 3),
+        st.integers(0, 3),
+    ),
+    max_size=60,
+)
 
 
 def model(history: list[Report], files: list[str] | None) -> dict[str, dict[str, str]]:
     """Aggregates by the words of the rules: {tier: {mode: state}}, in plain loops over the whole history."""
     found: dict[str, dict[str, str]] = {}
     for tier in ("fastcheck", "full"):
-        prefixes = {"fastcheck": ["buildkite/ci/microscope-"],
-                    "full": ["buildkite/ci/test-tube-", "buildkite/ci/bar-chart-"]}[tier]
+        prefixes = {
+            "fastcheck": ["buildkite/ci/microscope-"],
+            "full": ["buildkite/ci/test-tube-", "buildkite/ci/bar-chart-"],
+        }[tier]
         newest: dict[str, Report] = {}
         for one in history:
             if one.sha != HEAD or not any(one.context.startswith(p) for p in prefixes):
@@ -51,10 +76,18 @@ def model(history: list[Report], files: list[str] | None) -> dict[str, dict[str,
             if lane.tier == tier and any(lanes.first_match(PAGE, lane, file) for file in files or []):
                 should.add(lane.context)
         bad = [s for s in states.values() if s not in ("success", "pending")]
-        strict = ("failure" if bad else "pending" if files is None else
-                  "success" if all(states.get(c) == "success" for c in should | set(states)) else "pending")
-        observed = ("failure" if bad else
-                    "success" if states and all(s == "success" for s in states.values()) else "pending")
+        strict = (
+            "failure"
+            if bad
+            else "pending"
+            if files is None
+            else "success"
+            if all(states.get(c) == "success" for c in should | set(states))
+            else "pending"
+        )
+        observed = (
+            "failure" if bad else "success" if states and all(s == "success" for s in states.values()) else "pending"
+        )
         found[tier] = {"strict": strict, "observed": observed}
     return found
 
@@ -76,8 +109,10 @@ def test_random_histories_agree_with_the_model_in_any_order(rows, files, shuffle
 
 
 def green(test_types: list[str]) -> list[Report]:
-    return [report(n, HEAD, next(lane.context for lane in PAGE.lanes if lane.test_type == t), "success", 1, 0)
-            for n, t in enumerate(test_types)]
+    return [
+        report(n, HEAD, next(lane.context for lane in PAGE.lanes if lane.test_type == t), "success", 1, 0)
+        for n, t in enumerate(test_types)
+    ]
 
 
 def totals(history: list[Report], files: list[str]):

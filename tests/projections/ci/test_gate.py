@@ -13,17 +13,31 @@ from tests.projections.ci.conftest import shipped
 
 PAGE = shipped("fastvideo-page")
 SHA = "a" * 40
-PULL = PullSeen(repository="o/r", number=1, title="[feat] x", state="open", head_sha=SHA, event_id="pull", at="t0",
-                mergeable=True, author="bob")
+PULL = PullSeen(
+    repository="o/r",
+    number=1,
+    title="[feat] x",
+    state="open",
+    head_sha=SHA,
+    event_id="pull",
+    at="t0",
+    mergeable=True,
+    author="bob",
+)
 REVIEW = ReviewSeen(reviewer="ada", state="approved", at="t1", event_id="review", review_id=1)
 CHANGE = ChangeSeen(sha=SHA, files=["fastvideo-kernel/a.cu"], event_id="change")
-NEEDED = ["pre-commit", "buildkite/ci/microscope-kernel-tests", "buildkite/ci/test-tube-training-tests-vsa",
-          "buildkite/ci/test-tube-inference-tests-vmoba"]
+NEEDED = [
+    "pre-commit",
+    "buildkite/ci/microscope-kernel-tests",
+    "buildkite/ci/test-tube-training-tests-vsa",
+    "buildkite/ci/test-tube-inference-tests-vmoba",
+]
 
 
 def report(context: str, state: str = "success", at: str = "t2", sha: str = SHA, nth: int = 0) -> Report:
-    return Report(sha=sha, context=context, state=state, at=at, event_id=f"{context} {state} {at} {nth}",
-                  recorded_at=f"{nth:06d}")
+    return Report(
+        sha=sha, context=context, state=state, at=at, event_id=f"{context} {state} {at} {nth}", recorded_at=f"{nth:06d}"
+    )
 
 
 def ready() -> list[object]:
@@ -49,19 +63,22 @@ def test_a_pull_request_that_fulfils_everything_may_be_merged():
     assert unmet(ready()) == []
 
 
-@pytest.mark.parametrize(("then", "blocked"), [
-    (report("pre-commit", "failure", "t3"), "pre-commit"),
-    (report(NEEDED[1], "failure", "t3"), "fastcheck"),
-    (report(NEEDED[2], "pending", "t3"), "full-suite"),
-    (ReviewSeen(reviewer="ada", state="changes_requested", at="t2", event_id="r2", review_id=2), "approval"),
-    (ReviewSeen(reviewer="ada", state="dismissed", at="t1", event_id="r2", review_id=1), "approval"),
-    (changed(title="Add x"), "title"),
-    (changed(draft=True), "not-draft"),
-    (changed(mergeable=False), "no-conflict"),
-    (changed(state="closed"), "open"),
-    (changed(merged=True), "open"),
-    (changed(labels=["do-not-merge"]), "do-not-merge"),
-])
+@pytest.mark.parametrize(
+    ("then", "blocked"),
+    [
+        (report("pre-commit", "failure", "t3"), "pre-commit"),
+        (report(NEEDED[1], "failure", "t3"), "fastcheck"),
+        (report(NEEDED[2], "pending", "t3"), "full-suite"),
+        (ReviewSeen(reviewer="ada", state="changes_requested", at="t2", event_id="r2", review_id=2), "approval"),
+        (ReviewSeen(reviewer="ada", state="dismissed", at="t1", event_id="r2", review_id=1), "approval"),
+        (changed(title="Add x"), "title"),
+        (changed(draft=True), "not-draft"),
+        (changed(mergeable=False), "no-conflict"),
+        (changed(state="closed"), "open"),
+        (changed(merged=True), "open"),
+        (changed(labels=["do-not-merge"]), "do-not-merge"),
+    ],
+)
 def test_each_condition_alone_blocks_and_says_since_when_and_by_which_event(then, blocked):
     inputs = [*ready(), then]
     assert unmet(inputs) == [blocked]
@@ -140,12 +157,24 @@ def test_what_was_never_seen_is_not_mergeable():
 
 
 _INPUT = st.one_of(
-    st.builds(report, st.sampled_from(NEEDED), st.sampled_from(["success", "success", "failure", "pending"]),
-              st.sampled_from(["t1", "t2", "t3", "t4"]), st.sampled_from([SHA, SHA, "b" * 40]), st.integers(0, 99)),
-    st.builds(lambda t, d, m, labels, h: msgspec.structs.replace(
-        PULL, at=t, draft=d, mergeable=m, labels=labels, head_sha=h, event_id=f"p{t}{d}{m}{labels}{h}"),
-        st.sampled_from(["t1", "t2", "t3"]), st.booleans(), st.sampled_from([True, True, False, None]),
-        st.sampled_from([[], ["do-not-merge"]]), st.sampled_from([SHA, SHA, "b" * 40])),
+    st.builds(
+        report,
+        st.sampled_from(NEEDED),
+        st.sampled_from(["success", "success", "failure", "pending"]),
+        st.sampled_from(["t1", "t2", "t3", "t4"]),
+        st.sampled_from([SHA, SHA, "b" * 40]),
+        st.integers(0, 99),
+    ),
+    st.builds(
+        lambda t, d, m, labels, h: msgspec.structs.replace(
+            PULL, at=t, draft=d, mergeable=m, labels=labels, head_sha=h, event_id=f"p{t}{d}{m}{labels}{h}"
+        ),
+        st.sampled_from(["t1", "t2", "t3"]),
+        st.booleans(),
+        st.sampled_from([True, True, False, None]),
+        st.sampled_from([[], ["do-not-merge"]]),
+        st.sampled_from([SHA, SHA, "b" * 40]),
+    ),
     st.sampled_from([REVIEW, CHANGE]),
 )
 
@@ -160,6 +189,7 @@ def test_order_of_arrival_changes_no_verdict_and_since_is_where_the_answer_last_
     assert [c.met for c in judge(PAGE, mixed).conditions] == [c.met for c in verdict.conditions]
     answers = [{c.id: c.met for c in judge(PAGE, known[: n + 1]).conditions} for n in range(len(known))]
     for condition in verdict.conditions if known else []:
-        last = max((n for n in range(1, len(known)) if answers[n][condition.id] != answers[n - 1][condition.id]),
-                   default=0)
+        last = max(
+            (n for n in range(1, len(known)) if answers[n][condition.id] != answers[n - 1][condition.id]), default=0
+        )
         assert condition.since == known[last].learned_at

@@ -12,22 +12,46 @@ from ledger.errors import BadInput
 from projections.ci.globs import match_how, to_regex
 
 
-@pytest.mark.parametrize(("pattern", "name", "how"), [
-    ("a/**", "a/b", "glob"), ("a/**", "a/b/c.py", "glob"), ("a/**", "ab/c", None), ("a/**", "a", "glob"),
-    ("a/**/*.py", "a/x.py", "glob"), ("a/**/*.py", "a/b/c/x.py", "glob"), ("a/**/*.py", "a/x.pyc", None),
-    ("**/x", "x", "glob"), ("**/x", "a/b/x", "glob"), ("**/x", "ax", None), ("**", "any/thing", "glob"),
-    ("a/**/b", "a/b", "glob"), ("a/**/b", "a/c/d/b", "glob"), ("a/**/**/b", "a/b", "glob"),
-    ("t/*d.py", "t/wan_d.py", "glob"), ("t/*d.py", "t/deep/wan_d.py", None), ("t/*", "t/a", "glob"),
-    ("a**/c", "axx/c", "glob"), ("a**/c", "a/x/c", None),       # two stars inside a part are one
-    ("docker/Dockerfile", "docker/Dockerfile", "prefix"),
-    ("docker/Dockerfile", "docker/Dockerfile.rocm", "prefix"),    # a plain pattern is a prefix
-    ("docker/Dockerfile", "x/docker/Dockerfile", None),
-    ("a/*", "a/*/b", "prefix"),                                   # *and also*: the glob says no, the prefix yes
-    ("a?c", "abc", None), ("a?c", "a?cd", "prefix"),              # without a `*` it is no glob at all
-    ("a?c*", "abc", "glob"), ("a[bc]*", "ac1", "glob"), ("a[!b]*", "ab", None), ("a[^b]*", "ac", "glob"),
-    ("a{b,c/d}*", "ac/d1", "glob"), ("a\\*b*", "a*bc", "glob"), ("a\\*b*", "axbc", None),
-    ("*.md", "README.md", "glob"), ("*.md", "docs/a.md", None), ("a/**", "a/line\nbreak", "glob"),
-])
+@pytest.mark.parametrize(
+    ("pattern", "name", "how"),
+    [
+        ("a/**", "a/b", "glob"),
+        ("a/**", "a/b/c.py", "glob"),
+        ("a/**", "ab/c", None),
+        ("a/**", "a", "glob"),
+        ("a/**/*.py", "a/x.py", "glob"),
+        ("a/**/*.py", "a/b/c/x.py", "glob"),
+        ("a/**/*.py", "a/x.pyc", None),
+        ("**/x", "x", "glob"),
+        ("**/x", "a/b/x", "glob"),
+        ("**/x", "ax", None),
+        ("**", "any/thing", "glob"),
+        ("a/**/b", "a/b", "glob"),
+        ("a/**/b", "a/c/d/b", "glob"),
+        ("a/**/**/b", "a/b", "glob"),
+        ("t/*d.py", "t/wan_d.py", "glob"),
+        ("t/*d.py", "t/deep/wan_d.py", None),
+        ("t/*", "t/a", "glob"),
+        ("a**/c", "axx/c", "glob"),
+        ("a**/c", "a/x/c", None),  # two stars inside a part are one
+        ("docker/Dockerfile", "docker/Dockerfile", "prefix"),
+        ("docker/Dockerfile", "docker/Dockerfile.rocm", "prefix"),  # a plain pattern is a prefix
+        ("docker/Dockerfile", "x/docker/Dockerfile", None),
+        ("a/*", "a/*/b", "prefix"),  # *and also*: the glob says no, the prefix yes
+        ("a?c", "abc", None),
+        ("a?c", "a?cd", "prefix"),  # without a `*` it is no glob at all
+        ("a?c*", "abc", "glob"),
+        ("a[bc]*", "ac1", "glob"),
+        ("a[!b]*", "ab", None),
+        ("a[^b]*", "ac", "glob"),
+        ("a{b,c/d}*", "ac/d1", "glob"),
+        ("a\\*b*", "a*bc", "glob"),
+        ("a\\*b*", "axbc", None),
+        ("*.md", "README.md", "glob"),
+        ("*.md", "docs/a.md", None),
+        ("a/**", "a/line\nbreak", "glob"),
+    ],
+)
 def test_a_pattern_takes_exactly_the_names_the_plugin_takes(pattern, name, how):
     assert match_how(pattern, name) == how
 

@@ -7,23 +7,26 @@ import pytest
 from projections.ci.labels import judge_title, plan
 
 
-@pytest.mark.parametrize(("title", "told"), [
-    ("Add x", "does not begin with a tag"),
-    ("FEAT: x", "before a colon"),
-    ("feat: x", "before a colon"),
-    ("fix(core)!: x", "before a colon"),
-    ("[unknown] x", "[unknown] is not one"),
-    ("[feat x", "not closed"),
-    (" [feat] x", "white space"),
-    ("", "empty"),
-    ("   ", "empty"),
-    ("(feat) x", "does not begin with a tag"),
-    ("x [feat]", "does not begin with a tag"),
-    ("[feat/fix] x", "[feat/fix] is not one"),
-    ("[ feat ] x", "[ feat ] is not one"),
-    ("[KERNEL-NEL] x", "is not one"),
-    ("[\u212aernel] x", "is not one"),  # the Kelvin sign is no K
-])
+@pytest.mark.parametrize(
+    ("title", "told"),
+    [
+        ("Add x", "does not begin with a tag"),
+        ("FEAT: x", "before a colon"),
+        ("feat: x", "before a colon"),
+        ("fix(core)!: x", "before a colon"),
+        ("[unknown] x", "[unknown] is not one"),
+        ("[feat x", "not closed"),
+        (" [feat] x", "white space"),
+        ("", "empty"),
+        ("   ", "empty"),
+        ("(feat) x", "does not begin with a tag"),
+        ("x [feat]", "does not begin with a tag"),
+        ("[feat/fix] x", "[feat/fix] is not one"),
+        ("[ feat ] x", "[ feat ] is not one"),
+        ("[KERNEL-NEL] x", "is not one"),
+        ("[\u212aernel] x", "is not one"),  # the Kelvin sign is no K
+    ],
+)
 def test_an_invalid_title_is_explained_with_the_format_the_tags_and_the_next_step(page, title, told):
     verdict = judge_title(page, title)
     assert not verdict.valid and verdict.label is None

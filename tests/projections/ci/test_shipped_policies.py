@@ -60,7 +60,12 @@ def test_a_lane_that_august_added_is_not_on_the_page(page, august, test_type):
 
 def test_lanes_do_not_start_for_their_neighbours_paths(page, august):
     assert started(page, "fastvideo/tests/vaes/a.txt") == {
-        "vae", "unit_test", "training", "training_lora", "training_vsa"}
+        "vae",
+        "unit_test",
+        "training",
+        "training_lora",
+        "training_vsa",
+    }
     assert started(page, "fastvideo-kernel/a.cu") == {"kernel_tests", "training_vsa", "inference_vmoba"}
     assert started(page, "fastvideo/training/deep/wan_distillation_pipeline.py") & {"distillation_dmd"} == set()
     assert started(august, "apps/dreamverse/x.ts") == {"dreamverse_app"}
@@ -76,13 +81,18 @@ def test_the_real_plugin_splits_names_at_white_space_and_the_page_does_not(page,
     assert started(page, name) == set()
 
 
-@pytest.mark.parametrize(("test_type", "context"), [
-    ("encoder", "buildkite/ci/microscope-encoder-tests"), ("vae", "buildkite/ci/microscope-vae-tests"),
-    ("kernel_tests", "buildkite/ci/microscope-kernel-tests"), ("ssim", "buildkite/ci/bar-chart-ssim-tests"),
-    ("inference_lora", "buildkite/ci/test-tube-lora-inference-tests"),
-    ("training_vsa", "buildkite/ci/test-tube-training-tests-vsa"),
-    ("performance", "buildkite/ci/test-tube-performance-tests"),
-])
+@pytest.mark.parametrize(
+    ("test_type", "context"),
+    [
+        ("encoder", "buildkite/ci/microscope-encoder-tests"),
+        ("vae", "buildkite/ci/microscope-vae-tests"),
+        ("kernel_tests", "buildkite/ci/microscope-kernel-tests"),
+        ("ssim", "buildkite/ci/bar-chart-ssim-tests"),
+        ("inference_lora", "buildkite/ci/test-tube-lora-inference-tests"),
+        ("training_vsa", "buildkite/ci/test-tube-training-tests-vsa"),
+        ("performance", "buildkite/ci/test-tube-performance-tests"),
+    ],
+)
 def test_a_lanes_context_is_its_step_label_with_the_emojis_name(page, august, test_type, context):
     assert lane(page, test_type).context == context
     assert lane(august, test_type).context == context
@@ -120,7 +130,8 @@ def test_august_has_studio_instead_of_ui(page, august):
     assert labels.plan(page, title="[feat] x", files=["apps/fastvideo_studio/a", "ui/a"]).scopes == ["scope: ui"]
     # its pattern for the sampling parameters is a beginning, not one file
     assert labels.plan(august, title="[feat] x", files=["fastvideo/api/sampling_params/a.py"]).scopes == [
-        "scope: inference"]
+        "scope: inference"
+    ]
 
 
 @pytest.mark.parametrize("name", [*facts.SLASH, *facts.SLASH_AUGUST_ONLY])
@@ -133,18 +144,38 @@ def test_every_slash_name_starts_its_test(page, august, name):
             assert not decision.known
         else:
             assert (decision.known, decision.action, decision.test_type, decision.scope) == (
-                True, "trigger", test_type, scope)
+                True,
+                "trigger",
+                test_type,
+                scope,
+            )
     assert len(page.commands.tests) == 18 and len(august.commands.tests) == 23
 
 
 def test_the_merge_conditions_of_both(page, august):
     blocking = [(rule.id, rule.kind) for rule in page.merge.conditions if not rule.advisory]
     assert blocking == [
-        ("pre-commit", "context"), ("fastcheck", "aggregate"), ("full-suite", "aggregate"), ("approval", "approvals"),
-        ("title", "title"), ("not-draft", "not_draft"), ("no-conflict", "no_conflict"), ("open", "open"),
-        ("do-not-merge", "no_label")]
+        ("pre-commit", "context"),
+        ("fastcheck", "aggregate"),
+        ("full-suite", "aggregate"),
+        ("approval", "approvals"),
+        ("title", "title"),
+        ("not-draft", "not_draft"),
+        ("no-conflict", "no_conflict"),
+        ("open", "open"),
+        ("do-not-merge", "no_label"),
+    ]
     assert {rule.id for rule in august.merge.conditions if not rule.advisory} == {
-        "title", "approval", "pre-commit", "fastcheck", "full-suite", "ready", "no-conflict", "open", "not-draft"}
+        "title",
+        "approval",
+        "pre-commit",
+        "fastcheck",
+        "full-suite",
+        "ready",
+        "no-conflict",
+        "open",
+        "not-draft",
+    }
     assert (page.merge.method, page.merge.delete_branch, page.merge.update_when_behind) == ("squash", True, True)
     assert (august.merge.method, august.merge.delete_branch) == ("squash", False)
     assert august.merge.update_when_behind is False

@@ -11,31 +11,78 @@ TARGET = Target(number=12, ref="feature", sha="a" * 40)
 
 # (comment, what it asks for): `merge`, a test name, `?name` for an unknown one, `?` for no name
 COMMENTS = [
-    ("/merge", ["merge"]), ("/MERGE", ["merge"]), ("  /merge  ", ["merge"]), ("/merge\n", ["merge"]),
-    ("/merged", []), ("/merge-now", []), ("/merge!", []), ("//merge", []), ("x /merge", []), ("/ merge", []),
-    ("`/merge`", []), ("> /merge", []), ("  > /merge", []), ("please\n/merge\nthanks", ["merge"]),
-    ("/merge /merge", ["merge"]), ("/merge\n/merge", ["merge"]), ("\ufeff/merge", ["merge"]),
-    ("/test performance", ["performance"]), ("/test  performance", ["performance"]),
-    ("/test\tperformance", ["performance"]), ("/test\u00a0performance", ["performance"]),
-    ("/test\u3000performance", ["performance"]), ("/test \u200bperformance\u200b", ["performance"]),
-    ("/test\u2028performance", ["performance"]), ("/test\x0bperformance", ["performance"]),
-    ("/Test Performance", ["performance"]), ("/TEST SSIM", ["ssim"]), ("/test ssim please", ["ssim"]),
-    ("/test ssim,", ["?ssim,"]), ("/test lora", ["?lora"]), ("/test lora-training", ["lora-training"]),
-    ("/test lora_training", ["?lora_training"]), ("/test gate", ["?gate"]), ("/test .*", ["?.*"]),
-    ("/test full-suite", ["?full-suite"]), ("/test full", ["full"]), ("/test fastcheck", ["fastcheck"]),
-    ("/test pre-commit", ["pre-commit"]), ("/test", ["?"]), ("/test ", ["?"]), ("/test\nssim", ["?"]),
-    ("/tests ssim", []), ("/testssim", []), ("/test\\ssim", []),
-    ("/test ssim\n/test vae", ["ssim", "vae"]), ("/test ssim\r\n/test vae\r\n", ["ssim", "vae"]),
-    ("/test ssim\r/test vae", ["ssim", "vae"]), ("/test ssim\n/test ssim", ["ssim"]),
-    ("/test ssim\n/merge\n/test nope", ["ssim", "merge", "?nope"]), ("/test encoder vae", ["encoder"]),
-    ("```\n/test ssim\n```", []), ("```sh\n/test ssim\n```\n/test vae", ["vae"]),
-    ("~~~\n/test ssim\n~~~\n/merge", ["merge"]), ("```\n/test ssim", []), ("````\n```\n/merge\n````", []),
-    ("/test ssim\n> /test vae", ["ssim"]), ("/test \u017fsim", ["?\u017fsim"]),  # the long s is no s
-    ("/test \uff33\uff33\uff29\uff2d", ["?\uff33\uff33\uff29\uff2d"]), ("\uff0ftest ssim", []),
-    ("/test \u212aernel", ["?\u212aernel"]), ("/test kernel", ["kernel"]), ("🚀 /merge", []), ("/merge 🚀", ["merge"]),
-    ("/test \u202essim", ["ssim"]), ("/test s\u00adsim", ["ssim"]), ("", []), ("\n\n", []), ("/", []),
+    ("/merge", ["merge"]),
+    ("/MERGE", ["merge"]),
+    ("  /merge  ", ["merge"]),
+    ("/merge\n", ["merge"]),
+    ("/merged", []),
+    ("/merge-now", []),
+    ("/merge!", []),
+    ("//merge", []),
+    ("x /merge", []),
+    ("/ merge", []),
+    ("`/merge`", []),
+    ("> /merge", []),
+    ("  > /merge", []),
+    ("please\n/merge\nthanks", ["merge"]),
+    ("/merge /merge", ["merge"]),
+    ("/merge\n/merge", ["merge"]),
+    ("\ufeff/merge", ["merge"]),
+    ("/test performance", ["performance"]),
+    ("/test  performance", ["performance"]),
+    ("/test\tperformance", ["performance"]),
+    ("/test\u00a0performance", ["performance"]),
+    ("/test\u3000performance", ["performance"]),
+    ("/test \u200bperformance\u200b", ["performance"]),
+    ("/test\u2028performance", ["performance"]),
+    ("/test\x0bperformance", ["performance"]),
+    ("/Test Performance", ["performance"]),
+    ("/TEST SSIM", ["ssim"]),
+    ("/test ssim please", ["ssim"]),
+    ("/test ssim,", ["?ssim,"]),
+    ("/test lora", ["?lora"]),
+    ("/test lora-training", ["lora-training"]),
+    ("/test lora_training", ["?lora_training"]),
+    ("/test gate", ["?gate"]),
+    ("/test .*", ["?.*"]),
+    ("/test full-suite", ["?full-suite"]),
+    ("/test full", ["full"]),
+    ("/test fastcheck", ["fastcheck"]),
+    ("/test pre-commit", ["pre-commit"]),
+    ("/test", ["?"]),
+    ("/test ", ["?"]),
+    ("/test\nssim", ["?"]),
+    ("/tests ssim", []),
+    ("/testssim", []),
+    ("/test\\ssim", []),
+    ("/test ssim\n/test vae", ["ssim", "vae"]),
+    ("/test ssim\r\n/test vae\r\n", ["ssim", "vae"]),
+    ("/test ssim\r/test vae", ["ssim", "vae"]),
+    ("/test ssim\n/test ssim", ["ssim"]),
+    ("/test ssim\n/merge\n/test nope", ["ssim", "merge", "?nope"]),
+    ("/test encoder vae", ["encoder"]),
+    ("```\n/test ssim\n```", []),
+    ("```sh\n/test ssim\n```\n/test vae", ["vae"]),
+    ("~~~\n/test ssim\n~~~\n/merge", ["merge"]),
+    ("```\n/test ssim", []),
+    ("````\n```\n/merge\n````", []),
+    ("/test ssim\n> /test vae", ["ssim"]),
+    ("/test \u017fsim", ["?\u017fsim"]),  # the long s is no s
+    ("/test \uff33\uff33\uff29\uff2d", ["?\uff33\uff33\uff29\uff2d"]),
+    ("\uff0ftest ssim", []),
+    ("/test \u212aernel", ["?\u212aernel"]),
+    ("/test kernel", ["kernel"]),
+    ("🚀 /merge", []),
+    ("/merge 🚀", ["merge"]),
+    ("/test \u202essim", ["ssim"]),
+    ("/test s\u00adsim", ["ssim"]),
+    ("", []),
+    ("\n\n", []),
+    ("/", []),
     ("/test/ssim", []),
-    ("/test $(reboot)", ["?$(reboot)"]), ("/test ssim;reboot", ["?ssim;reboot"]), ("/test `ssim`", ["?`ssim`"]),
+    ("/test $(reboot)", ["?$(reboot)"]),
+    ("/test ssim;reboot", ["?ssim;reboot"]),
+    ("/test `ssim`", ["?`ssim`"]),
 ]
 
 
@@ -79,10 +126,19 @@ def test_the_real_configuration_reads_only_the_first_command_at_the_start(august
     assert asked(august, "/merged") == []
 
 
-@pytest.mark.parametrize(("permission", "may"), [
-    ("admin", True), ("maintain", True), ("write", True), ("WRITE", True), ("triage", False), ("read", False),
-    ("none", False), ("", False),
-])
+@pytest.mark.parametrize(
+    ("permission", "may"),
+    [
+        ("admin", True),
+        ("maintain", True),
+        ("write", True),
+        ("WRITE", True),
+        ("triage", False),
+        ("read", False),
+        ("none", False),
+        ("", False),
+    ],
+)
 def test_write_permission_is_needed(page, permission, may):
     decision = decide(page, parse(page, "/test ssim")[0], Asker(permission=permission), TARGET)
     assert decision.allowed is may
@@ -90,9 +146,17 @@ def test_write_permission_is_needed(page, permission, may):
     assert decision.reaction == ("rocket" if may else "-1")
 
 
-@pytest.mark.parametrize(("association", "may"), [
-    ("OWNER", True), ("MEMBER", True), ("COLLABORATOR", True), ("CONTRIBUTOR", False), ("NONE", False), (None, False),
-])
+@pytest.mark.parametrize(
+    ("association", "may"),
+    [
+        ("OWNER", True),
+        ("MEMBER", True),
+        ("COLLABORATOR", True),
+        ("CONTRIBUTOR", False),
+        ("NONE", False),
+        (None, False),
+    ],
+)
 def test_without_a_looked_up_permission_the_association_decides(page, association, may):
     assert decide(page, parse(page, "/merge")[0], Asker(association=association), TARGET).allowed is may
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 READING_FILES = [
     "SELECT * FROM '{canary}'",
-    "SELECT * FROM \"{canary}\"",
+    'SELECT * FROM "{canary}"',
     "FROM read_csv('{canary}', header = false)",
     "FROM read_csv_auto('{canary}')",
     "FROM read_text('{canary}')",
@@ -34,7 +34,7 @@ READING_FILES = [
     "SELECT * FROM results WHERE target IN (SELECT content FROM read_text('{canary}'))",
     "SELECT * FROM (VALUES ('{canary}')) f(name), read_text(f.name)",
     "SELECT * FROM results(as_of := (SELECT CAST(content AS TIMESTAMPTZ) FROM read_text('{canary}')))",
-    "WITH \"{canary}\" AS (SELECT 1) SELECT * FROM \"{canary}\"",
+    'WITH "{canary}" AS (SELECT 1) SELECT * FROM "{canary}"',
     "WITH x AS (SELECT * FROM read_text('{canary}')) SELECT * FROM x",
     "DESCRIBE '{canary}'",
     "SUMMARIZE FROM read_text('{canary}')",
@@ -220,5 +220,11 @@ PYTHON_AND_MEMORY = [
 ]
 
 ESCAPES = [
-    *READING_FILES, *WRITING_FILES, *OTHER_DATABASES, *NETWORK, *SETTINGS, *STATEMENTS, *PYTHON_AND_MEMORY,
+    *READING_FILES,
+    *WRITING_FILES,
+    *OTHER_DATABASES,
+    *NETWORK,
+    *SETTINGS,
+    *STATEMENTS,
+    *PYTHON_AND_MEMORY,
 ]

@@ -33,9 +33,14 @@ class Arena:
         (segment, *_) = sorted((self.ledger.path / "log").rglob("*.parquet"))
         (journal,) = (self.ledger.path / "log").rglob("journal.jsonl")
         return escape.format(
-            canary=self.root / "secret.csv", folder=self.root, out=self.root / "out.csv",
-            other=self.root / "other.duckdb", state=self.ledger.path / store.BASE_NAME, segment=segment,
-            journal=journal, port=self.listener.getsockname()[1],
+            canary=self.root / "secret.csv",
+            folder=self.root,
+            out=self.root / "out.csv",
+            other=self.root / "other.duckdb",
+            state=self.ledger.path / store.BASE_NAME,
+            segment=segment,
+            journal=journal,
+            port=self.listener.getsockname()[1],
         )
 
     def snapshot(self) -> dict[str, str]:

@@ -54,7 +54,8 @@ def attempt(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tu
 
 @pytest.mark.parametrize("escape", ESCAPES)
 def test_an_escape_is_refused_and_leaves_no_trace(
-        arena: Arena, attempt: Callable[[str], tuple[str, str]], escape: str) -> None:
+    arena: Arena, attempt: Callable[[str], tuple[str, str]], escape: str
+) -> None:
     before = arena.snapshot()
     code, said = attempt(arena.fill(escape))
     assert code in REFUSALS, said
@@ -88,7 +89,8 @@ def test_the_guard_refuses_every_escape_by_itself(arena: Arena) -> None:
 
 @pytest.mark.parametrize("fences", ["settings", "walls"])
 def test_what_stands_behind_the_guard_holds_without_it(
-        arena: Arena, monkeypatch: pytest.MonkeyPatch, fences: str) -> None:
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, fences: str
+) -> None:
     """The same escapes in the same process with the guard taken out, then with the engine's settings, too.
 
     Some say yes; none reads the secret, writes a file or reaches the port.
@@ -97,10 +99,16 @@ def test_what_stands_behind_the_guard_holds_without_it(
     monkeypatch.chdir(arena.root)
     before = arena.snapshot()
     here = str(Path(sandbox.__file__).parents[3])
-    boot = (f"import sys; sys.path.insert(0, {here!r}); "
-            "from tests.projections.console.sandbox import raw_console; raw_console()")
-    with subprocess.Popen([sys.executable, "-c", boot, fences, str(arena.ledger.path)], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True) as console:
+    boot = (
+        f"import sys; sys.path.insert(0, {here!r}); "
+        "from tests.projections.console.sandbox import raw_console; raw_console()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", boot, fences, str(arena.ledger.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as console:
         assert console.stdin and console.stdout
         ready = console.stdout.readline().split()
         assert ready[:1] == ["ready"]

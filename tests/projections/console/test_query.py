@@ -32,8 +32,9 @@ Rows = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def rows(ledger: Ledger) -> Rows:
-    def run(query: str, timeout_s: float = 20, memory_mb: int = 256, result_mb: int = 64,
-            **question: Any) -> list[dict[str, Any]]:
+    def run(
+        query: str, timeout_s: float = 20, memory_mb: int = 256, result_mb: int = 64, **question: Any
+    ) -> list[dict[str, Any]]:
         sink = io.BytesIO()
         summary = ask(ledger.path, Question(query, **question), sink, Limits(timeout_s, memory_mb, result_mb))
         found: list[dict[str, Any]] = json.loads(sink.getvalue())
@@ -70,6 +71,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
 
 def wait_for_walls(pid: int) -> str:
     """Wait until a process can open nothing any more; return its limits."""
+
     def limits() -> str:
         text = Path(f"/proc/{pid}/limits").read_text()
         return text if "open files            0" in text else ""
@@ -107,7 +109,8 @@ def test_the_log_is_a_view_over_sealed_and_open_events_alike(ledger: Ledger, row
     ledger.seal()
     ledger.append([result(n) for n in range(25, 30)])
     assert rows("SELECT count(*) AS n, count(DISTINCT position) AS p, max(position) AS last FROM events") == [
-        {"n": 31, "p": 31, "last": 31}]
+        {"n": 31, "p": 31, "last": 31}
+    ]
     (event,) = rows("FROM events WHERE position = 31")
     expected = ledger.event(f"31@{ledger.origin}").as_dict()
     assert json.loads(event.pop("payload")) == expected.pop("payload")
@@ -143,10 +146,12 @@ def test_parameters_are_values_and_never_sql(ledger: Ledger, rows: Rows) -> None
     query = "SELECT count(*) AS n FROM results WHERE target = $target AND latency > $least"
     assert rows(query, parameters={"target": "b@GPU", "least": "28"}) == [{"n": 1}]
     assert rows(query, parameters={"target": "' OR true --", "least": "0"}) == [{"n": 0}]
-    for given, code in (({"target": "x"}, "sql_parameter_missing"),
-                        ({"target": "x", "more": "2"}, "sql_parameter_missing"),
-                        ({"target": "b@GPU", "least": "1", "most": ""}, "sql_parameter_unused"),
-                        ({"target": "b@GPU", "least": "many"}, "sql_failed")):
+    for given, code in (
+        ({"target": "x"}, "sql_parameter_missing"),
+        ({"target": "x", "more": "2"}, "sql_parameter_missing"),
+        ({"target": "b@GPU", "least": "1", "most": ""}, "sql_parameter_unused"),
+        ({"target": "b@GPU", "least": "many"}, "sql_failed"),
+    ):
         with pytest.raises(BadInput) as caught:
             rows(query, parameters=given)
         assert caught.value.code == code
@@ -155,11 +160,14 @@ def test_parameters_are_values_and_never_sql(ledger: Ledger, rows: Rows) -> None
             rows(query)
 
 
-@pytest.mark.parametrize(("query", "patience_s"), [
-    (ENDLESS, 0.0),
-    ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) SELECT count(*) FROM t", 0.0),
-    (DEAF, GRACE_S),
-])
+@pytest.mark.parametrize(
+    ("query", "patience_s"),
+    [
+        (ENDLESS, 0.0),
+        ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) SELECT count(*) FROM t", 0.0),
+        (DEAF, GRACE_S),
+    ],
+)
 def test_the_timeout_stops_whatever_is_computed(rows: Rows, query: str, patience_s: float) -> None:
     started = time.monotonic()
     with pytest.raises(Unavailable) as caught:
@@ -177,15 +185,18 @@ def test_a_result_that_never_ends_is_cut_by_the_clock_while_it_streams(rows: Row
     assert caught.value.code == "sql_timeout"
 
 
-@pytest.mark.parametrize("query", [
-    "SELECT list(range) FROM range(1000000000)",
-    "SELECT repeat('x', 4000000000)",
-    "SELECT count(*) FROM (SELECT DISTINCT md5(range::VARCHAR) FROM range(100000000))",
-    "SELECT string_agg(repeat('x', 1000000), '') FROM range(1000)",
-    "SELECT * FROM range(100000000) ORDER BY hash(range)",
-    "SELECT list_sort(range(100000000))",
-    "SELECT [repeat('x', 30000000) FOR i IN range(100)]",
-])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT list(range) FROM range(1000000000)",
+        "SELECT repeat('x', 4000000000)",
+        "SELECT count(*) FROM (SELECT DISTINCT md5(range::VARCHAR) FROM range(100000000))",
+        "SELECT string_agg(repeat('x', 1000000), '') FROM range(1000)",
+        "SELECT * FROM range(100000000) ORDER BY hash(range)",
+        "SELECT list_sort(range(100000000))",
+        "SELECT [repeat('x', 30000000) FOR i IN range(100)]",
+    ],
+)
 def test_memory_is_bounded(rows: Rows, query: str) -> None:
     with pytest.raises(Unavailable) as caught:
         rows(query, memory_mb=128)
@@ -203,8 +214,12 @@ def test_a_result_larger_than_its_limit_is_refused(rows: Rows) -> None:
 
 def test_a_large_result_streams_in_little_memory(ledger: Ledger) -> None:
     sink = io.BytesIO()
-    summary = ask(ledger.path, Question("SELECT range AS i, repeat('x', 100) AS x FROM range(300000)", format="csv"),
-                  sink, Limits(memory_mb=64))
+    summary = ask(
+        ledger.path,
+        Question("SELECT range AS i, repeat('x', 100) AS x FROM range(300000)", format="csv"),
+        sink,
+        Limits(memory_mb=64),
+    )
     assert summary.rows == 300_000
     assert sink.tell() > 30_000_000
 
@@ -254,8 +269,9 @@ def test_a_writer_appends_while_a_query_runs(ledger: Ledger, asking: Any, rows: 
     assert rows("SELECT count(*) AS n FROM results") == [{"n": 10 + appended}]
 
 
-def test_the_process_of_a_query_has_nothing_of_the_callers(ledger: Ledger, asking: Any, tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_of_a_query_has_nothing_of_the_callers(
+    ledger: Ledger, asking: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", SECRET)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with (tmp_path / "held-open.txt").open("w"):
@@ -263,8 +279,9 @@ def test_the_process_of_a_query_has_nothing_of_the_callers(ledger: Ledger, askin
         (pid,) = wait_for(children)
         # between its fork and its exec a process still shows what its parent has
         wait_for(lambda: "console.child" in Path(f"/proc/{pid}/cmdline").read_text())
-        environment = dict(item.split("=", 1) for item in
-                           Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0"))
+        environment = dict(
+            item.split("=", 1) for item in Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
+        )
         assert environment == console.ENVIRONMENT
         assert SECRET not in Path(f"/proc/{pid}/cmdline").read_text()
         limits = wait_for_walls(pid)
@@ -274,7 +291,8 @@ def test_the_process_of_a_query_has_nothing_of_the_callers(ledger: Ledger, askin
 
 
 def test_modules_in_the_working_directory_are_not_what_the_query_runs(
-        ledger: Ledger, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger: Ledger, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("json", "duckdb", "projections", "sitecustomize", "struct"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'hijacked')!r}, 'w').close()\n")
     monkeypatch.chdir(tmp_path)

@@ -36,38 +36,69 @@ def value(expression: str) -> Any:
     return row["x"]
 
 
-@pytest.mark.parametrize(("expression", "expected"), [
-    ("NULL", None), ("true", True), ("9223372036854775807", 2**63 - 1), ("18446744073709551615::UBIGINT", 2**64 - 1),
-    ("170141183460469231731687303715884105727::HUGEINT", 2**127 - 1), ("-1::HUGEINT", -1),
-    ("340282366920938463463374607431768211455::UHUGEINT", 2**128 - 1),
-    ("sum(9223372036854775807) OVER ()", 2**63 - 1), ("1.50::DECIMAL(18, 2)", Decimal("1.50")),
-    ("0.1::REAL", Decimal("0.1")), ("0.1::DOUBLE", Decimal("0.1")), ("1e300", Decimal("1e300")),
-    ("'NaN'::DOUBLE", None), ("'-inf'::DOUBLE", None), ("'inf'::REAL", None),
-    ("['NaN'::DOUBLE, 1.0::DOUBLE]", [None, 1]),
-    ("TIMESTAMPTZ '2026-01-02 03:04:05.000006+02'", "2026-01-02T01:04:05.000006Z"),
-    ("TIMESTAMP '2026-01-02 03:04:05'", "2026-01-02T03:04:05.000000"),
-    ("'infinity'::TIMESTAMPTZ", "infinity"), ("'-infinity'::DATE", "-infinity"),
-    ("TIMESTAMPTZ '1969-12-31 23:59:59.5+00'", "1969-12-31T23:59:59.500000Z"),
-    ("TIMESTAMP_NS '2026-01-02 03:04:05.123456789'", "2026-01-02T03:04:05.123456789"),
-    ("DATE '0099-02-03'", "0099-02-03"), ("TIME '12:00:00.5'", "12:00:00.500000"),
-    ("INTERVAL '1 month 2 days 3.5 seconds'", "P1M2DT3.5S"), ("INTERVAL 0 DAY", "PT0S"),
-    ("INTERVAL '-1.25 seconds'", "PT-1.25S"),
-    ("'a\"\\\n→'", 'a"\\\n→'), ("chr(1)", "\x01"), ("'x'::BLOB", "78"), ("'x'::ENUM('x', 'y')", "x"),
-    ("UUID '7f8c1f3e-0000-7000-8000-000000000000'", "7f8c1f3e-0000-7000-8000-000000000000"),
-    ("'{\"a\": [1, 12345678901234567890]}'::JSON", {"a": [1, 12345678901234567890]}), ("'NaN'::JSON", "NaN"),
-    ("[1, NULL]", [1, None]), ("[]::INT[]", []), ("NULL::INT[]", None), ("[1, 2]::INT[2]", [1, 2]),
-    ("{'a': 1, 'b': {'c': [NULL, 'x']}}", {"a": 1, "b": {"c": [None, "x"]}}),
-    ("MAP {'k': 1.5}", {"k": Decimal("1.5")}), ("MAP {1: NULL}", {"1": None}),
-    ("[{'x': '{\"a\":1}'::JSON, 't': DATE '2026-01-01'}]", [{"x": {"a": 1}, "t": "2026-01-01"}]),
-])
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("NULL", None),
+        ("true", True),
+        ("9223372036854775807", 2**63 - 1),
+        ("18446744073709551615::UBIGINT", 2**64 - 1),
+        ("170141183460469231731687303715884105727::HUGEINT", 2**127 - 1),
+        ("-1::HUGEINT", -1),
+        ("340282366920938463463374607431768211455::UHUGEINT", 2**128 - 1),
+        ("sum(9223372036854775807) OVER ()", 2**63 - 1),
+        ("1.50::DECIMAL(18, 2)", Decimal("1.50")),
+        ("0.1::REAL", Decimal("0.1")),
+        ("0.1::DOUBLE", Decimal("0.1")),
+        ("1e300", Decimal("1e300")),
+        ("'NaN'::DOUBLE", None),
+        ("'-inf'::DOUBLE", None),
+        ("'inf'::REAL", None),
+        ("['NaN'::DOUBLE, 1.0::DOUBLE]", [None, 1]),
+        ("TIMESTAMPTZ '2026-01-02 03:04:05.000006+02'", "2026-01-02T01:04:05.000006Z"),
+        ("TIMESTAMP '2026-01-02 03:04:05'", "2026-01-02T03:04:05.000000"),
+        ("'infinity'::TIMESTAMPTZ", "infinity"),
+        ("'-infinity'::DATE", "-infinity"),
+        ("TIMESTAMPTZ '1969-12-31 23:59:59.5+00'", "1969-12-31T23:59:59.500000Z"),
+        ("TIMESTAMP_NS '2026-01-02 03:04:05.123456789'", "2026-01-02T03:04:05.123456789"),
+        ("DATE '0099-02-03'", "0099-02-03"),
+        ("TIME '12:00:00.5'", "12:00:00.500000"),
+        ("INTERVAL '1 month 2 days 3.5 seconds'", "P1M2DT3.5S"),
+        ("INTERVAL 0 DAY", "PT0S"),
+        ("INTERVAL '-1.25 seconds'", "PT-1.25S"),
+        ("'a\"\\\n→'", 'a"\\\n→'),
+        ("chr(1)", "\x01"),
+        ("'x'::BLOB", "78"),
+        ("'x'::ENUM('x', 'y')", "x"),
+        ("UUID '7f8c1f3e-0000-7000-8000-000000000000'", "7f8c1f3e-0000-7000-8000-000000000000"),
+        ("'{\"a\": [1, 12345678901234567890]}'::JSON", {"a": [1, 12345678901234567890]}),
+        ("'NaN'::JSON", "NaN"),
+        ("[1, NULL]", [1, None]),
+        ("[]::INT[]", []),
+        ("NULL::INT[]", None),
+        ("[1, 2]::INT[2]", [1, 2]),
+        ("{'a': 1, 'b': {'c': [NULL, 'x']}}", {"a": 1, "b": {"c": [None, "x"]}}),
+        ("MAP {'k': 1.5}", {"k": Decimal("1.5")}),
+        ("MAP {1: NULL}", {"1": None}),
+        ("[{'x': '{\"a\":1}'::JSON, 't': DATE '2026-01-01'}]", [{"x": {"a": 1}, "t": "2026-01-01"}]),
+    ],
+)
 def test_json_holds_every_value_exactly(expression: str, expected: Any) -> None:
     assert value(expression) == expected
 
 
-@pytest.mark.parametrize("expression", [
-    "'101'::BIT", "1::UNION(n INT, s VARCHAR)", "TIMETZ '12:00:00+02'", "'123'::BIGNUM", "'{}'::JSON::VARIANT",
-    "['101'::BIT]", "{'a': {'b': '1'::BIGNUM}}",
-])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "'101'::BIT",
+        "1::UNION(n INT, s VARCHAR)",
+        "TIMETZ '12:00:00+02'",
+        "'123'::BIGNUM",
+        "'{}'::JSON::VARIANT",
+        "['101'::BIT]",
+        "{'a': {'b': '1'::BIGNUM}}",
+    ],
+)
 def test_a_type_without_an_exact_form_is_refused_by_name(expression: str) -> None:
     for form in WRITERS:
         with pytest.raises(BadInput, match='column "odd" has the type') as caught:
@@ -80,15 +111,24 @@ def test_a_field_or_a_word_named_like_a_type_is_no_reason_to_refuse() -> None:
     assert value("'BIT'::ENUM('BIT', 'BIGNUM')") == "BIT"
 
 
-@given(st.lists(st.tuples(
-    st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8),
-    st.none() | st.integers(-(2**127) + 1, 2**127 - 1),
-    st.none() | st.floats(allow_nan=False, allow_infinity=False),
-), max_size=20))
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8),
+            st.none() | st.integers(-(2**127) + 1, 2**127 - 1),
+            st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        ),
+        max_size=20,
+    )
+)
 @settings(max_examples=30, deadline=None)
 def test_whatever_goes_in_comes_out_of_json_and_csv(rows: list[tuple[str | None, int | None, float | None]]) -> None:
-    given_rows = json.dumps([{"i": i, "t": t, "n": None if n is None else str(n), "f": f if f is None else repr(f)}
-                             for i, (t, n, f) in enumerate(rows)])
+    given_rows = json.dumps(
+        [
+            {"i": i, "t": t, "n": None if n is None else str(n), "f": f if f is None else repr(f)}
+            for i, (t, n, f) in enumerate(rows)
+        ]
+    )
     query = """SELECT r.t AS t, CAST(r.n AS HUGEINT) AS n, CAST(r.f AS DOUBLE) AS f
                FROM (SELECT unnest(from_json($rows, '[{"i":"INT","t":"VARCHAR","n":"VARCHAR","f":"VARCHAR"}]')) AS r)
                ORDER BY r.i"""
@@ -123,9 +163,12 @@ def test_csv_tells_null_from_empty_text_and_quotes_what_needs_it() -> None:
 
 
 def test_parquet_is_read_by_pyarrow_and_by_duckdb_with_its_types(tmp_path: Any) -> None:
-    data, _ = ask("parquet", """SELECT i, sum(i) OVER () AS total, 'x'::ENUM('x') AS e, [i] AS l, now() AS t,
+    data, _ = ask(
+        "parquet",
+        """SELECT i, sum(i) OVER () AS total, 'x'::ENUM('x') AS e, [i] AS l, now() AS t,
                                        '{"a":1}'::JSON AS j, NULL AS nothing, uuid() AS u
-                                FROM range(5000) r(i)""")
+                                FROM range(5000) r(i)""",
+    )
     path = tmp_path / "x.parquet"
     path.write_bytes(data)
     table = pq.read_table(path)

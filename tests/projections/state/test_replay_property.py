@@ -126,9 +126,11 @@ class Machine(RuleBasedStateMachine):
         shorter = self.folder / "shorter"
         shutil.rmtree(shorter, ignore_errors=True)
         prefix_of(self.ledger, moment.position, shorter)
-        question = ("SELECT origin, position, target, latency FROM results ORDER BY origin, position")
-        with State.open(self.ledger, as_of=f"{moment.position}@here") as then, \
-                State.from_log(Ledger.open(shorter)) as only:
+        question = "SELECT origin, position, target, latency FROM results ORDER BY origin, position"
+        with (
+            State.open(self.ledger, as_of=f"{moment.position}@here") as then,
+            State.from_log(Ledger.open(shorter)) as only,
+        ):
             assert then.rows(question) == only.rows(question)
 
 
@@ -150,5 +152,6 @@ def prefix_of(ledger: Ledger, position: int, target: Path) -> None:
 
 
 TestReplay = Machine.TestCase
-TestReplay.settings = settings(max_examples=5, stateful_step_count=8, deadline=None,
-                               suppress_health_check=list(HealthCheck))
+TestReplay.settings = settings(
+    max_examples=5, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -40,8 +40,10 @@ def test_every_fact_sql_has_a_table_with_the_same_columns(ledger: Ledger) -> Non
     with State.from_log(ledger) as state:
         state.prepare(" ".join(catalogue.facts()))
         for name, table in catalogue.facts().items():
-            made, declared = ([d[0] for d in state.connection.execute(f"SELECT * FROM {relation} LIMIT 0").description]
-                              for relation in (f"({table.rows('newest')})", f"newest.{name}"))
+            made, declared = (
+                [d[0] for d in state.connection.execute(f"SELECT * FROM {relation} LIMIT 0").description]
+                for relation in (f"({table.rows('newest')})", f"newest.{name}")
+            )
             assert sorted(made) == sorted(declared), name
             assert table.types, f"{name} names no event type"
 
@@ -62,10 +64,13 @@ def test_a_state_file_that_is_garbage_is_built_again(ledger: Ledger) -> None:
     assert export(ledger) == before
 
 
-@pytest.mark.parametrize(("owner", "name", "other"), [
-    ("projections.state.catalogue", "digest", lambda: "another shape"), ("duckdb", "__version__", "99.0")])
+@pytest.mark.parametrize(
+    ("owner", "name", "other"),
+    [("projections.state.catalogue", "digest", lambda: "another shape"), ("duckdb", "__version__", "99.0")],
+)
 def test_a_state_of_another_shape_or_engine_is_built_again(
-        ledger: Ledger, monkeypatch: pytest.MonkeyPatch, owner: str, name: str, other: object) -> None:
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, owner: str, name: str, other: object
+) -> None:
     ledger.append([result(1)])
     ledger.seal()
     before = export(ledger)

@@ -25,10 +25,13 @@ OLD = b'{"seconds":1.5,"who":"a"}'
 def timing() -> Iterator[type[EventPayload]]:
     """A type in its third version: seconds became milliseconds, then the name of a field changed."""
 
-    @event_type(schema_version=3, upcasters={
-        1: lambda body: {**{k: v for k, v in body.items() if k != "seconds"}, "ms": body["seconds"] * 1000},
-        2: lambda body: {**{k: v for k, v in body.items() if k != "who"}, "person": body["who"]},
-    })
+    @event_type(
+        schema_version=3,
+        upcasters={
+            1: lambda body: {**{k: v for k, v in body.items() if k != "seconds"}, "ms": body["seconds"] * 1000},
+            2: lambda body: {**{k: v for k, v in body.items() if k != "who"}, "person": body["who"]},
+        },
+    )
     class TimingMeasured(EventPayload):
         """A test type."""
 
@@ -42,11 +45,25 @@ def timing() -> Iterator[type[EventPayload]]:
 def old_event(ledger: Ledger, schema_version: int, payload: bytes) -> Event:
     """Write an event into the journal as an older version of the product did."""
     head = ledger.head()
-    made = Event(actor="old", causation_id=None, correlation_id=None,
-                 event_id=f"0190a0a0-0000-7000-8000-{head.position:012d}", git_sha=None, hash="", host="old", key=None,
-                 origin=ledger.origin, payload=msgspec.Raw(payload), position=head.position + 1, prev_hash=head.hash,
-                 recorded_at=format_time(next_time(head.recorded_us)), schema_version=schema_version, stream="timing",
-                 type="TimingMeasured", version=len(list(ledger.read(stream="timing"))) + 1)
+    made = Event(
+        actor="old",
+        causation_id=None,
+        correlation_id=None,
+        event_id=f"0190a0a0-0000-7000-8000-{head.position:012d}",
+        git_sha=None,
+        hash="",
+        host="old",
+        key=None,
+        origin=ledger.origin,
+        payload=msgspec.Raw(payload),
+        position=head.position + 1,
+        prev_hash=head.hash,
+        recorded_at=format_time(next_time(head.recorded_us)),
+        schema_version=schema_version,
+        stream="timing",
+        type="TimingMeasured",
+        version=len(list(ledger.read(stream="timing"))) + 1,
+    )
     add_line(ledger.log.journal_path, chain.link(made))
     return made
 
@@ -79,7 +96,8 @@ def test_projections_see_old_payloads_in_the_newest_schema(old: Ledger, sealed: 
     arrivals.load(connection, arrivals.after(old, {}, tail=True), [])
     found = connection.execute(
         "SELECT payload->>'person', CAST(payload->>'ms' AS DOUBLE) FROM arrivals WHERE type = 'TimingMeasured' "
-        "ORDER BY position").fetchall()
+        "ORDER BY position"
+    ).fetchall()
     assert found == [("a", 1500.0), ("b", 1600.0), ("c", 1700.0)]
     assert connection.execute("SELECT count(*) FROM arrivals").fetchone() == (4,)
 
