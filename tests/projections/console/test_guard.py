@@ -65,6 +65,7 @@ def check(tree: Callable[[str], str]) -> Callable[[str], Checked]:
         "SELECT a.b.c, a['k'], a[1:2], {'k': 1}, [1, 2], MAP {'k': 1}, list_transform([1], lambda x: x) FROM results",
         "SELECT [x * 2 FOR x IN [1, 2] IF x > 1], 'abc'.upper().lower(), results.a.trim() FROM results",
         "SELECT CASE WHEN a THEN 1 END, CAST(a AS DECIMAL(9, 2)), TRY_CAST(a AS DATE), a::JSON->>'$.x' FROM results",
+        "SELECT ifnull(a, 1) FROM results",
         "SELECT COALESCE(a, 1), NULLIF(a, 1), a BETWEEN 1 AND 2, a IS DISTINCT FROM b, NOT a FROM results",
         "SELECT EXTRACT(year FROM now()), now() AT TIME ZONE 'UTC', INTERVAL 1 DAY, DATE '2026-01-01', current_date",
         "SELECT a LIKE 'x%', a ILIKE 'x' ESCAPE '!', a SIMILAR TO 'x', a GLOB 'x*', a ~ 'x', a || b FROM results",
