@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed-from-pyproject
 # Modules are byte-compiled once at set-up: a command's start time must not depend on the caller's settings.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint unit soak bench docs clean
+.PHONY: help setup demo test lint unit soak bench docs clean house
 
 help:            ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -39,6 +39,9 @@ soak: setup      ## the long runs: more kills, more races
 
 bench: setup     ## every benchmark, with ratios against a peer or a physical limit
 	$(BIN)/python -m benchmarks
+
+house: setup     ## the numbers of the house: sizes, circles, tests to source
+	$(BIN)/python -m tests.house
 
 docs: setup      ## regenerate the pages and DDL made from code
 	$(BIN)/python -m commands.docs
