@@ -97,8 +97,11 @@ cp -r "$root/examples/calibration_sample" sample
   cd sample
   git init -q && git add -A && git -c user.name=demo -c user.email=demo@example.org commit -qm 'sample project'
   run perfledger calibrate discover --model sample --check || true
+  # the ledger's remote is at the Hub of step 7, which has ended: each push beside the run tries once and waits in the log
+  export PERFLEDGER_REMOTE_WAIT=0
   quietly ../run.log perfledger calibrate run --model sample --stages ALL --repeats 5 --output-dir ../calibration
-  tail -n 2 ../run.log
+  tail -n 3 ../run.log
+  run perfledger sync status
   run perfledger calibrate audit ../calibration
   quietly ../apply.log perfledger calibrate apply ../calibration --mode smart --keep loosens --confirm 'apply thresholds'
   grep -m 4 '  write  ' ../apply.log

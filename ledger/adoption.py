@@ -7,8 +7,9 @@ of another origin count from that event on. A crash in between leaves segments t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ledger import disk
 from ledger.errors import BadInput, Conflict, Damaged
@@ -18,12 +19,16 @@ from ledger.log import chain, lock, segment
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
+    from ledger.remotes.hub_access import HubAddress
 
 
-def adopt(ledger: Ledger, origin: str, staged: Sequence[Path], *, remote: str) -> EventsPulled | None:
+def adopt(
+    ledger: Ledger, origin: str, staged: Sequence[Path], *, remote: str, address: HubAddress | None = None
+) -> EventsPulled | None:
     """Verify staged segments of another origin, put them into the log and announce them.
 
-    staged: segment files in any order; those we hold already are passed over. Returns what was announced, None
+    staged: segment files in any order; those we hold already are passed over. address: of the Hub
+    that the remote is at. Returns what was announced, None
     when there was nothing new. Raises `Conflict` (`forked_origin`) when the origin has two histories, `Damaged`
     when a segment or its chain does not verify; nothing is taken in then.
     """
@@ -49,7 +54,8 @@ def adopt(ledger: Ledger, origin: str, staged: Sequence[Path], *, remote: str) -
             fresh.append(info)
         for info in fresh:
             disk.put_if_absent(folder / segment.file_name(info.first), info.path.read_bytes())
-    return _announce(ledger, origin, last=position, head_hash=head, remote=remote)
+    source = {"remote": remote, **(asdict(address) if address else {})}
+    return _announce(ledger, origin, last=position, head_hash=head, source=source)
 
 
 def _verify(info: segment.SegmentInfo, origin: str, position: int, head: str) -> tuple[int, str]:
@@ -102,7 +108,7 @@ def _fork(origin: str, position: int) -> Conflict:
     )
 
 
-def _announce(ledger: Ledger, origin: str, *, last: int, head_hash: str, remote: str) -> EventsPulled | None:
+def _announce(ledger: Ledger, origin: str, *, last: int, head_hash: str, source: dict[str, Any]) -> EventsPulled | None:
     announced = max(
         (
             int(e.body()["last"])
@@ -113,6 +119,6 @@ def _announce(ledger: Ledger, origin: str, *, last: int, head_hash: str, remote:
     )
     if last <= announced:
         return None
-    pulled = EventsPulled(from_origin=origin, first=announced + 1, last=last, head_hash=head_hash, remote=remote)
+    pulled = EventsPulled(from_origin=origin, first=announced + 1, last=last, head_hash=head_hash, **source)
     ledger.append([NewEvent(stream=f"origin/{origin}", key=f"pulled/{origin}/{last}/{head_hash}", payload=pulled)])
     return pulled

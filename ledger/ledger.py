@@ -24,6 +24,7 @@ from ledger.log.segment import SegmentInfo, info
 
 if TYPE_CHECKING:
     from ledger.events.origins import EventsPulled
+    from ledger.remotes.hub_access import HubAddress
 
 PERFLEDGER_VERSION = "0.1.0"
 
@@ -113,11 +114,13 @@ class Ledger:
         self.evidence.seal()
         self.log.seal()
 
-    def adopt(self, origin: str, staged: Sequence[Path], *, remote: str) -> EventsPulled | None:
+    def adopt(
+        self, origin: str, staged: Sequence[Path], *, remote: str, address: HubAddress | None = None
+    ) -> EventsPulled | None:
         """Take in another origin's segments, verified. See `ledger.adoption.adopt`."""
         from ledger.adoption import adopt
 
-        return adopt(self, origin, staged, remote=remote)
+        return adopt(self, origin, staged, remote=remote, address=address)
 
     # ---------------------------------------------------------------- reading
 

@@ -84,6 +84,8 @@ class HubServer:
     objects: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    tokens_seen: list[str] = field(default_factory=list)  # of each request; empty where it had none
+    pages_at: str | None = None  # another server, to which a listing's next page points
     # called with (index from 1, "before" | "after", "METHOD path"); a test kills a client from here
     hook: Callable[[int, str, str], None] | None = None
     port: int = 0
@@ -163,6 +165,7 @@ class HubServer:
             self.faults.extend(Fault(**row) for row in json.loads(body))
             return await Response(status_code=204)(scope, receive, send)
         self.requests.append(line)
+        self.tokens_seen.append(request.headers.get("authorization", "").removeprefix("Bearer "))
         index = len(self.requests)
         fault = self._fault(line)
         if self.hook:
@@ -314,7 +317,8 @@ class HubServer:
         headers = {}
         if start + self.page_size < len(entries):
             url = request.url.include_query_params(cursor=start + self.page_size)
-            headers["Link"] = f'<{url}>; rel="next"'
+            there = f"{self.pages_at}{url.path}?{url.query}" if self.pages_at else url
+            headers["Link"] = f'<{there}>; rel="next"'
         return JSONResponse(page, headers=headers)
 
     def _commit(self, repo: Repo, body: bytes, *, hide: bool) -> Response:

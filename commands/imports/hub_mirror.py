@@ -22,9 +22,9 @@ def mirror_root(ledger: Ledger, url: str) -> Path:
     return ledger.path / "mirrors" / name
 
 
-def download_history(app: App, ledger: Ledger, url: str) -> Path:
+def download_history(app: App, ledger: Ledger, url: str, *, endpoint: str | None = None) -> Path:
     """Bring the mirror of `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]` up to date and return its folder."""
-    report = mirror(ledger, url)
+    report = mirror(ledger, url, endpoint=endpoint)
     app.note(
         f"{report.url} at {report.revision[:12]}: {len(report.downloaded)} files downloaded, "
         f"{report.unchanged} unchanged" + (f", {len(report.removed)} gone" if report.removed else "")
@@ -32,11 +32,11 @@ def download_history(app: App, ledger: Ledger, url: str) -> Path:
     return report.root
 
 
-def mirror(ledger: Ledger, url: str) -> MirrorReport:
+def mirror(ledger: Ledger, url: str, *, endpoint: str | None = None) -> MirrorReport:
     """Bring the mirror of a dataset up to date. See `ledger.remotes.hub_mirror.mirror_dataset`."""
     from ledger.remotes.hub_mirror import mirror_dataset
 
-    return mirror_dataset(url, mirror_root(ledger, url))
+    return mirror_dataset(url, mirror_root(ledger, url), endpoint=endpoint)
 
 
 def known_datasets(app: App, ledger: Ledger) -> list[str]:

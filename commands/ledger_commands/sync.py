@@ -20,6 +20,11 @@ REMOTE = click.option(
     help="hf://datasets/OWNER/NAME[/PREFIX], s3://..., gs://..., az://..., file:///... "
     "Default: PERFLEDGER_REMOTE, else the one used last.",
 )
+ENDPOINT = click.option(
+    "--endpoint",
+    metavar="URL",
+    help="The Hub's address. Default: where the remote was last reached, else HF_ENDPOINT, else the public Hub.",
+)
 
 
 @click.group(
@@ -44,9 +49,10 @@ def sync() -> None:
 
 @command("push")
 @REMOTE
+@ENDPOINT
 @click.option("--create", is_flag=True, help="Create the dataset (private) or folder when it does not exist.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing.")
-def push(app: App, remote: str | None, create: bool, dry_run: bool) -> int:
+def push(app: App, remote: str | None, endpoint: str | None, create: bool, dry_run: bool) -> int:
     """Send what waits in the outbox: queued record uploads, then this ledger's own events and evidence.
 
     One commit for everything. Safe to repeat: it looks before it sends, and nothing is ever sent twice.
@@ -57,14 +63,14 @@ def push(app: App, remote: str | None, create: bool, dry_run: bool) -> int:
     url = _remote_of(ledger, remote)
     if dry_run:
         return _show_waiting(app, ledger, url)
-    uploads = _send_uploads(app, ledger)
+    uploads = _send_uploads(app, ledger, endpoint)
     failed = next((sent.error for sent in uploads if sent.error is not None), None)
     report = None
     if url or not uploads:
-        from ledger.remotes.remote import open_remote
         from ledger.sync.push import push as run
 
-        report = run(ledger, open_remote(outbox.require_remote(ledger, url), create=create), say=app.note)
+        place = outbox.open_known(ledger, outbox.require_remote(ledger, url), endpoint=endpoint, create=create)
+        report = run(ledger, place, say=app.note)
     if failed is not None:
         if report is not None:
             app.note(_push_text(report))
@@ -77,7 +83,8 @@ def push(app: App, remote: str | None, create: bool, dry_run: bool) -> int:
 
 @command("pull")
 @REMOTE
-def pull(app: App, remote: str | None) -> int:
+@ENDPOINT
+def pull(app: App, remote: str | None, endpoint: str | None) -> int:
     """Take in events and evidence of other machines; only files that are not here travel.
 
     Every chain is verified before its events count. Datasets a history was imported from are brought up to date
@@ -91,11 +98,12 @@ def pull(app: App, remote: str | None) -> int:
     datasets = known_datasets(app, ledger)
     report = None
     if url or not datasets:
-        from ledger.remotes.remote import open_remote
         from ledger.sync.pull import pull as run
 
-        report = run(ledger, open_remote(outbox.require_remote(ledger, url)), say=app.note)
-    imported = [_import_again(app, ledger, dataset) for dataset in datasets]
+        report = run(
+            ledger, outbox.open_known(ledger, outbox.require_remote(ledger, url), endpoint=endpoint), say=app.note
+        )
+    imported = [_import_again(app, ledger, dataset, endpoint) for dataset in datasets]
     pulled = (
         {
             "remote": report.remote,
@@ -158,31 +166,30 @@ def remote_heads(ledger: Ledger) -> dict[str, Head]:
 
     Raises `BadInput` when no remote is known, `Damaged` when a checkpoint is not readable.
     """
-    from ledger.remotes.remote import open_remote
     from ledger.sync import checkpoint, outbox
 
-    return checkpoint.heads(open_remote(outbox.require_remote(ledger, None)))
+    return checkpoint.heads(outbox.open_known(ledger, outbox.require_remote(ledger, None)))
 
 
-def _send_uploads(app: App, ledger: Ledger) -> list[Any]:
+def _send_uploads(app: App, ledger: Ledger, endpoint: str | None) -> list[Any]:
     from ledger.sync import outbox
 
     if not outbox.waiting_uploads(ledger):
         return []
     from ledger.sync.uploads import send_waiting
 
-    sent = send_waiting(ledger, say=app.note)
+    sent = send_waiting(ledger, endpoint=endpoint, say=app.note)
     for one in sent:
         if one.error is not None:
             app.note(f"{one.records} record(s) for {one.dataset} {one.state}: {one.error.message}")
     return sent
 
 
-def _import_again(app: App, ledger: Ledger, dataset: str) -> dict[str, Any]:
+def _import_again(app: App, ledger: Ledger, dataset: str, endpoint: str | None) -> dict[str, Any]:
     from commands.imports.hf_tracking import import_folder
     from commands.imports.hub_mirror import download_history
 
-    folder = download_history(app, ledger, dataset)
+    folder = download_history(app, ledger, dataset, endpoint=endpoint)
     return import_folder(app, ledger, folder, source=dataset).as_dict()
 
 
@@ -192,6 +199,7 @@ def _status(ledger: Ledger, remote: str | None, *, until: str | None = None) -> 
     end = until or outbox.FOREVER
     last = outbox.last_push(ledger, remote, until=end) if remote else None
     through = int(last.body()["through"]) if last else 0
+    address = outbox.last_address(ledger, remote, until=end) if remote else None
     waits = outbox.waiting(ledger, after=through, until=end)
     uploads = outbox.waiting_uploads(ledger, until=end)
     if until is None:
@@ -200,6 +208,7 @@ def _status(ledger: Ledger, remote: str | None, *, until: str | None = None) -> 
         pulled = outbox.pulled(ledger, until=until)
     return {
         "remote": remote,
+        "endpoint": address.endpoint if address else None,
         "origin": ledger.origin,
         "pushed_through": through,
         "pushed_at": last.recorded_at if last else None,
@@ -257,7 +266,8 @@ def _pull_text(report: PullReport | None, imported: list[dict[str, Any]]) -> str
 def _status_text(document: dict[str, Any]) -> str:
     waits, uploads = document["waiting"], document["uploads"]
     lines = [f"as of {document['as_of']}"] if document.get("as_of") else []
-    lines += [f"remote: {document['remote'] or 'none yet (perfledger sync push --remote URL)'}"]
+    at = f" at {document['endpoint']}" if document["endpoint"] else ""
+    lines += [f"remote: {document['remote'] or 'none yet (perfledger sync push --remote URL)'}{at}"]
     since = f"since {document['pushed_at']}" if document["pushed_at"] else "nothing was pushed there yet"
     if waits["events"]:
         lines.append(f"{waits['events']:,} event(s) of {document['origin']} wait to be pushed ({since})")

@@ -18,6 +18,7 @@ class EventsPulled(EventPayload):
     """Events of another origin became known here: positions first..last of from_origin.
 
     head_hash: the hash of event `last`, so that what was learned is bound by this chain too.
+    endpoint, token_tag: where the remote was reached; see `PushFinished`.
     """
 
     from_origin: str
@@ -25,3 +26,5 @@ class EventsPulled(EventPayload):
     last: int
     head_hash: str
     remote: str
+    endpoint: str | None = None
+    token_tag: str | None = None

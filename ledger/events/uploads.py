@@ -10,11 +10,13 @@ class PushStarted(EventPayload):
     """This ledger's own events are about to be added to a remote.
 
     after: the last position the remote held; events: how many events wait, notes about syncing not counted.
+    endpoint: see `PushFinished`.
     """
 
     remote: str
     after: int
     events: int
+    endpoint: str | None = None
 
 
 @event_type()
@@ -22,7 +24,8 @@ class PushFinished(EventPayload):
     """A look at the remote showed every own event up to `through` there.
 
     head_hash: the hash of event `through`. revision: the commit that was looked at; null for a store without commits.
-    segments, evidence: how many files this push added.
+    segments, evidence: how many files this push added. endpoint: the address of the Hub it was reached at; null for
+    other remotes. token_tag: a keyed digest by which the token used there is known again; null at the public Hub.
     """
 
     remote: str
@@ -31,6 +34,8 @@ class PushFinished(EventPayload):
     revision: str | None
     segments: int
     evidence: int
+    endpoint: str | None = None
+    token_tag: str | None = None
 
 
 class QueuedRecord(EventPayload):
@@ -48,11 +53,14 @@ class UploadQueued(EventPayload):
     """Record files wait to be put into a dataset, all in one commit.
 
     dataset: `hf://datasets/OWNER/NAME[/PREFIX]`; the paths of the records are below it. message: of the commit.
+    endpoint, token_tag: the Hub it is for; see `PushFinished`.
     """
 
     dataset: str
     message: str
     records: list[QueuedRecord]
+    endpoint: str | None = None
+    token_tag: str | None = None
 
 
 @event_type()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.errors import BadInput
 from ledger.remotes import hub_session
+from ledger.remotes.hub_access import HubAccess, access_to
 from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path, timeout_s
 from ledger.remotes.retry import Busy, RetryPolicy, Unsure, asking
 
@@ -69,10 +70,11 @@ class HubRepo:
     `PerfledgerError` with its own sentence for a token, permission or repository that is wrong.
     """
 
-    def __init__(self, repo_id: str, *, token: str | None = None) -> None:
+    def __init__(self, repo_id: str, *, token: str | None = None, access: HubAccess | None = None) -> None:
         self.repo_id = repo_id
-        self.token = token if token is not None else hub_session.find_token()
-        self.endpoint = hub_session.endpoint()
+        self.access = access or access_to(repo_id)
+        self.token = token if token is not None else self.access.token
+        self.endpoint = self.access.endpoint
         self._api: HfApi | None = None
 
     @property
@@ -83,7 +85,7 @@ class HubRepo:
     def require_token(self) -> None:
         """Refuse to start a write that cannot end well. Raises `Unavailable` (exit 4) when no token is set."""
         if self.token is None:
-            raise hub_session.no_token(self.repo_id)
+            raise hub_session.no_token(self.repo_id, self.endpoint, withheld=self.access.withheld)
 
     def create(self) -> None:
         """Create the repository, private, unless it exists."""
@@ -183,6 +185,7 @@ class HubRepo:
 
     def _call(self, function: Callable[[HfApi], Result]) -> Result:
         hub_session.prepare()
+        hub_session.bind(self.token, self.endpoint)
         if self._api is None:
             from huggingface_hub import HfApi
 
@@ -191,7 +194,9 @@ class HubRepo:
         try:
             return function(self._api)
         except Exception as error:  # noqa: BLE001  (everything the library raises becomes one of ours or goes on)
-            hub_session.raise_translated(error, self.repo_id, token=self.token)
+            hub_session.raise_translated(
+                error, self.repo_id, token=self.token, at=self.endpoint, withheld=self.access.withheld
+            )
 
 
 def _files(entries: Iterable[Any]) -> dict[str, RemoteFile]:
@@ -217,11 +222,12 @@ class HubRemote(Remote):
 
     files_per_write = 500
 
-    def __init__(self, url: str, *, create: bool, policy: RetryPolicy) -> None:
+    def __init__(self, url: str, *, create: bool, policy: RetryPolicy, access: HubAccess | None = None) -> None:
         parsed = DatasetUrl.parse(url)
         self.url = str(parsed)
         self.policy = policy
-        self.repo = HubRepo(parsed.repo_id)
+        self.repo = HubRepo(parsed.repo_id, access=access)
+        self.address = self.repo.access.address
         self._prefix = f"{parsed.prefix}/" if parsed.prefix else ""
         if create:
             asking(self.repo.create, policy, name=self.repo.name)

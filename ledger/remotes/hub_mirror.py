@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import msgspec
 
 from ledger import disk
 from ledger.errors import BadInput
-from ledger.remotes import hub_session
 from ledger.remotes.hub import DatasetUrl, HubRepo
+from ledger.remotes.hub_access import HubAddress, access_to
 from ledger.remotes.remote import RemoteFile
 from ledger.remotes.retry import RetryPolicy, asking, default_policy
 
@@ -43,16 +43,24 @@ class _Index(msgspec.Struct, frozen=True):
     url: str
     revision: str
     files: dict[str, tuple[str, int, int]]
+    endpoint: str | None = None
+    token_tag: str | None = None
 
 
 def mirror_dataset(
-    url: str, root: Path, token: str | None = None, *, policy: RetryPolicy | None = None
+    url: str,
+    root: Path,
+    token: str | None = None,
+    *,
+    policy: RetryPolicy | None = None,
+    endpoint: str | None = None,
 ) -> MirrorReport:
     """Bring a folder up to a dataset: `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]`, its `*.json` files only.
 
     REVISION is a full commit id; without one, the newest commit. Each file is verified against the id its tree names
     before it gets its name. A file that is gone upstream is removed if this function had put it there. Takes the
-    token from the environment when none is given. Raises what the Hub's failures mean; the folder then still holds
+    token from the environment when none is given, and the Hub the folder was last filled from unless `endpoint` names
+    another. Raises what the Hub's failures mean; the folder then still holds
     whole files only, and no marker that says it is complete.
     """
     plain, _, revision = url.partition("@")
@@ -63,11 +71,13 @@ def mirror_dataset(
             hint="give all 40 hexadecimal digits, or leave @REVISION out for the newest commit",
         )
     dataset = DatasetUrl.parse(plain)
-    repo = HubRepo(dataset.repo_id, token=token)
+    index = _read_index(root)
+    same = index is not None and index.url == str(dataset)
+    known = HubAddress(index.endpoint, index.token_tag) if index and same and index.endpoint else None
+    repo = HubRepo(dataset.repo_id, token=token, access=access_to(str(dataset), known, chosen=endpoint))
     patient = policy or default_policy()
     at = revision or asking(repo.head, patient, name=repo.name)
     disk.make_directory(root)
-    index = _read_index(root)
     if index is not None and (index.url, index.revision) == (str(dataset), at) and _untouched(root, index):
         return MirrorReport(str(dataset), root, at, unchanged=len(index.files))
     cut = len(dataset.prefix) + 1 if dataset.prefix else 0
@@ -82,8 +92,8 @@ def mirror_dataset(
     for path in sorted(set(index.files if index else ()) - set(wanted)):
         (root / path).unlink(missing_ok=True)
         report.removed.append(path)
-    _write_index(root, str(dataset), at, wanted)
-    _write_marker(root, dataset.repo_id, at)
+    _write_index(root, str(dataset), at, wanted, repo.access.address)
+    _write_marker(root, repo, at)
     return report
 
 
@@ -138,15 +148,15 @@ def _read_index(root: Path) -> _Index | None:
         return None
 
 
-def _write_index(root: Path, url: str, revision: str, wanted: dict[str, RemoteFile]) -> None:
+def _write_index(root: Path, url: str, revision: str, wanted: dict[str, RemoteFile], address: HubAddress) -> None:
     rows = {}
     for path, file in wanted.items():
         found = (root / path).stat()
         rows[path] = (_identity(file), found.st_size, found.st_mtime_ns)
-    disk.overwrite(root / INDEX_NAME, msgspec.json.encode(_Index(url, revision, rows)))
+    disk.overwrite(root / INDEX_NAME, msgspec.json.encode(_Index(url, revision, rows, **asdict(address))))
 
 
-def _write_marker(root: Path, repo_id: str, revision: str) -> None:
+def _write_marker(root: Path, repo: HubRepo, revision: str) -> None:
     now = datetime.now(UTC).isoformat()
-    marker = {"endpoint": hub_session.endpoint(), "repo_id": repo_id, "synced_at": now, "revision": revision}
+    marker = {"endpoint": repo.endpoint, "repo_id": repo.repo_id, "synced_at": now, "revision": revision}
     disk.overwrite(root / MARKER_NAME, msgspec.json.encode(marker))

@@ -44,14 +44,31 @@ def find_token() -> str | None:
 
 def endpoint() -> str:
     """Return the Hub's address: HF_ENDPOINT, else the public Hub."""
-    address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
-    if not address.startswith(("http://", "https://")):
-        raise BadInput(
-            f"HF_ENDPOINT={address!r} is not an http or https address",
-            code="bad_endpoint",
-            hint=f"unset it, or export HF_ENDPOINT={DEFAULT_ENDPOINT}",
-        )
-    return address
+    return named_endpoint() or DEFAULT_ENDPOINT
+
+
+def named_endpoint() -> str | None:
+    """Return the address HF_ENDPOINT names; None when it is not set. Raises `BadInput` when it is malformed."""
+    address = os.environ.get("HF_ENDPOINT", "").strip()
+    return check_endpoint(address, "HF_ENDPOINT") if address else None
+
+
+def check_endpoint(address: str, source: str) -> str:
+    """Return a Hub's address in the form it is remembered by. Raises `BadInput` naming `source` when it is none."""
+    from urllib.parse import urlsplit
+
+    hint = f"for example {DEFAULT_ENDPOINT}, which is also the default"
+    address = address.strip().rstrip("/")
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        parts, host = None, None
+    if parts is not None and "@" in parts.netloc:  # never shown, and never remembered
+        raise BadInput(f"{source} holds a user name or password", code="bad_endpoint", hint=hint)
+    if parts is None or parts.scheme not in ("http", "https") or not host:
+        raise BadInput(f"{source}={address!r} is not an http or https address", code="bad_endpoint", hint=hint)
+    return address.replace(parts.netloc, parts.netloc.lower(), 1)
 
 
 def prepare() -> None:
@@ -90,6 +107,7 @@ def _make_client_class() -> type[httpx2.Client]:
         """Times out always, retries never: failures that may pass become `Busy`, which no caller inside catches."""
 
         def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+            keep_token_home(request)
             # the library passes timeout=None for some calls, which would wait for ever
             given = request.extensions.get("timeout") or {}
             limit = timeout_s()
@@ -109,6 +127,33 @@ def _make_client_class() -> type[httpx2.Client]:
             return response
 
     return OnePolicyClient
+
+
+_homes: dict[str, set[str]] = {}  # the header a token is sent in, to the origins it may be sent to
+
+
+def origin_of(url: httpx2.URL) -> str:
+    """Return the part of a URL that says which server is asked."""
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    return f"{url.scheme}://{url.host}:{port}"
+
+
+def bind(token: str | None, endpoint: str) -> None:
+    """Say that requests to a Hub may carry a token."""
+    if token:
+        import httpx2
+
+        _homes.setdefault(f"Bearer {token}", set()).add(origin_of(httpx2.URL(endpoint)))
+
+
+def keep_token_home(request: httpx2.Request) -> None:
+    """Take the token out of a request to a server it is not for.
+
+    A listing's next page and the address to upload a large file to are what a server answered; they may be anywhere.
+    """
+    given = request.headers.get("authorization", "")
+    if given in _homes and origin_of(request.url) not in _homes[given]:
+        del request.headers["authorization"]
 
 
 def busy_from(error: httpx2.TransportError) -> Busy:
@@ -170,7 +215,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def raise_translated(error: Exception, repo_id: str, *, token: str | None) -> NoReturn:
+def raise_translated(error: Exception, repo_id: str, *, token: str | None, at: str, withheld: bool) -> NoReturn:
     """Raise what a failed call of the client library means to us.
 
     `Busy` and `Moved` for what looking again or later may mend, else a `PerfledgerError`. Unknown failures are raised
@@ -185,37 +230,37 @@ def raise_translated(error: Exception, repo_id: str, *, token: str | None) -> No
             raise busy_from(cause) from None
         response = getattr(cause, "response", None)
         if isinstance(response, httpx2.Response):
-            _raise_for_status(response, repo_id, token=token)
+            if response.status_code == 401 and token is None:
+                raise no_token(repo_id, at, withheld=withheld) from None
+            _raise_for_status(response, repo_id, token=token, at=at)
     if isinstance(error, (ValueError, KeyError, TypeError)):
         # a proxy's login page, for example: status 200 and not what was asked for
         raise Busy("sent an answer that is not a Hub's") from None
     raise error
 
 
-def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | None) -> NoReturn:
+def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | None, at: str) -> NoReturn:
     status = response.status_code
     said = response.headers.get("x-error-message", "")
     kind = response.headers.get("x-error-code", "")
     if status in (409, 412) and response.request.method == "POST":
         raise Moved(f"{repo_id} has a newer commit") from None
-    if status == 401 and token is None:
-        raise no_token(repo_id) from None
     if status == 401 and kind == "RepoNotFound":
-        raise missing(repo_id) from None
+        raise missing(repo_id, at) from None
     if status == 401:
         raise Unavailable(
             "the Hub does not accept the access token (401): it is wrong or has expired; nothing more was sent to "
             f"{repo_id}",
             code="hub_token_refused",
             repo=repo_id,
-            hint=f"make a token with write access at {endpoint()}/settings/tokens, export HF_TOKEN=..., run it again",
+            hint=f"make a token with write access at {at}/settings/tokens, export HF_TOKEN=..., run it again",
         ) from None
     if status == 403 or kind == "GatedRepo":
         raise Unavailable(
             f"the access token has no permission for this at {repo_id} ({status}); nothing was written",
             code="hub_forbidden",
             repo=repo_id,
-            hint=f"use a token with write access to {repo_id} ({endpoint()}/settings/tokens), or ask its owner",
+            hint=f"use a token with write access to {repo_id} ({at}/settings/tokens), or ask its owner",
         ) from None
     if kind == "RevisionNotFound":
         raise BadInput(
@@ -225,7 +270,7 @@ def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | N
             hint="leave @REVISION out for the newest commit",
         ) from None
     if status == 404 and kind != "EntryNotFound":
-        raise missing(repo_id) from None
+        raise missing(repo_id, at) from None
     if status in (400, 413, 422):
         detail = "".join(letter for letter in said if letter.isprintable())[:200]
         if token:
@@ -246,21 +291,29 @@ def _raise_for_status(response: httpx2.Response, repo_id: str, *, token: str | N
     ) from None
 
 
-def no_token(repo_id: str) -> PerfledgerError:
-    """Return the error for a write, or a private read, without a token."""
+def no_token(repo_id: str, at: str, *, withheld: bool) -> PerfledgerError:
+    """Return the error for a write, or a private read, without a token, or without one that is for this Hub."""
+    if withheld:
+        return Unavailable(
+            f"{repo_id} was last reached at {at}, and the access token that is set was not used there; it was not sent",
+            code="hub_token_of_another",
+            repo=repo_id,
+            endpoint=at,
+            hint=f"export HF_ENDPOINT={at} if the token is for that Hub, and run it again",
+        )
     return Unavailable(
         f"no access token is set, and {repo_id} cannot be used without one; nothing was sent",
         code="hub_no_token",
         repo=repo_id,
-        hint=f"export HF_TOKEN=... (from {endpoint()}/settings/tokens, with write access); HF_API_KEY and "
+        hint=f"export HF_TOKEN=... (from {at}/settings/tokens, with write access); HF_API_KEY and "
         "HUGGINGFACE_HUB_TOKEN work too",
     )
 
 
-def missing(repo_id: str) -> PerfledgerError:
+def missing(repo_id: str, at: str) -> PerfledgerError:
     """Return the error for a dataset that does not exist or that this token may not see."""
     return BadInput(
-        f"there is no dataset {repo_id} at {endpoint()} that this token can see; nothing was written",
+        f"there is no dataset {repo_id} at {at} that this token can see; nothing was written",
         code="hub_no_repo",
         repo=repo_id,
         hint=f"--create makes it (private), or: huggingface-cli repo create {repo_id} --repo-type dataset",

@@ -18,9 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from ledger.errors import BadInput, Unavailable
 from ledger.remotes.retry import RetryPolicy, default_policy
+
+if TYPE_CHECKING:
+    from ledger.remotes.hub_access import HubAccess, HubAddress
 
 TIMEOUT_S = 60.0
 TIMEOUT_VARIABLE = "PERFLEDGER_REMOTE_TIMEOUT"
@@ -84,6 +88,7 @@ class Remote(ABC):
 
     url: str
     policy: RetryPolicy
+    address: HubAddress | None = None  # of the Hub it is at, which its URL does not name; events remember it
     files_per_write: int | None = None  # a push of more is split, each part whole in itself
 
     def require_write_access(self) -> None:  # noqa: B027  (most stores only find out by writing)
@@ -162,8 +167,12 @@ def check_url(url: str) -> str:
     )
 
 
-def open_remote(url: str, *, create: bool = False, policy: RetryPolicy | None = None) -> Remote:
+def open_remote(
+    url: str, *, create: bool = False, policy: RetryPolicy | None = None, access: HubAccess | None = None
+) -> Remote:
     """Return the remote a URL names; `create` makes it when it does not exist.
+
+    access: the Hub a `hf://` URL is at, and the token for it; else the environment's.
 
     Raises `BadInput` for a URL of no known kind. Nothing is contacted yet, unless `create` is given.
     """
@@ -171,7 +180,7 @@ def open_remote(url: str, *, create: bool = False, policy: RetryPolicy | None = 
     if url.startswith("hf://"):
         from ledger.remotes.hub import HubRemote
 
-        return HubRemote(url, create=create, policy=policy or default_policy())
+        return HubRemote(url, create=create, policy=policy or default_policy(), access=access)
     from ledger.remotes.objects import ObjectRemote
 
     return ObjectRemote(url, create=create, policy=policy or default_policy())

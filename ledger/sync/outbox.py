@@ -11,6 +11,9 @@ from ledger.errors import BadInput
 from ledger.event import Event
 from ledger.ledger import Ledger
 from ledger.log import segment
+from ledger.remotes.hub_access import HubAddress, access_to
+from ledger.remotes.remote import Remote, check_url, open_remote
+from ledger.remotes.retry import RetryPolicy
 
 REMOTE_VARIABLE = "PERFLEDGER_REMOTE"
 FOREVER = "~"  # behind every recorded time; functions with `until` answer as of that time, the time itself included
@@ -47,13 +50,19 @@ def waiting(ledger: Ledger, *, after: int, until: str = FOREVER) -> Waiting:
     return Waiting(events, notes, after)
 
 
-def newest(ledger: Ledger, types: set[str], *, stream: str | None = None, until: str = FOREVER) -> Event | None:
+def newest(
+    ledger: Ledger, types: set[str], *, stream: str | None = None, remote: str | None = None, until: str = FOREVER
+) -> Event | None:
     """Return the newest own event of some types. Looks from the end: what is asked for here is rarely far back."""
+
+    def fits(event: Event) -> bool:
+        return event.recorded_at <= until and remote in (None, event.body().get("remote"))
+
     for event in reversed(ledger.log.tail()):
-        if event.type in types and stream in (None, event.stream) and event.recorded_at <= until:
+        if event.type in types and stream in (None, event.stream) and fits(event):
             return event
     for path in reversed(ledger.log.segment_paths()):
-        found = [event for event in segment.read(path, stream=stream, types=types) if event.recorded_at <= until]
+        found = [event for event in segment.read(path, stream=stream, types=types) if fits(event)]
         if found:
             return found[-1]
     return None
@@ -89,6 +98,49 @@ def default_remote(ledger: Ledger, *, until: str = FOREVER) -> str | None:
     return str(last.body()["remote"]) if last is not None else None
 
 
+def last_address(ledger: Ledger, remote: str, *, until: str = FOREVER) -> HubAddress | None:
+    """Return the Hub a remote was last reached at; None when it was not, or by a version that kept no note of it.
+
+    The tag is of the token that was last accepted there: a push that only began may have had a wrong one.
+    """
+    stream = stream_of(remote)
+    pulled = newest(ledger, {"EventsPulled"}, remote=remote, until=until)
+    pushed = newest(ledger, {"PushFinished"}, stream=stream, until=until)
+    begun = newest(ledger, {"PushStarted"}, stream=stream, until=until)
+    accepted = _later(pushed, pulled)
+    found = _later(accepted, begun)
+    if found is None:
+        return None
+    last = _address(found.body())
+    known = _address(accepted.body()) if accepted else None
+    return known if known and last and known.endpoint == last.endpoint else last
+
+
+def _later(one: Event | None, other: Event | None) -> Event | None:
+    return max((event for event in (one, other) if event), key=lambda event: event.position, default=None)
+
+
+def _address(body: dict[str, Any]) -> HubAddress | None:
+    endpoint = body.get("endpoint")
+    return HubAddress(endpoint, body.get("token_tag")) if endpoint else None
+
+
+def open_known(
+    ledger: Ledger, remote: str, *, endpoint: str | None = None, create: bool = False, policy: RetryPolicy | None = None
+) -> Remote:
+    """Open a remote where this ledger last reached it, or at the Hub `endpoint`. Raises what `access_to` raises."""
+    url, access = check_url(remote), None
+    if url.startswith("hf://"):
+        access = access_to(url, last_address(ledger, url), chosen=endpoint)
+    elif endpoint:
+        raise BadInput(
+            f"{url} is at no Hub, so --endpoint says nothing about it",
+            code="no_hub_remote",
+            hint="leave --endpoint out, or name hf://datasets/OWNER/NAME with --remote",
+        )
+    return open_remote(url, create=create, policy=policy, access=access)
+
+
 def require_remote(ledger: Ledger, named: str | None) -> str:
     """Return the remote to use. Raises `BadInput` when none was ever named."""
     remote = named or default_remote(ledger)
@@ -113,6 +165,7 @@ class QueuedUpload:
     records: list[dict[str, Any]]
     queued_at: str
     position: int
+    address: HubAddress | None = None
     ended: dict[str, Any] | None = None
 
 
@@ -140,6 +193,7 @@ def uploads(ledger: Ledger, *, until: str = FOREVER) -> Iterator[QueuedUpload]:
                 body["records"],
                 event.recorded_at,
                 event.position,
+                _address(body),
             )
         elif event.stream in found:
             known = found[event.stream]
@@ -151,6 +205,7 @@ def uploads(ledger: Ledger, *, until: str = FOREVER) -> Iterator[QueuedUpload]:
                 known.records,
                 known.queued_at,
                 event.position,
+                known.address,
                 body if event.type in ("RecordsUploaded", "UploadRefused") else None,
             )
     yield from found.values()

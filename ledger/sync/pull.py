@@ -108,7 +108,7 @@ def _pull_origin(
         target = folder / path.rpartition("/")[2]
         target.write_bytes(data)
         staged.append(target)
-    pulled = ledger.adopt(origin, staged, remote=remote.url)
+    pulled = ledger.adopt(origin, staged, remote=remote.url, address=remote.address)
     shutil.rmtree(folder)
     if pulled is not None:
         report.origins.append(PulledOrigin(origin, pulled.first, pulled.last, len(fresh)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ledger.errors import Conflict
@@ -60,7 +60,9 @@ def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
         remote.require_write_access()
         say(f"{waits.events:,} events wait to be pushed to {remote.url}")
         if not unfinished:
-            _note(ledger, remote, PushStarted(remote=remote.url, after=covered, events=waits.events))
+            endpoint = remote.address.endpoint if remote.address else None
+            started = PushStarted(remote=remote.url, after=covered, events=waits.events, endpoint=endpoint)
+            _note(ledger, remote, started)
         ledger.seal()
         return _publish(ledger, remote, snapshot, waits.events)
 
@@ -180,6 +182,7 @@ def _finished(
             revision=revision,
             segments=segments,
             evidence=evidence,
+            **(asdict(remote.address) if remote.address else {}),
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +14,9 @@ from ledger.events.uploads import QueuedRecord, RecordsUploaded, UploadQueued, U
 from ledger.ledger import Ledger
 from ledger.log import lock
 from ledger.remotes.hub import DatasetUrl, HubRepo
+from ledger.remotes.hub_access import access_to, address_now
 from ledger.remotes.hub_files import Committed, commit_files
+from ledger.remotes.hub_session import DEFAULT_ENDPOINT
 from ledger.remotes.retry import RetryPolicy
 from ledger.sync import outbox
 
@@ -63,9 +65,12 @@ def queue(ledger: Ledger, dataset: str, files: Sequence[RecordFile], *, message:
         )
         for file, digest in zip(files, digests, strict=True)
     ]
-    key = sha256("\n".join([url, *(f"{record.path} {record.sha256}" for record in records)]).encode()).hexdigest()
+    address = address_now()
+    place = url if address is None or address.endpoint == DEFAULT_ENDPOINT else f"{url} at {address.endpoint}"
+    key = sha256("\n".join([place, *(f"{record.path} {record.sha256}" for record in records)]).encode()).hexdigest()
     upload_id = secrets.token_hex(8)
-    payload = UploadQueued(dataset=url, message=message, records=records)
+    where = asdict(address) if address else {}
+    payload = UploadQueued(dataset=url, message=message, records=records, **where)
     receipt = ledger.append([NewEvent(stream=f"upload/{upload_id}", payload=payload, key=f"upload/{key}")])[0]
     return ledger.event(receipt.event_id).stream.partition("/")[2] if receipt.duplicate else upload_id
 
@@ -75,9 +80,12 @@ def send_waiting(
     *,
     policy: RetryPolicy | None = None,
     only: str | None = None,
+    endpoint: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Sent]:
     """Send what waits, oldest first, one commit per upload. One that fails does not stop the others.
+
+    Each goes to the Hub it was queued for, or to `endpoint` where that is given.
 
     Safe to repeat after any crash: an upload that was begun is looked for before it is sent.
     """
@@ -86,14 +94,14 @@ def send_waiting(
         for upload in outbox.waiting_uploads(ledger):
             if only in (None, upload.upload_id):
                 say(f"{len(upload.records)} record(s) wait for {upload.dataset}")
-                done.append(_send(ledger, upload, policy))
+                done.append(_send(ledger, upload, policy, endpoint))
         return done
 
 
-def _send(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | None) -> Sent:
+def _send(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | None, endpoint: str | None) -> Sent:
     sent = Sent(upload.upload_id, upload.dataset, len(upload.records), "waiting")
     try:
-        committed = _commit(ledger, upload, policy)
+        committed = _commit(ledger, upload, policy, endpoint)
     except PerfledgerError as error:
         sent.error = error
         if isinstance(error, Conflict) and error.code == "upload_path_taken":  # asking again cannot change it
@@ -111,14 +119,14 @@ def _send(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | Non
     return sent
 
 
-def _commit(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | None) -> Committed:
+def _commit(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | None, endpoint: str | None) -> Committed:
     url = DatasetUrl.parse(upload.dataset)
     prefix = f"{url.prefix}/" if url.prefix else ""
     files: Mapping[str, bytes] = {
         prefix + record["path"]: ledger.evidence.get(record["sha256"]) for record in upload.records
     }
     return commit_files(
-        HubRepo(url.repo_id),
+        HubRepo(url.repo_id, access=access_to(upload.dataset, upload.address, chosen=endpoint)),
         files,
         message=upload.message,
         policy=policy,

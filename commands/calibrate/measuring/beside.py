@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_runner.background import Background
@@ -40,7 +41,18 @@ def shared_beside(
         yield push.nudge
         push.nudge()  # the end of the session too
         if not push.leave(LAST_MOMENT_S) or push.failures:
-            say(f"not everything is at {remote} yet (see {directory.path / SYNC_LOG}); perfledger sync status tells")
+            why = f": {last_words(directory.path / SYNC_LOG)}" if push.failures else ""
+            say(f"not everything is at {remote} yet{why} (see {directory.path / SYNC_LOG}; perfledger sync status)")
+
+
+def last_words(log: Path) -> str:
+    """Return what the newest message of the push begins with; empty when it left none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    errors = [line for line in lines if line.startswith("perfledger: ")]
+    return errors[-1].removeprefix("perfledger: ").partition("; ")[0] if errors else ""
 
 
 def end_dead_runs(ledger: Ledger, stream: str, say: Callable[[str], None]) -> None:
