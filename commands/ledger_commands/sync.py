@@ -213,7 +213,7 @@ def _status(ledger: Ledger, remote: str | None, *, until: str | None = None) -> 
         "pushed_through": through,
         "pushed_at": last.recorded_at if last else None,
         "waiting": {"events": waits.events, "notes": waits.notes},
-        "push_unfinished": bool(remote) and outbox.unfinished_push(ledger, remote or "", until=end),
+        "push_unfinished": remote is not None and outbox.unfinished_push(ledger, remote, until=end) is not None,
         "uploads": [
             {
                 "upload_id": u.upload_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,20 @@ from commands.reseed.prepare import staged
 from commands.reseed.work.history import History, same_window, sync
 from commands.reseed.work.preview import of_upload
 from ledger.errors import Conflict
-from ledger.event import NewEvent
+from ledger.event import Event, NewEvent
 from ledger.events.reseeds import ReseedSuperseded, ReseedUploaded, ReseedUploadStarted
+from ledger.sync import announced
 from projections.reseed import fold as decider
 from projections.reseed.medians import medians_of
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
-    from ledger.remotes.hub_files import Committed
+    from ledger.remotes.hub_files import Absent, Committed
 
 PHRASE = "upload"
+LOCK = "reseed.lock"
+UPLOADABLE = ("prepared", "uploading")
+UPLOAD = announced.Kind("ReseedUploadStarted", frozenset({"ReseedUploaded"}))
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
     if dry_run:
-        decider.require(state, "uploaded", ("prepared", "uploading"))
+        decider.require(state, "uploaded", UPLOADABLE)
         app.emit(*of_upload(state, staged(state)))
         return
     done = send(app, ledger, state, confirm=confirm)
@@ -57,42 +61,68 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
 
 def send(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None) -> Done:
     """Check everything again, upload, look, and record what is there."""
-    from ledger.remotes.hub import DatasetUrl, HubRepo
-    from ledger.remotes.hub_files import commit_files
-
-    decider.require(state, "uploaded", ("prepared", "uploading"))
+    decider.require(state, "uploaded", UPLOADABLE)
     require_approved(ledger, state)
-    plan = state.needed()
-    files = staged(state)
-    url = DatasetUrl.parse(plan.dataset)
-    repo = HubRepo(url.repo_id)
-    repo.require_token()
-    app.confirm(PHRASE, given=confirm, question=_question(state, files))
-    prefix = f"{url.prefix}/" if url.prefix else ""
+    upload = _Upload(app, ledger, state)
+    app.confirm(PHRASE, given=confirm, question=_question(state, upload.seeds))
+    with announced.alone(ledger, LOCK) as writer:
+        # another process may have uploaded it while this one asked
+        decider.require(decider.load(ledger, state.id), "uploaded", UPLOADABLE)
+        landed = writer.carry_out(upload)
+    assert upload.history is not None, "it was settled"
+    return Done(decider.load(ledger, state.id), upload.files.committed(landed.sent), upload.history)
 
-    def before_commit(parent: str) -> None:
-        _require_unmoved(ledger, state, parent, set(files))
-        receipts = ledger.append(
-            [
-                NewEvent(
-                    stream=state.stream,
-                    causation_id=state.plan_event_id,
-                    payload=ReseedUploadStarted(
-                        reseed=state.id, dataset=plan.dataset, parent=parent, paths=sorted(files)
-                    ),
-                )
-            ]
+
+class _Upload(announced.Announced["Absent"]):
+    """The commit of one reseed's seeds, on the very baseline that was approved."""
+
+    def __init__(self, app: App, ledger: Ledger, state: decider.Reseed) -> None:
+        from ledger.remotes.hub import DatasetUrl, HubRepo
+        from ledger.remotes.hub_files import NewFiles
+        from ledger.remotes.retry import default_policy
+
+        plan = state.needed()
+        url = DatasetUrl.parse(plan.dataset)
+        prefix = f"{url.prefix}/" if url.prefix else ""
+        self.seeds = staged(state)
+        self.files = NewFiles(HubRepo(url.repo_id), {prefix + path: data for path, data in self.seeds.items()})
+        self.words = announced.Words(self.files.repo.name, url.repo_id, f"perfledger reseed upload {state.id}")
+        self.policy = default_policy()
+        self.history: History | None = None  # of the dataset as it was read back
+        self._app = app
+        self._ledger = ledger
+        self._state = state
+
+    def unsettled(self) -> Event | None:
+        """Return the announcement of a commit that is not known to have landed."""
+        return announced.unsettled(reversed(self._ledger.read_stream(self._state.stream)), UPLOAD)
+
+    def look(self) -> Absent | None:
+        """Return the seeds that are not in the dataset."""
+        return self.files.look()
+
+    def planned(self, missing: Absent) -> NewEvent:
+        """Announce the commit. Raises `Conflict` when the target's baseline moved since the plan."""
+        _require_unmoved(self._ledger, self._state, missing.parent, set(self.seeds))
+        return NewEvent(
+            stream=self._state.stream,
+            causation_id=self._state.plan_event_id,
+            payload=ReseedUploadStarted(
+                reseed=self._state.id,
+                dataset=self._state.needed().dataset,
+                parent=missing.parent,
+                paths=sorted(self.seeds),
+            ),
         )
-        del receipts
 
-    committed = commit_files(
-        repo,
-        {prefix + path: data for path, data in files.items()},
-        message=message(state),
-        before_commit=before_commit,
-        find_out=f"perfledger reseed upload {state.id}",
-    )
-    return _record(app, ledger, state, committed)
+    def send(self, missing: Absent) -> Collection[str]:
+        """Commit the seeds."""
+        return self.files.send(missing, message=message(self._state))
+
+    def settle(self, landed: announced.Landed[Absent]) -> Sequence[NewEvent]:
+        """Read the dataset back, bring the seeds into this ledger's own baselines, and say what is there."""
+        self.history = _read_back(self._app, self._ledger, self._state)
+        return _uploaded(self._ledger, self._state, self.files.committed(landed.sent), self.history)
 
 
 def message(state: decider.Reseed) -> str:
@@ -132,8 +162,8 @@ def _require_unmoved(ledger: Ledger, state: decider.Reseed, parent: str, ours: s
         )
 
 
-def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committed) -> Done:
-    """Read the dataset back, bring the seeds into this ledger's own baselines, and record the end."""
+def _read_back(app: App, ledger: Ledger, state: decider.Reseed) -> History:
+    """Bring the dataset as it is now into this ledger. Raises `Conflict` when a seed there has other bytes."""
     from commands.imports.hf_tracking import import_folder
 
     plan = state.needed()
@@ -148,8 +178,14 @@ def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committe
             paths=wrong,
         )
     import_folder(app, ledger, history.root, source=plan.dataset)
+    return history
+
+
+def _uploaded(ledger: Ledger, state: decider.Reseed, committed: Committed, history: History) -> list[NewEvent]:
+    """Return the end of this reseed, and of the one it supersedes."""
+    plan = state.needed()
     medians = medians_of([r.record for r in history.window(plan.target)])
-    events: list[Any] = [
+    events = [
         NewEvent(
             stream=state.stream,
             key=f"{state.stream}/uploaded",
@@ -181,8 +217,7 @@ def _record(app: App, ledger: Ledger, state: decider.Reseed, committed: Committe
                 ),
             )
         )
-    ledger.append(events)
-    return Done(decider.load(ledger, state.id), committed, history)
+    return events
 
 
 def report(done: Done) -> dict[str, Any]:

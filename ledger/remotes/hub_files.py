@@ -1,14 +1,20 @@
-"""Putting files into a dataset in one commit that replaces nothing."""
+"""Putting files into a dataset in one commit that replaces nothing: the look and the send of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ledger.errors import Conflict
 from ledger.remotes.hub import HubRepo
-from ledger.remotes.landing import Words, land
-from ledger.remotes.retry import RetryPolicy, default_policy
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The files that a commit of the dataset, `parent`, does not have yet."""
+
+    parent: str
+    paths: list[str]
 
 
 @dataclass(frozen=True)
@@ -25,52 +31,40 @@ class Committed:
     already: list[str]
 
 
-def commit_files(
-    repo: HubRepo,
-    files: Mapping[str, bytes],
-    *,
-    message: str,
-    before_commit: Callable[[str], None] | None = None,
-    policy: RetryPolicy | None = None,
-    find_out: str = "perfledger sync push",
-) -> Committed:
-    """Add files to a dataset, all in one commit, and return once a look at the Hub has shown them there.
+class NewFiles:
+    """Files that are to be in a dataset, all added by one commit. Existing files are never replaced.
 
-    Existing files are never replaced: the same bytes count as done, other bytes raise `Conflict` (code
-    `upload_path_taken`). `before_commit(parent)` runs before every try with the commit it will be made on; it records
-    the intention, and raises to stop when the world changed. It is not called when everything is there already.
-
-    Raises what `land` raises; `find_out` is the command its hints name.
+    Raises `Unavailable` when there is no token to write with; `look` and `send` raise as `HubRepo` does.
     """
-    repo.require_token()
-    revision: str | None = None  # a commit that certainly holds the files, once the Hub named it
-    seen = ""
 
-    def look() -> _Absent | None:
-        nonlocal seen
-        seen = revision or repo.head()
-        there = repo.files_at(seen, files)
+    def __init__(self, repo: HubRepo, files: Mapping[str, bytes]) -> None:
+        repo.require_token()
+        self.repo = repo
+        self.files = files
+        self._seen = ""
+        self._revision: str | None = None  # a commit that certainly holds the files, once the Hub named it
+
+    def look(self) -> Absent | None:
+        """Return what is not there, or None. Raises `Conflict` (code `upload_path_taken`) for other bytes."""
+        self._seen = self._revision or self.repo.head()
+        there = self.repo.files_at(self._seen, self.files)
         for path, file in there.items():
-            if not file.is_content(files[path]):
-                raise _taken(repo, path)
-        absent = [path for path in files if path not in there]
-        return _Absent(seen, absent) if absent else None
+            if not file.is_content(self.files[path]):
+                raise _taken(self.repo, path)
+        absent = [path for path in self.files if path not in there]
+        return Absent(self._seen, absent) if absent else None
 
-    def write(plan: _Absent) -> None:
-        nonlocal revision
-        if before_commit:
-            before_commit(plan.parent)
-        revision = repo.commit({path: files[path] for path in plan.paths}, parent=plan.parent, message=message)
+    def send(self, absent: Absent, *, message: str) -> Collection[str]:
+        """Commit the absent files on the commit that was looked at."""
+        self._revision = self.repo.commit(
+            {path: self.files[path] for path in absent.paths}, parent=absent.parent, message=message
+        )
+        return absent.paths
 
-    done = land(look, write, words=Words(repo.name, repo.repo_id, find_out), policy=policy or default_policy())
-    parent, written = (done.plan.parent, done.plan.paths) if done.plan else (None, [])
-    return Committed(revision or seen, parent, written, [path for path in files if path not in written])
-
-
-@dataclass(frozen=True)
-class _Absent:
-    parent: str
-    paths: list[str]
+    def committed(self, sent: Absent | None) -> Committed:
+        """Say where they are after a look has shown them there. sent: what this run committed, if anything."""
+        parent, written = (sent.parent, sent.paths) if sent else (None, [])
+        return Committed(self._revision or self._seen, parent, written, [p for p in self.files if p not in written])
 
 
 def _taken(repo: HubRepo, path: str) -> Conflict:

@@ -14,6 +14,7 @@ from ledger.log import segment
 from ledger.remotes.hub_access import HubAddress, access_to
 from ledger.remotes.remote import Remote, check_url, open_remote
 from ledger.remotes.retry import RetryPolicy
+from ledger.sync import announced
 
 REMOTE_VARIABLE = "PERFLEDGER_REMOTE"
 FOREVER = "~"  # behind every recorded time; functions with `until` answer as of that time, the time itself included
@@ -21,6 +22,9 @@ FOREVER = "~"  # behind every recorded time; functions with `until` answer as of
 # Notes about syncing travel with the next event of substance. Alone they do not make a push: else two ledgers that
 # push and pull on a timer would send each other notes about notes for ever.
 NOTES = frozenset({"EventsPulled", "PushStarted", "PushFinished"})
+
+PUSH = announced.Kind("PushStarted", frozenset({"PushFinished"}))
+UPLOAD = announced.Kind("UploadStarted", frozenset({"RecordsUploaded", "UploadRefused"}))
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,10 @@ def last_push(ledger: Ledger, remote: str, *, until: str = FOREVER) -> Event | N
     return newest(ledger, {"PushFinished"}, stream=stream_of(remote), until=until)
 
 
-def unfinished_push(ledger: Ledger, remote: str, *, until: str = FOREVER) -> bool:
-    """Whether the last push to a remote was started and is not known to have ended."""
-    last = newest(ledger, {"PushStarted", "PushFinished"}, stream=stream_of(remote), until=until)
-    return last is not None and last.type == "PushStarted"
+def unfinished_push(ledger: Ledger, remote: str, *, until: str = FOREVER) -> Event | None:
+    """Return the plan of the last push to a remote if it is not known to have ended."""
+    last = newest(ledger, {PUSH.planned, *PUSH.settled}, stream=stream_of(remote), until=until)
+    return announced.unsettled([last] if last else [], PUSH)
 
 
 def pulled(ledger: Ledger, *, until: str) -> dict[str, int]:

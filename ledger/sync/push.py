@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ledger.errors import Conflict
-from ledger.event import EventPayload, NewEvent
+from ledger.event import Event, EventPayload, NewEvent
 from ledger.events.uploads import PushFinished, PushStarted
 from ledger.ledger import Ledger
-from ledger.log import lock
 from ledger.log.segment import SegmentInfo, first_of, info
-from ledger.remotes.landing import Words, land
 from ledger.remotes.remote import Remote, Snapshot, Taken, Upload
-from ledger.remotes.retry import asking
-from ledger.sync import checkpoint, outbox
+from ledger.sync import announced, checkpoint, outbox
 
 
 @dataclass(frozen=True)
@@ -33,64 +30,125 @@ class PushReport:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Missing:
+    """What a look at the remote found. upload: what it lacks of the sealed log; None before this push has sealed."""
+
     snapshot: Snapshot
-    upload: Upload
+    covered: int
+    upload: Upload | None = None
 
     @property
     def paths(self) -> Collection[str]:
-        return self.upload.additions or [self.upload.checkpoint_path]
+        return _names(self.upload) if self.upload else ()
 
 
 def push(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda _: None) -> PushReport:
     """Add to a remote what it lacks of this ledger's own events and evidence.
 
     Repeating it is always safe: it looks first. Raises `Conflict` (code `forked_origin`) when the remote holds other
-    events under our origin's name, and what `land` raises.
+    events under our origin's name, and what `Writer.carry_out` raises.
     """
-    with lock.exclusive(ledger.path / "sync.lock"):
-        snapshot = asking(remote.snapshot, remote.policy, name=remote.url)
-        covered = asking(lambda: _covered(ledger, remote, snapshot), remote.policy, name=remote.url)
-        waits = outbox.waiting(ledger, after=covered)
-        unfinished = outbox.unfinished_push(ledger, remote.url)
-        if not waits.events and not _plan(ledger, remote, snapshot, covered):
-            if unfinished:  # it landed, and its process died before it could say so
-                _finished(ledger, remote, snapshot.revision, _last_sealed(ledger))
-            return PushReport(remote.url, snapshot.revision, covered, 0, 0, 0, waits.notes, 1)
-        remote.require_write_access()
-        say(f"{waits.events:,} events wait to be pushed to {remote.url}")
-        if not unfinished:
-            endpoint = remote.address.endpoint if remote.address else None
-            started = PushStarted(remote=remote.url, after=covered, events=waits.events, endpoint=endpoint)
-            _note(ledger, remote, started)
-        ledger.seal()
-        return _publish(ledger, remote, snapshot, waits.events)
+    with announced.alone(ledger, "sync.lock") as writer:
+        pushed = _Push(ledger, remote, say)
+        landed = writer.carry_out(pushed)
+        return pushed.report(landed.tries)
 
 
-def _publish(ledger: Ledger, remote: Remote, first_look: Snapshot, events: int) -> PushReport:
-    head = _last_sealed(ledger)
-    looked = [first_look]
-    seen = first_look
-    sent: set[str] = set()  # over all commits of this push
+class _Push(announced.Announced[_Missing]):
+    """One push: of what waited when it began, in as many commits as the remote's size of a write asks for."""
 
-    def look() -> _Plan | None:
-        nonlocal seen
-        seen = looked.pop() if looked else remote.snapshot()
-        return _plan(ledger, remote, seen, _covered(ledger, remote, seen), through=head)
+    def __init__(self, ledger: Ledger, remote: Remote, say: Callable[[str], None]) -> None:
+        self.words = announced.Words(remote.url, remote.url, "perfledger sync push")
+        self.policy = remote.policy
+        self._ledger = ledger
+        self._remote = remote
+        self._say = say
+        self._head: SegmentInfo | None = None  # the end of what is pushed, once it is sealed
+        self._seen: Snapshot | None = None
+        self._waiting = outbox.Waiting(0, 0, 0)
+        self._sent: set[str] = set()  # over all commits of this push
 
-    def write(plan: _Plan) -> None:
-        sent.update(plan.upload.additions)
+    def unsettled(self) -> Event | None:
+        """Return the last push to this remote if it is not known to have ended."""
+        return outbox.unfinished_push(self._ledger, self._remote.url)
+
+    def look(self) -> _Missing | None:
+        """List the remote, and compare it with what waits, or with what this push has sealed."""
+        snapshot = self._seen = self._remote.snapshot()
+        covered = _covered(self._ledger, self._remote, snapshot)
+        if self._head is None:
+            self._waiting = outbox.waiting(self._ledger, after=covered)
+            if self._waiting.events:
+                return _Missing(snapshot, covered)
+        upload = _lacking(self._ledger, self._remote, snapshot, covered, through=self._head)
+        return _Missing(snapshot, covered, upload) if upload else None
+
+    def planned(self, missing: _Missing) -> NewEvent:
+        """Announce the push; refused without a token."""
+        self._remote.require_write_access()
+        if self._head is None:
+            self._say(f"{self._waiting.events:,} events wait to be pushed to {self._remote.url}")
+        endpoint = self._remote.address.endpoint if self._remote.address else None
+        if isinstance(self.plan, PushStarted) and self.plan.endpoint == endpoint:
+            # one announcement for all commits of a push, and for the push that carries on with one that was cut off
+            return self._note(self.plan)
+        events = self._waiting.events
+        return self._note(PushStarted(remote=self._remote.url, after=missing.covered, events=events, endpoint=endpoint))
+
+    def send(self, missing: _Missing) -> Collection[str]:
+        """Add what is missing, up to one write's number of files, and set the checkpoint. Seals first."""
+        upload = missing.upload
+        if self._head is None:
+            self._ledger.seal()  # after the announcement, which travels with what it announces
+            self._head = _last_sealed(self._ledger)
+            upload = _lacking(self._ledger, self._remote, missing.snapshot, missing.covered, through=self._head)
+        assert upload is not None, "what waits is in the segment that was just sealed"
+        self._sent.update(upload.additions)
         try:
-            remote.publish(plan.snapshot, plan.upload)
+            self._remote.publish(missing.snapshot, upload)
         except Taken as taken:
             position = first_of(taken.path.rpartition("/")[2]) or 0
-            raise checkpoint.forked(ledger.origin, remote.url, own=True, position=position) from None
+            raise checkpoint.forked(self._ledger.origin, self._remote.url, own=True, position=position) from None
+        return _names(upload)
 
-    done = land(look, write, words=Words(remote.url, remote.url), policy=remote.policy)
-    segments = sum(path.startswith("log/") for path in sent)
-    evidence = len(sent) - segments
-    _finished(ledger, remote, seen.revision, head, segments=segments, evidence=evidence)
-    return PushReport(remote.url, seen.revision, head.last, events, segments, evidence, 1, done.tries)
+    def settle(self, landed: announced.Landed[_Missing]) -> Sequence[NewEvent]:
+        """Say how far the remote is now."""
+        del landed  # what it sent is counted over all its commits
+        if self.plan is None:
+            return ()
+        assert self._seen is not None
+        head = self._head or _last_sealed(self._ledger)
+        segments = sum(path.startswith("log/") for path in self._sent)
+        return [
+            self._note(
+                PushFinished(
+                    remote=self._remote.url,
+                    through=head.last,
+                    head_hash=head.head_hash,
+                    revision=self._seen.revision,
+                    segments=segments,
+                    evidence=len(self._sent) - segments,
+                    **(asdict(self._remote.address) if self._remote.address else {}),
+                )
+            )
+        ]
+
+    def report(self, tries: int) -> PushReport:
+        """Say what was done, after it was."""
+        assert self._seen is not None
+        url, revision, waiting = self._remote.url, self._seen.revision, self._waiting
+        if self._head is None:
+            return PushReport(url, revision, waiting.after, 0, 0, 0, waiting.notes, 1)
+        segments = sum(path.startswith("log/") for path in self._sent)
+        evidence = len(self._sent) - segments
+        return PushReport(url, revision, self._head.last, waiting.events, segments, evidence, 1, tries)
+
+    def _note(self, payload: EventPayload) -> NewEvent:
+        return NewEvent(stream=outbox.stream_of(self._remote.url), payload=payload)
+
+
+def _names(upload: Upload) -> Collection[str]:
+    return upload.additions or [upload.checkpoint_path]
 
 
 def _last_sealed(ledger: Ledger) -> SegmentInfo:
@@ -120,10 +178,10 @@ def _covered(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
     return found.position
 
 
-def _plan(
-    ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int, through: SegmentInfo | None = None
-) -> _Plan | None:
-    """Return what the remote lacks of the sealed log up to `through` (default: all of it), or None.
+def _lacking(
+    ledger: Ledger, remote: Remote, snapshot: Snapshot, covered: int, *, through: SegmentInfo | None
+) -> Upload | None:
+    """Return what the remote lacks of the sealed log up to `through` (None: all of it), or None.
 
     Evidence comes first: no event may stand there without what it cites. A segment that is there and that the
     checkpoint covers is not opened, so a push costs the same however long the history is.
@@ -149,16 +207,14 @@ def _plan(
             raise checkpoint.forked(ledger.origin, remote.url, own=True, position=first)
     if head is None or (not additions and covered >= head.last):
         return None
-    limit = remote.files_per_write
-    part = dict(list(additions.items())[:limit])
+    part = dict(list(additions.items())[: remote.files_per_write])
     reached = _reached(part, covered, head, whole=len(part) == len(additions))
-    upload = Upload(
+    return Upload(
         part,
         checkpoint.path_of(ledger.origin),
         checkpoint.encode(reached) if reached else None,
         f"{ledger.origin}: to position {reached.last:,}" if reached else f"{ledger.origin}: evidence",
     )
-    return _Plan(snapshot, upload)
 
 
 def _reached(part: dict[str, Path], covered: int, head: SegmentInfo, *, whole: bool) -> SegmentInfo | None:
@@ -167,25 +223,3 @@ def _reached(part: dict[str, Path], covered: int, head: SegmentInfo, *, whole: b
         return head
     ends = [info(local) for path, local in part.items() if path.startswith("log/")]
     return ends[-1] if ends and ends[-1].last > covered else None
-
-
-def _finished(
-    ledger: Ledger, remote: Remote, revision: str | None, head: SegmentInfo, *, segments: int = 0, evidence: int = 0
-) -> None:
-    _note(
-        ledger,
-        remote,
-        PushFinished(
-            remote=remote.url,
-            through=head.last,
-            head_hash=head.head_hash,
-            revision=revision,
-            segments=segments,
-            evidence=evidence,
-            **(asdict(remote.address) if remote.address else {}),
-        ),
-    )
-
-
-def _note(ledger: Ledger, remote: Remote, payload: EventPayload) -> None:
-    ledger.append([NewEvent(stream=outbox.stream_of(remote.url), payload=payload)])

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from ledger.errors import Conflict, PerfledgerError
-from ledger.event import EventPayload, NewEvent
+from ledger.event import Event, EventPayload, NewEvent
 from ledger.events.uploads import QueuedRecord, RecordsUploaded, UploadQueued, UploadRefused, UploadStarted
 from ledger.ledger import Ledger
-from ledger.log import lock
 from ledger.remotes.hub import DatasetUrl, HubRepo
 from ledger.remotes.hub_access import access_to, address_now
-from ledger.remotes.hub_files import Committed, commit_files
+from ledger.remotes.hub_files import Absent, NewFiles
 from ledger.remotes.hub_session import DEFAULT_ENDPOINT
-from ledger.remotes.retry import RetryPolicy
-from ledger.sync import outbox
+from ledger.remotes.retry import RetryPolicy, default_policy
+from ledger.sync import announced, outbox
 
 
 @dataclass(frozen=True)
@@ -89,50 +88,89 @@ def send_waiting(
 
     Safe to repeat after any crash: an upload that was begun is looked for before it is sent.
     """
-    with lock.exclusive(ledger.path / "outbox.lock"):
+    with announced.alone(ledger, "outbox.lock") as writer:
         done = []
         for upload in outbox.waiting_uploads(ledger):
             if only in (None, upload.upload_id):
                 say(f"{len(upload.records)} record(s) wait for {upload.dataset}")
-                done.append(_send(ledger, upload, policy, endpoint))
+                done.append(_send(writer, ledger, upload, policy or default_policy(), endpoint))
         return done
 
 
-def _send(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | None, endpoint: str | None) -> Sent:
-    sent = Sent(upload.upload_id, upload.dataset, len(upload.records), "waiting")
+def _send(
+    writer: announced.Writer,
+    ledger: Ledger,
+    queued: outbox.QueuedUpload,
+    policy: RetryPolicy,
+    endpoint: str | None,
+) -> Sent:
+    sent = Sent(queued.upload_id, queued.dataset, len(queued.records), "waiting")
     try:
-        committed = _commit(ledger, upload, policy, endpoint)
+        upload = _Upload(ledger, queued, policy, endpoint)
+        landed = writer.carry_out(upload)
     except PerfledgerError as error:
         sent.error = error
-        if isinstance(error, Conflict) and error.code == "upload_path_taken":  # asking again cannot change it
+        if _cannot_succeed(error):
             sent.state = "refused"
-            _note(ledger, upload, UploadRefused(code=error.code, message=error.message))
         return sent
-    _note(
-        ledger,
-        upload,
-        RecordsUploaded(
-            revision=committed.revision, parent=committed.parent, written=committed.written, already=committed.already
-        ),
-    )
+    committed = upload.files.committed(landed.sent)
     sent.state, sent.revision, sent.written = "uploaded", committed.revision, committed.written
     return sent
 
 
-def _commit(ledger: Ledger, upload: outbox.QueuedUpload, policy: RetryPolicy | None, endpoint: str | None) -> Committed:
-    url = DatasetUrl.parse(upload.dataset)
-    prefix = f"{url.prefix}/" if url.prefix else ""
-    files: Mapping[str, bytes] = {
-        prefix + record["path"]: ledger.evidence.get(record["sha256"]) for record in upload.records
-    }
-    return commit_files(
-        HubRepo(url.repo_id, access=access_to(upload.dataset, upload.address, chosen=endpoint)),
-        files,
-        message=upload.message,
-        policy=policy,
-        before_commit=lambda parent: _note(ledger, upload, UploadStarted(parent=parent, paths=list(files))),
-    )
+class _Upload(announced.Announced[Absent]):
+    """One queued upload: its record files, in one commit."""
+
+    def __init__(self, ledger: Ledger, queued: outbox.QueuedUpload, policy: RetryPolicy, endpoint: str | None) -> None:
+        url = DatasetUrl.parse(queued.dataset)
+        prefix = f"{url.prefix}/" if url.prefix else ""
+        repo = HubRepo(url.repo_id, access=access_to(queued.dataset, queued.address, chosen=endpoint))
+        files = {prefix + record["path"]: ledger.evidence.get(record["sha256"]) for record in queued.records}
+        self.files = NewFiles(repo, files)
+        self.words = announced.Words(repo.name, repo.repo_id, "perfledger sync push")
+        self.policy = policy
+        self._ledger = ledger
+        self._queued = queued
+        self._stream = f"upload/{queued.upload_id}"
+
+    def unsettled(self) -> Event | None:
+        """Return the announcement of a commit that is not known to have landed."""
+        if self._queued.state != "started":
+            return None
+        events = list(self._ledger.read(origin=self._ledger.origin, stream=self._stream))
+        return announced.unsettled(reversed(events), outbox.UPLOAD)
+
+    def look(self) -> Absent | None:
+        """Return the records that are not in the dataset."""
+        return self.files.look()
+
+    def planned(self, missing: Absent) -> NewEvent:
+        """Announce the commit, on the commit it is made on."""
+        return self._note(UploadStarted(parent=missing.parent, paths=missing.paths))
+
+    def send(self, missing: Absent) -> Collection[str]:
+        """Commit the records."""
+        return self.files.send(missing, message=self._queued.message)
+
+    def settle(self, landed: announced.Landed[Absent]) -> Sequence[NewEvent]:
+        """Say where the records are."""
+        done = self.files.committed(landed.sent)
+        return [
+            self._note(
+                RecordsUploaded(revision=done.revision, parent=done.parent, written=done.written, already=done.already)
+            )
+        ]
+
+    def refused(self, error: PerfledgerError) -> Sequence[NewEvent]:
+        """End an upload that no waiting can help."""
+        if not _cannot_succeed(error):
+            return ()
+        return [self._note(UploadRefused(code=error.code, message=error.message))]
+
+    def _note(self, payload: EventPayload) -> NewEvent:
+        return NewEvent(stream=self._stream, payload=payload)
 
 
-def _note(ledger: Ledger, upload: outbox.QueuedUpload, payload: EventPayload) -> None:
-    ledger.append([NewEvent(stream=f"upload/{upload.upload_id}", payload=payload)])
+def _cannot_succeed(error: PerfledgerError) -> bool:
+    """Whether asking again cannot change the answer."""
+    return isinstance(error, Conflict) and error.code == "upload_path_taken"
