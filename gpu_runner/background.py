@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NICE = 19
@@ -21,10 +21,14 @@ END_S = 2.0
 
 
 class Background:
-    """Runs `command` each time it is nudged. Use as a context manager; leaving it waits at most `patience_s`."""
+    """Runs `command` each time it is nudged. Use as a context manager; leaving it waits at most `patience_s`.
 
-    def __init__(self, command: Sequence[str], log: Path, *, patience_s: float = 5.0) -> None:
+    env: its variables, all of them.
+    """
+
+    def __init__(self, command: Sequence[str], log: Path, *, env: Mapping[str, str], patience_s: float = 5.0) -> None:
         self.command = list(command)
+        self.env = dict(env)
         self.log = log
         self.patience_s = patience_s
         self.failures: list[int] = []
@@ -92,6 +96,7 @@ class Background:
                     stdout=out,
                     stderr=out,
                     start_new_session=True,
+                    env=self.env,
                 )
         except OSError:
             # the run goes on without it: what it would have sent stays in the local log, which is the outbox

@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from gpu_runner import hosts
@@ -45,13 +46,9 @@ SECRET = re.compile(r"(?i)TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|KEY|COOKIE")
 # the picked GPUs differ from repeat to repeat without changing what is comparable
 NOT_ENVIRONMENT = frozenset({"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"})
 
-_PROBE = """
-import hashlib, importlib.metadata as metadata, json, platform
-found = sorted({(d.metadata["Name"] or "?", d.version or "?") for d in metadata.distributions()})
-freeze = "\\n".join(f"{name}=={version}" for name, version in found)
-print(json.dumps({"python": platform.python_version(), "implementation": platform.python_implementation(),
-                  "packages": dict(found), "packages_sha256": hashlib.sha256(freeze.encode()).hexdigest()}))
-"""
+PROBE = Path(__file__).with_name("list_packages.py")
+# What decides which packages the test's interpreter sees; no more, for a sitecustomize of its path runs in the probe.
+PROBE_VARIABLES = ("PATH", "HOME", "LD_LIBRARY_PATH", "LANG")
 PROBE_TIMEOUT_S = 120
 
 
@@ -91,12 +88,15 @@ def interpreter(python: str, path: str | None = None) -> dict[str, Any]:
     """
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE],
+            [python, str(PROBE)],
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT_S,
             check=False,
-            env={**os.environ, **({"PYTHONPATH": path} if path else {})},
+            env={
+                **{n: v for n, v in os.environ.items() if n in PROBE_VARIABLES or n.startswith("PYTHON")},
+                **({"PYTHONPATH": path} if path else {}),
+            },
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unusable(python, str(error)) from None

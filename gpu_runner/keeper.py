@@ -7,7 +7,8 @@ from the keeper" is exactly "belongs to this repeat". It ends that tree when pyt
 when the pipe from the runner closes, which the kernel does even for a runner killed with SIGKILL.
 
 It speaks JSON lines on stdout: `{"pid": n}`, then `{"exit": status}` (negative: the signal), then
-`{"ended": [pids], "stuck": [pids]}`. It runs in a bare interpreter (`-I -S`), hence standard library only.
+`{"ended": [pids], "stuck": [pids]}`. It starts with every repeat, hence standard library only. The command's variables
+come in a file, apart from its own: PYTHONPATH, sitecustomize and tokens are the command's affair.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ LOOK_AGAIN_S = 0.005
 class Keeper:
     """Starts one command, waits for it or for the end of the runner, and ends what is left."""
 
-    def __init__(self, command: list[str], log_fd: int, grace_s: float) -> None:
+    def __init__(self, command: list[str], env: dict[bytes, bytes], log_fd: int, grace_s: float) -> None:
         self.command = command
+        self.env = env
         self.log_fd = log_fd
         self.grace_s = grace_s
         self.child = -1
@@ -111,7 +113,7 @@ class Keeper:
             os.dup2(nothing, 0)
             os.dup2(self.log_fd, 1)
             os.dup2(self.log_fd, 2)
-            os.execvp(self.command[0], self.command)  # noqa: S606  (a list, and no shell is wanted)
+            os.execvpe(self.command[0], self.command, self.env)  # noqa: S606  (a list, and no shell is wanted)
         except OSError as error:
             os.write(self.log_fd, f"cannot start {self.command[0]}: {error}\n".encode())
         finally:
@@ -127,9 +129,12 @@ def prctl(option: int, value: int) -> None:
 
 
 def main() -> None:
-    """`log_fd grace_s inherited_fds command...`; stdin is the pipe whose end means: stop."""
-    log_fd, grace_s, inherited, *command = sys.argv[1:]
+    """`log_fd env_fd grace_s inherited_fds command...`; stdin is the pipe whose end means: stop."""
+    log_fd, env_fd, grace_s, inherited, *command = sys.argv[2:]
     # GPU locks (and the log) are held by this process, not by what it starts
     for fd in (int(log_fd), *(int(part) for part in inherited.split(",") if part)):
         os.set_inheritable(fd, False)
-    Keeper(command, int(log_fd), float(grace_s)).run()
+    with open(int(env_fd), "rb") as file:  # noqa: PTH123  (a descriptor, not a path)
+        pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
+        env = {name: value for name, _, value in pairs}
+    Keeper(command, env, int(log_fd), float(grace_s)).run()

@@ -7,16 +7,13 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gpu_runner import processes
-
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from gpu_runner.keeper import main; main()"
-PACKAGE_ROOT = str(Path(__file__).resolve().parents[1])
+from ledger import children
 
 
 class Attended:
@@ -46,21 +43,24 @@ class Attended:
         self.lost = False
         self.over = False
         self._heard = b""
+        marker = {processes.MARKER: repeat_id}
         log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        env_fd = _in_memory({**env, **marker})
         try:
             held = ",".join(map(str, hold_fds))
             self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", BOOT, PACKAGE_ROOT, str(log_fd), str(grace_s), held, *command],
+                children.command(children.KEEP_REPEAT, str(log_fd), str(env_fd), str(grace_s), held, *command),
                 cwd=cwd,
-                env={**env, processes.MARKER: repeat_id},
+                env=children.environment("PATH", "LANG", "LC_*") | marker,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_fd,
-                pass_fds=(log_fd, *hold_fds),
+                pass_fds=(log_fd, env_fd, *hold_fds),
                 start_new_session=True,
             )
         finally:
             os.close(log_fd)
+            os.close(env_fd)
 
     def __enter__(self) -> Attended:
         return self
@@ -125,3 +125,15 @@ class Attended:
             self.exit_code = message["exit"]
         if "ended" in message:
             self.ended, self.stuck, self.over = message["ended"], message["stuck"], True
+
+
+def _in_memory(env: Mapping[str, str]) -> int:
+    """Return a file descriptor, at its start, that holds the command's variables as `execve` takes them.
+
+    They are not the keeper's own: the keeper runs our code, and PYTHONPATH among them names the repository.
+    """
+    descriptor = os.memfd_create("environment")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(b"\0".join(os.fsencode(f"{name}={value}") for name, value in env.items()))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

@@ -15,13 +15,13 @@ import selectors
 import signal
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from ledger import children
 from ledger.errors import PerfledgerError, Unavailable
 
 Format = Literal["table", "json", "csv", "parquet"]
@@ -32,13 +32,14 @@ OTHER_FRAME_BYTES_MAX = 1 << 20  # of a summary or an error
 READ_BYTES = 1 << 20
 # From the interrupt, which some functions never look at, to the kill that nothing survives.
 GRACE_S = 1.0
-# The child's environment: nothing of the caller's, so that no token in it can be shown by any means. Only
-# where shared libraries lie is passed on, because an interpreter may not start without it.
-PASSED_ON = ("LD_LIBRARY_PATH",)
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "TZ": "UTC"}
-# `-I`: neither the working directory nor PYTHON* variables decide what is imported. The caller's own import
-# path is handed over, because that is where this very package was found.
-BOOT = "import json,sys;sys.path[:]=json.loads(sys.argv[1]);from projections.console.child import main;main()"
+# The child's environment: nothing of the caller's, so that no token in it can be shown by any means.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "TZ": "UTC",
+    "PYTHONUTF8": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,12 @@ def ask(ledger: Path, question: Question, sink: BinaryIO, limits: Limits | None 
         "parent": os.getpid(),
         "result_bytes_max": limits.result_mb * 2**20,
     }
-    command = [sys.executable, "-I", "-X", "utf8", "-c", BOOT, json.dumps([path for path in sys.path if path])]
     child = subprocess.Popen(
-        command,
+        children.command(children.ANSWER_QUERY),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=_environment(),
+        env=children.environment(**ENVIRONMENT),
         start_new_session=True,
     )
     try:
@@ -187,10 +187,6 @@ class _Conversation:
             code="sql_crashed",
             hint="run it again; perfledger doctor checks the setup",
         )
-
-
-def _environment() -> dict[str, str]:
-    return ENVIRONMENT | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
 def timed_out(seconds: float) -> Unavailable:

@@ -32,7 +32,7 @@ def writes(path: Path, seconds: float = 0.0) -> list[str]:
 
 
 def test_a_nudge_returns_at_once_and_the_command_runs_beside(tmp_path: Path) -> None:
-    beside = Background(writes(tmp_path / "out", seconds=3.0), tmp_path / "sync.log")
+    beside = Background(writes(tmp_path / "out", seconds=3.0), tmp_path / "sync.log", env=os.environ)
     began = time.monotonic()
     beside.nudge()
     assert time.monotonic() - began < 2.5 and beside.busy()
@@ -41,7 +41,9 @@ def test_a_nudge_returns_at_once_and_the_command_runs_beside(tmp_path: Path) -> 
 
 
 def test_nudges_while_it_runs_start_it_exactly_once_more(tmp_path: Path) -> None:
-    with Background(writes(tmp_path / "out", seconds=0.2), tmp_path / "sync.log", patience_s=20.0) as beside:
+    with Background(
+        writes(tmp_path / "out", seconds=0.2), tmp_path / "sync.log", env=os.environ, patience_s=20.0
+    ) as beside:
         for _ in range(5):
             beside.nudge()
         until(lambda: not beside.busy())
@@ -49,19 +51,23 @@ def test_nudges_while_it_runs_start_it_exactly_once_more(tmp_path: Path) -> None
 
 
 def test_a_command_that_hangs_or_fails_costs_the_run_nothing(tmp_path: Path) -> None:
-    hangs = Background([sys.executable, "-S", "-c", "import time; time.sleep(600)"], tmp_path / "l", patience_s=0.2)
+    hangs = Background(
+        [sys.executable, "-S", "-c", "import time; time.sleep(600)"], tmp_path / "l", env=os.environ, patience_s=0.2
+    )
     hangs.nudge()
     began = time.monotonic()
     assert hangs.close() is False and time.monotonic() - began < 60
-    slow = Background(writes(tmp_path / "late", seconds=0.6), tmp_path / "l")
+    slow = Background(writes(tmp_path / "late", seconds=0.6), tmp_path / "l", env=os.environ)
     slow.nudge()
     assert slow.leave(0.05) is False and not slow.busy()
     until(lambda: (tmp_path / "late").exists())  # left alone, it came to its end by itself
-    fails = Background([sys.executable, "-S", "-c", "print('the Hub is down'); raise SystemExit(4)"], tmp_path / "log")
+    fails = Background(
+        [sys.executable, "-S", "-c", "print('the Hub is down'); raise SystemExit(4)"], tmp_path / "log", env=os.environ
+    )
     fails.nudge()
     until(lambda: not fails.busy())
     assert fails.failures == [4] and "the Hub is down" in (tmp_path / "log").read_text()
-    nowhere = Background(["true"], tmp_path / "log" / "not-a-folder" / "x")
+    nowhere = Background(["true"], tmp_path / "log" / "not-a-folder" / "x", env=os.environ)
     nowhere.nudge()
     assert nowhere.failures == [127]
 

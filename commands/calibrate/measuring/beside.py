@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpu_runner.background import Background
 from gpu_runner.leftovers import end_leftovers, unfinished
+from ledger import children
 from ledger.event import NewEvent
 
 if TYPE_CHECKING:
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 SYNC_LOG = "sync.log"
 LAST_MOMENT_S = 3.0
-PROGRAM = "from commands.main import main; main()"
+# What a push may need: where its user's settings are, how to reach a remote and with which rights.
+PUSH_VARIABLES = (
+    *("PATH", "HOME", "USER", "LOGNAME", "XDG_*", "LANG", "LC_*", "TZ", "TMPDIR", "GIT_*", "PERFLEDGER_*"),
+    *("HF_*", "HUGGINGFACE_*", "AWS_*", "AZURE_*", "GOOGLE_*", "IDENTITY_*", "MSI_*"),
+    *("*_PROXY", "*_proxy", "SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
 
 
 @contextmanager
@@ -36,8 +41,8 @@ def shared_beside(
     if remote is None:
         yield lambda: None
         return
-    command = [sys.executable, "-c", PROGRAM, "sync", "push", "--remote", remote, "--ledger", str(ledger.path), "-q"]
-    with Background(command, directory.path / SYNC_LOG) as push:
+    command = children.command("sync", "push", "--remote", remote, "--ledger", str(ledger.path), "-q")
+    with Background(command, directory.path / SYNC_LOG, env=children.environment(*PUSH_VARIABLES)) as push:
         yield push.nudge
         push.nudge()  # the end of the session too
         if not push.leave(LAST_MOMENT_S) or push.failures:

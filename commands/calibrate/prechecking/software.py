@@ -22,12 +22,7 @@ PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*==\s*([^\s;,]+)")
 # config.yaml may add names under `precheck_pins`.
 AGREEMENT = {"sglang": "exact", "torch": "prefix"}
 
-_PROBE = """
-import importlib, importlib.metadata, json, sys
-name = sys.argv[1]
-module = importlib.import_module(name)
-print(json.dumps(getattr(module, "__version__", None) or importlib.metadata.version(name)))
-"""
+PROBE = Path(__file__).with_name("import_package.py")
 
 
 def check_repository(findings: Findings, root: Path) -> dict[str, object]:
@@ -108,7 +103,7 @@ def check_pins(
 def _import_version(python: str, name: str, env: Mapping[str, str]) -> tuple[str | None, str]:
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE, name],
+            [python, str(PROBE), name],
             capture_output=True,
             text=True,
             timeout=IMPORT_TIMEOUT_S,

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ledger.children import ANSWER_QUERY
 from ledger.errors import BadInput, Conflict, Damaged, PerfledgerError, Unavailable
 from ledger.ledger import Ledger
 from projections.console import query as console
@@ -53,7 +54,7 @@ def children() -> set[int]:
 
 def _answers_a_query(pid: int) -> bool:
     try:
-        return b"projections.console.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return ANSWER_QUERY.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -309,7 +310,7 @@ def test_the_process_of_a_query_has_nothing_of_the_callers(
         thread, _ = asking(ENDLESS, Limits(timeout_s=120, memory_mb=128))
         (pid,) = wait_for(children)
         # between its fork and its exec a process still shows what its parent has
-        wait_for(lambda: "console.child" in Path(f"/proc/{pid}/cmdline").read_text())
+        wait_for(lambda: ANSWER_QUERY in Path(f"/proc/{pid}/cmdline").read_text())
         environment = dict(
             item.split("=", 1) for item in Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
         )
