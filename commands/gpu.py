@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpu_runner.nvml import Nvml
     from gpu_runner.telemetry import Sampler
 
-HERE = "commands.gpu"
+HERE = "gpu"
 COMMANDS = {
     "list": (f"{HERE}:list_gpus", "What NVML says about each GPU, and whether it is free."),
     "wait": (f"{HERE}:wait", "Wait until N GPUs are free."),

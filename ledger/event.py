@@ -76,7 +76,7 @@ def event_type(
 def load_catalogue() -> dict[str, EventType]:
     """Import every catalogue module and return all registered types by name."""
     for module in CATALOGUE_MODULES:
-        importlib.import_module(f"ledger.events.{module}")
+        importlib.import_module(f"{__package__}.events.{module}")
     return dict(sorted(_REGISTRY.items()))
 
 

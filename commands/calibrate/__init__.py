@@ -9,7 +9,7 @@ import click
 
 from commands.cli.app import LazyGroup, global_options
 
-_HERE = "commands.calibrate"
+_HERE = "calibrate"
 
 COMMANDS = {
     "models": (f"{_HERE}.models:models", "List the models that can be calibrated."),

@@ -7,16 +7,16 @@ import click
 from commands.cli.app import LazyGroup, global_options
 
 COMMANDS = {
-    "lanes": ("commands.ci.lanes:lanes", "Which lanes a change starts, and why."),
-    "labels": ("commands.ci.labels:labels", "The labels a pull request gets; checks its title."),
-    "command": ("commands.ci.command:command_", "What a slash command means."),
-    "report": ("commands.ci.report:report", "Record the state of a context of a commit."),
-    "receive": ("commands.service.receive:receive", "Record what a webhook payload in a file says."),
-    "status": ("commands.ci.status:status", "Every context of a commit, its aggregates, what is missing."),
-    "gate": ("commands.ci.gate:gate", "Every merge condition, met or not, and why."),
-    "publish": ("commands.ci.publish:publish", "Post aggregate statuses and answers to GitHub."),
-    "lint": ("commands.ci.lint:lint", "Patterns that match nothing, lanes that miss what they judge."),
-    "policy": ("commands.ci.policy:policy", "Show, check and adopt the CI policy."),
+    "lanes": ("ci.lanes:lanes", "Which lanes a change starts, and why."),
+    "labels": ("ci.labels:labels", "The labels a pull request gets; checks its title."),
+    "command": ("ci.command:command_", "What a slash command means."),
+    "report": ("ci.report:report", "Record the state of a context of a commit."),
+    "receive": ("service.receive:receive", "Record what a webhook payload in a file says."),
+    "status": ("ci.status:status", "Every context of a commit, its aggregates, what is missing."),
+    "gate": ("ci.gate:gate", "Every merge condition, met or not, and why."),
+    "publish": ("ci.publish:publish", "Post aggregate statuses and answers to GitHub."),
+    "lint": ("ci.lint:lint", "Patterns that match nothing, lanes that miss what they judge."),
+    "policy": ("ci.policy:policy", "Show, check and adopt the CI policy."),
 }
 
 

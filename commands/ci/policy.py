@@ -17,11 +17,11 @@ STREAM = "policy/ci"
     "policy",
     cls=LazyGroup,
     lazy={
-        "show": ("commands.ci.policy:show", "The policy in force, or the one named."),
-        "list": ("commands.ci.policy:list_", "Policies that were adopted, and the shipped ones."),
-        "check": ("commands.ci.policy:check", "Check a policy file."),
-        "schema": ("commands.ci.policy:schema", "The JSON Schema of a policy file."),
-        "adopt": ("commands.ci.policy:adopt", "Let decisions follow a policy from now on."),
+        "show": ("ci.policy:show", "The policy in force, or the one named."),
+        "list": ("ci.policy:list_", "Policies that were adopted, and the shipped ones."),
+        "check": ("ci.policy:check", "Check a policy file."),
+        "schema": ("ci.policy:schema", "The JSON Schema of a policy file."),
+        "adopt": ("ci.policy:adopt", "Let decisions follow a policy from now on."),
     },
 )
 @global_options

@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     from projections.state.state import State
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+ROOM = __package__.rpartition(".")[0]  # `commands`, or `perfledger.commands` where the wheel is installed
+
+
+def load(where: str) -> Any:
+    """Import `module:attribute`, the module named as seen from this room, and return the attribute."""
+    module, attribute = where.split(":")
+    return getattr(importlib.import_module(f"{ROOM}.{module}"), attribute)
 
 
 class LazyGroup(click.Group):
     """A group whose sub-commands are imported when they run.
 
-    `lazy` maps a name to ("module:attribute", "one-line help"); the help line stands here so that
-    `--help` imports nothing.
+    `lazy` maps a name to ("module:attribute", "one-line help"), the module as `load` takes it; the help line stands
+    here so that `--help` imports nothing.
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -42,8 +49,7 @@ class LazyGroup(click.Group):
         """Import the command's module now."""
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
-        module, attribute = self.lazy[cmd_name][0].split(":")
-        return cast(click.Command, getattr(importlib.import_module(module), attribute))
+        return cast(click.Command, load(self.lazy[cmd_name][0]))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their declared help lines, importing none."""

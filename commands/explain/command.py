@@ -6,13 +6,12 @@ One function per event type explains it, imported only when asked. An area adds 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.cli.app import App, command
+from commands.cli.app import App, command, load
 from ledger.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,19 +22,19 @@ if TYPE_CHECKING:
 Explainer = Callable[[App, "Ledger", "Event"], tuple[dict[str, Any], str]]
 
 EXPLAINERS: dict[str, str] = {
-    "PullRequestObserved": "commands.ci.explaining:explain_gate",
-    "CommandDecided": "commands.ci.explaining:explain_command",
-    "PublishPlanned": "commands.ci.explaining:explain_post",
-    "ResultJudged": "commands.explain.results:explain_verdict",
-    "ResultRecorded": "commands.explain.results:explain_result",
-    "BaselinePinned": "commands.explain.results:explain_pin",
-    "ThresholdApplied": "commands.explain.thresholds:explain_applied",
+    "PullRequestObserved": "ci.explaining:explain_gate",
+    "CommandDecided": "ci.explaining:explain_command",
+    "PublishPlanned": "ci.explaining:explain_post",
+    "ResultJudged": "explain.results:explain_verdict",
+    "ResultRecorded": "explain.results:explain_result",
+    "BaselinePinned": "explain.results:explain_pin",
+    "ThresholdApplied": "explain.thresholds:explain_applied",
 }
 
 # (app, ledger, text) -> the event id a decision's name stands for, or None: not mine
 DECISIONS: list[str] = [
-    "commands.ci.explaining:find_gate",
-    "commands.explain.results:find_verdict",
+    "ci.explaining:find_gate",
+    "explain.results:find_verdict",
 ]
 
 
@@ -51,7 +50,7 @@ def explain(app: App, decision: str) -> int:
     ledger = app.ledger()
     event = known_event(app, ledger, find_event(app, ledger, decision))
     where = EXPLAINERS.get(event.type)
-    document, text = _load(where)(app, ledger, event) if where else explain_plainly(app, ledger, event)
+    document, text = load(where)(app, ledger, event) if where else explain_plainly(app, ledger, event)
     app.emit({"event": event.as_dict(), **document}, text)
     return 0
 
@@ -62,7 +61,7 @@ def find_event(app: App, ledger: Ledger, decision: str) -> Event:
         return ledger.event(decision)
     except BadInput as error:
         for where in DECISIONS:
-            found = _load(where)(app, ledger, decision)
+            found = load(where)(app, ledger, decision)
             if found is not None:
                 return ledger.event(found)
         raise BadInput(
@@ -70,12 +69,6 @@ def find_event(app: App, ledger: Ledger, decision: str) -> Event:
             code="no_such_decision",
             hint="perfledger events list shows event ids, perfledger baseline list shows targets",
         ) from None
-
-
-def _load(where: str) -> Callable[..., Any]:
-    module, name = where.split(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return function
 
 
 def explain_plainly(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any], str]:

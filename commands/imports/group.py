@@ -12,18 +12,18 @@ from commands.cli.app import LazyGroup, global_options
     cls=LazyGroup,
     lazy={
         "hf-tracking": (
-            "commands.imports.hf_tracking:hf_tracking",
+            "imports.hf_tracking:hf_tracking",
             "A history of normalized records, a folder or a Hub dataset.",
         ),
         "threshold-history": (
-            "commands.imports.threshold_history:threshold_history",
+            "imports.threshold_history:threshold_history",
             "A CSV of how threshold literals moved.",
         ),
         "github-action-benchmark": (
-            "commands.imports.series:github_action_benchmark",
+            "imports.series:github_action_benchmark",
             "The data.js of github-action-benchmark.",
         ),
-        "asv": ("commands.imports.series:asv", "The results folder of airspeed velocity."),
+        "asv": ("imports.series:asv", "The results folder of airspeed velocity."),
     },
 )
 @global_options

@@ -31,9 +31,9 @@ ENDPOINT = click.option(
     "sync",
     cls=LazyGroup,
     lazy={
-        "push": ("commands.ledger_commands.sync:push", "Send what waits: record uploads, own events, evidence."),
-        "pull": ("commands.ledger_commands.sync:pull", "Take in what other machines pushed, verified."),
-        "status": ("commands.ledger_commands.sync:status", "What waits to be sent; asks nobody."),
+        "push": ("ledger_commands.sync:push", "Send what waits: record uploads, own events, evidence."),
+        "pull": ("ledger_commands.sync:pull", "Take in what other machines pushed, verified."),
+        "status": ("ledger_commands.sync:status", "What waits to be sent; asks nobody."),
     },
 )
 @global_options

@@ -12,20 +12,20 @@ from commands.cli.app import LazyGroup, global_options
     cls=LazyGroup,
     lazy={
         "list": (
-            "commands.results.baseline_reading:list_baselines",
+            "results.baseline_reading:list_baselines",
             "Every target: medians, and how many results they rest on.",
         ),
         "show": (
-            "commands.results.baseline_reading:show",
+            "results.baseline_reading:show",
             "One target: medians, window, and why results count or not.",
         ),
-        "history": ("commands.results.baseline_history:history", "One target's results in order."),
-        "plot": ("commands.results.baseline_history:plot", "One metric over time, in the terminal."),
+        "history": ("results.baseline_history:history", "One target's results in order."),
+        "plot": ("results.baseline_history:plot", "One metric over time, in the terminal."),
         "pin": (
-            "commands.results.baseline_pinning:pin",
+            "results.baseline_pinning:pin",
             "Name a fixed baseline to compare with beside the rolling one.",
         ),
-        "unpin": ("commands.results.baseline_pinning:unpin", "Drop a pinned baseline."),
+        "unpin": ("results.baseline_pinning:unpin", "Drop a pinned baseline."),
     },
 )
 @global_options
