@@ -9,12 +9,13 @@ no token can be in it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ledger.errors import BadInput, PerfledgerError, Unavailable
 from ledger.remotes.remote import timeout_s
-from ledger.remotes.retry import Busy, Moved
+from ledger.remotes.retry import Busy, Moved, asked_to_wait
 
 if TYPE_CHECKING:
     import httpx2
@@ -117,13 +118,11 @@ def _make_client_class() -> type[httpx2.Client]:
                 response = super().send(request, **options)
             except httpx2.TransportError as error:
                 raise busy_from(error) from None
-            if response.status_code in (408, 425, 429) or response.status_code >= 500:
+            status = response.status_code
+            if status in (408, 425, 429) or status >= 500:
                 response.close()
-                raise Busy(
-                    _status_reason(response.status_code, asked := retry_after(response)),
-                    retry_after=asked,
-                    sent=response.status_code != 429,
-                )
+                asked = asked_to_wait(status, response.headers, now=time.time())
+                raise Busy(_status_reason(status, asked), retry_after=asked, sent=status != 429)
             return response
 
     return OnePolicyClient
@@ -178,31 +177,6 @@ def _status_reason(status: int, asked: float | None) -> str:
     if status == 408:
         return "timed out (408)"
     return f"failed with status {status}"
-
-
-def retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds a response asks to wait: Retry-After as seconds or as a date, or RateLimit's t."""
-    text = response.headers.get("retry-after", "").strip()
-    if text:
-        try:
-            return max(0.0, float(text))
-        except ValueError:
-            return _seconds_until(text)
-    limit = response.headers.get("ratelimit", "").replace(" ", "")
-    if response.status_code == 429 and ";r=0;t=" in limit:
-        seconds = limit.partition(";r=0;t=")[2].partition(";")[0]
-        return float(seconds) if seconds.isdigit() else None
-    return None
-
-
-def _seconds_until(date: str) -> float | None:
-    import time
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""How often and how long a remote is asked again: one policy for every store.
+"""How often and how long a remote is asked again: one policy for every store and every API.
 
 Every request of ours is retried here and nowhere else. The Hub client's own loops are bypassed, because they
 differ from call to call: some wait 23 seconds, some for as long as a Retry-After says, some never.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,18 +42,27 @@ class Unsure(Busy):
     """A write's answer was lost: it may or may not have happened. Look before repeating it."""
 
 
+@dataclass
+class Allowance:
+    """Seconds of waiting that are left, where several operations share them."""
+
+    left_s: float
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """At most `tries_max` tries and `wait_total_max_s` seconds of waiting between them, all together.
 
     The waits double from `wait_s` to `wait_max_s`, each shortened by up to half at random so that machines
-    that failed together do not come back together.
+    that failed together do not come back together. shared: what all operations under this policy may wait together;
+    None: `wait_total_max_s` is of each.
     """
 
     tries_max: int = 10
     wait_s: float = 0.25
     wait_max_s: float = 8.0
     wait_total_max_s: float = 90.0
+    shared: Allowance | None = None
 
 
 def default_policy() -> RetryPolicy:
@@ -78,7 +87,7 @@ class Patience:
     def __init__(self, policy: RetryPolicy, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.policy = policy
         self.tries = 0
-        self.waited_s = 0.0
+        self._allowance = policy.shared or Allowance(policy.wait_total_max_s)
         self._sleep = sleep
 
     def wait(self, failure: Busy | Moved) -> bool:
@@ -91,11 +100,42 @@ class Patience:
             seconds = asked * random.uniform(1.0, 1.1)
         else:
             seconds = min(self.policy.wait_max_s, self.policy.wait_s * 2 ** (self.tries - 1)) * random.uniform(0.5, 1.0)
-        if self.waited_s + seconds > self.policy.wait_total_max_s:
+        if seconds > self._allowance.left_s:
             return False
         self._sleep(seconds)
-        self.waited_s += seconds
+        self._allowance.left_s -= seconds
         return True
+
+
+def asked_to_wait(status: int, headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the seconds that an answer asks to wait before the next request, or None.
+
+    It may say so as `Retry-After`, a number or a date (RFC 9110, 10.2.3); with 429 as the t of `RateLimit` (the Hub);
+    as the time `X-RateLimit-Reset` where no request remains (GitHub). now: seconds since 1970.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text:
+        try:
+            return max(0.0, float(text))
+        except ValueError:
+            return _seconds_until(text, now)
+    limit = headers.get("ratelimit", "").replace(" ", "")
+    if status == 429 and ";r=0;t=" in limit:
+        seconds = limit.partition(";r=0;t=")[2].partition(";")[0]
+        return float(seconds) if seconds.isdigit() else None
+    reset = headers.get("x-ratelimit-reset", "")
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+        return max(0.0, float(reset) - now)
+    return None
+
+
+def _seconds_until(date: str, now: float) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - now)
+    except (ValueError, TypeError):
+        return None
 
 
 def given_up(failure: Busy, name: str, *, tries: int) -> Unavailable:

@@ -1,28 +1,30 @@
-"""The outbox of writes to GitHub: planned, sent, and known or not known to have happened, as events.
+"""The outbox of writes to GitHub: each an announced write, one at a time for a subject.
 
-A plan without an outcome was cut off (or its answer was lost). Before anything new is sent for the
-same subject, the outbox looks whether it is there: so a crash at any moment neither loses nor
-doubles a write.
+Before anything else is sent for a subject, a plan of an earlier run that has no outcome is looked for and settled.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from commands.ci.work.api import GitHubApi, Outcome
+from commands.ci.work.api import GitHubApi
 from commands.ci.work.posts import Post
+from ledger.errors import OutcomeUnknown, PerfledgerError, Unavailable
 from ledger.event import Event, NewEvent
 from ledger.events.checks import Published, PublishFailed, PublishPlanned
-from ledger.log import lock
+from ledger.remotes.retry import Busy
+from ledger.sync import announced
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
 
-TYPES = ("PublishPlanned", "Published", "PublishFailed")
+PUBLICATION = announced.Kind("PublishPlanned", frozenset({"Published", "PublishFailed"}), named_by="plan")
+TYPES = (PUBLICATION.planned, *PUBLICATION.settled)
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,14 +61,11 @@ class Outbox:
         return [post for post in posts if not _stands(known.get((post.stream, post.subject)), post)]
 
     def send(self, api: GitHubApi, posts: Iterable[Post]) -> list[Sent]:
-        """Send each post that does not stand there yet; stop nowhere, so that one failure hides no other.
-
-        One at a time on this machine: another process's plan that is on its way looks just like one that was lost.
-        """
+        """Send each post that does not stand there yet; stop nowhere, so that one failure hides no other."""
         found = []
         for post in posts:
-            with lock.exclusive(self.ledger.path / "publish.lock"):
-                found.append(self._send(api, post))
+            with announced.alone(self.ledger, "publish.lock") as writer:
+                found.append(self._send(writer, api, post))
         return found
 
     def _survey(self, events: Iterable[Event]) -> dict[tuple[str, str], _Subject]:
@@ -82,85 +81,164 @@ class Outbox:
                 by_plan[payload.plan].outcome = "published" if isinstance(payload, Published) else "failed"
         return subjects
 
-    def _known(self, post: Post) -> tuple[_Subject | None, int]:
-        """Return the last plan of a post's subject, and the stream's last own position."""
-        events = self.ledger.read_stream(post.stream)
-        position = max((event.position for event in events if event.origin == self.ledger.origin), default=0)
-        subjects = self._survey(event for event in events if event.type in TYPES)
-        return subjects.get((post.stream, post.subject)), position
+    def _send(self, writer: announced.Writer, api: GitHubApi, post: Post) -> Sent:
+        publication = _Publication(self, api, post)
+        known = publication.known
+        try:
+            if known is not None and known.outcome is None and known.plan != publication.wanted:
+                # what should stand there changed since it was planned
+                writer.find_out(_Publication(self, api, post, plan=known.plan), reason="it was not found there")
+                publication = _Publication(self, api, post)
+            if publication.known is not None and _stands(publication.known, post):
+                return _sent(post, "unchanged", publication.known.plan.plan)
+            landed = writer.carry_out(publication)
+        except OutcomeUnknown as error:
+            return _sent(post, "unknown", publication.plan_name, error.message)
+        except Unavailable as error:
+            return _sent(post, "failed", publication.plan_name, _reason(error))
+        # what an earlier run sent was only found now
+        return _sent(post, "published" if landed.sent else "unchanged", publication.plan_name)
 
-    def _send(self, api: GitHubApi, post: Post) -> Sent:
-        known, position = self._known(post)
-        if known is not None and known.outcome is None:
-            found = self._look(api, known.plan)
-            if found is None:
-                return _sent(
-                    post, "unknown", known.plan.plan, "an earlier try may have happened, and it cannot be looked up now"
-                )
-            known.outcome = self._settle(post, known.plan.plan, found, reason="it was not found there")
-            _, position = self._known(post)
-        if known is not None and _stands(known, post):
-            return _sent(post, "unchanged", known.plan.plan)
-        plan = self._plan(post, position)
-        outcome = api.post(plan.path, plan.body, repeatable=plan.kind != "comment")
-        if outcome.state == "unknown":
-            found = self._look(api, plan)
-            if found is None:
-                return _sent(post, "unknown", plan.plan, outcome.reason)
-            result = self._settle(post, plan.plan, found, reason=outcome.reason)
-        else:
-            result = self._settle(post, plan.plan, outcome, reason=outcome.reason)
-        return _sent(post, result, plan.plan, outcome.reason if result == "failed" else "")
-
-    def _plan(self, post: Post, position: int) -> PublishPlanned:
-        plan_id = uuid.uuid4().hex
-        plan = PublishPlanned(
-            plan=plan_id,
+    def wanted(self, post: Post, plan: str) -> PublishPlanned:
+        """Return what announces a post under the name `plan`."""
+        return PublishPlanned(
+            plan=plan,
             kind=post.kind,
             destination=self.destination,
             repository=self.repository,
             subject=post.subject,
             path=post.path,
-            body=_marked(post, plan_id),
+            body=_marked(post, plan),
             policy=self.policy,
             sha=post.sha,
             number=post.number,
             basis=post.basis,
         )
-        self.ledger.append([NewEvent(stream=post.stream, payload=plan)], seen={post.stream: position})
-        return plan
 
-    def _settle(self, post: Post, plan: str, outcome: Outcome, *, reason: str) -> str:
-        """Record what is known of a plan; return `published` or `failed`."""
-        done = outcome.state == "done"
-        row = outcome.document if isinstance(outcome.document, dict) else {}
-        remote_id, url = row.get("id"), row.get("html_url") or row.get("url")
-        payload = (
-            Published(
-                plan=plan,
-                http_status=outcome.http_status or 0,
-                found=outcome.http_status is None,
-                remote_id=remote_id if isinstance(remote_id, int) and 0 <= remote_id < 2**63 else 0,
-                url=str(url or "")[:500],
-            )
-            if done
-            else PublishFailed(plan=plan, reason=reason[:500], http_status=outcome.http_status)
-        )
-        self.ledger.append([NewEvent(stream=post.stream, payload=payload, key=f"publication/{plan}/outcome")])
-        return "published" if done else "failed"
+    def about(self, post: Post, events: Iterable[Event]) -> list[Event]:
+        """Return what was planned for a post's subject, with all outcomes, out of its stream's events."""
+        return [
+            event
+            for event in events
+            if event.type in PUBLICATION.settled or (event.type == PUBLICATION.planned and self._is_of(event, post))
+        ]
 
-    def _look(self, api: GitHubApi, plan: PublishPlanned) -> Outcome | None:
-        """Look whether a plan's write is there. None when that cannot be found out."""
+    def _is_of(self, event: Event, post: Post) -> bool:
+        body = event.body()
+        return (body["destination"], body["subject"]) == (self.destination, post.subject)
+
+    def known(self, post: Post, events: Iterable[Event]) -> _Subject | None:
+        """Return the last plan of a post's subject, and what became of it."""
+        return self._survey(events).get((post.stream, post.subject))
+
+
+@dataclass(frozen=True)
+class _Absent:
+    """A write that is not there."""
+
+    plan: PublishPlanned
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.plan.path]
+
+
+class _Publication(announced.Announced[_Absent]):
+    """One post. plan: end this earlier plan of the same subject instead."""
+
+    def __init__(self, outbox: Outbox, api: GitHubApi, post: Post, *, plan: PublishPlanned | None = None) -> None:
+        self.words = announced.Words(outbox.destination, f"{post.kind} {post.subject}", "perfledger ci publish")
+        self.policy = api.policy
+        events = outbox.ledger.read_stream(post.stream)
+        own = [event.position for event in events if event.origin == outbox.ledger.origin]
+        self.seen = {post.stream: max(own, default=0)}
+        self._events = outbox.about(post, events)
+        self.known = outbox.known(post, self._events)
+        unended = self.known is not None and self.known.outcome is None
+        name = self.known.plan.plan if self.known is not None and unended else uuid.uuid4().hex
+        self.wanted = plan or outbox.wanted(post, name)
+        self._api = api
+        self._stream = post.stream
+        self._sent = False  # whether it may be there, so that it must be looked for
+        self._landed: Published | None = None
+
+    @property
+    def plan_name(self) -> str:
+        """The name of the plan, which pairs it with its outcome."""
+        return self.wanted.plan
+
+    def unsettled(self) -> Event | None:
+        """Return the last plan of the subject that has no outcome."""
+        left = announced.unsettled(reversed(self._events), PUBLICATION)
+        self._sent = left is not None
+        return left
+
+    def look(self) -> _Absent | None:
+        """Ask the API whether it is there, unless that is certain. Only the newest status of a context counts."""
+        if self._landed is None and self._sent:
+            row = self._find()
+            if row is None:
+                self._sent = False
+            else:
+                self._landed = _published(self.wanted, row, status=None)
+        return None if self._landed else _Absent(self.wanted)
+
+    def planned(self, missing: _Absent) -> NewEvent:
+        """Announce exactly what is sent."""
+        return NewEvent(stream=self._stream, payload=missing.plan)
+
+    def send(self, missing: _Absent) -> list[str]:
+        """Post it; an answer that accepts it is enough."""
+        try:
+            answer = self._api.post(missing.plan.path, missing.plan.body)
+        except Busy as failure:
+            self._sent = failure.sent
+            raise
+        self._landed = _published(missing.plan, answer.document, status=answer.http_status)
+        return missing.paths
+
+    def settle(self, landed: announced.Landed[_Absent]) -> list[NewEvent]:
+        """Say that it happened."""
+        del landed
+        assert self._landed is not None
+        return [self._outcome(self._landed)]
+
+    def refused(self, error: PerfledgerError) -> list[NewEvent]:
+        """Say that it did not happen; it may be planned anew."""
+        if self.plan is None:
+            return []
+        status = error.details.get("http_status")
+        return [self._outcome(PublishFailed(plan=self.plan_name, reason=_reason(error)[:500], http_status=status))]
+
+    def _outcome(self, payload: Published | PublishFailed) -> NewEvent:
+        return NewEvent(stream=self._stream, payload=payload, key=f"publication/{self.plan_name}/outcome")
+
+    def _find(self) -> dict[str, Any] | None:
+        plan = self.wanted
         statuses = f"/repos/{plan.repository}/commits/{plan.sha}/statuses"
-        rows = api.items(statuses if plan.kind == "status" else plan.path)
-        if rows is None:
-            return None
+        rows = self._api.items(statuses if plan.kind == "status" else plan.path)
         if plan.kind == "status":
-            # newest first: an older one of the same content says nothing of what stands there now
+            # newest first: an older one of the same content does not tell what stands there now
             rows = [row for row in rows if row.get("context") == plan.subject][:1]
         same = _has_marker if plan.kind == "comment" else _same_content
-        hit = next((row for row in rows if same(plan, row)), None)
-        return Outcome(state="done", document=hit) if hit else Outcome(state="not_done")
+        return next((row for row in rows if same(plan, row)), None)
+
+
+def _published(plan: PublishPlanned, document: object, *, status: int | None) -> Published:
+    """status: of the answer that accepted it; None when it was found there."""
+    row = document if isinstance(document, dict) else {}
+    remote_id, url = row.get("id"), row.get("html_url") or row.get("url")
+    return Published(
+        plan=plan.plan,
+        http_status=status or 0,
+        found=status is None,
+        remote_id=remote_id if isinstance(remote_id, int) and 0 <= remote_id < 2**63 else 0,
+        url=str(url or "")[:500],
+    )
+
+
+def _reason(error: PerfledgerError) -> str:
+    return str(error.details.get("reason", error.message))
 
 
 def _stands(known: _Subject | None, post: Post) -> bool:

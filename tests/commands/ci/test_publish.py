@@ -161,18 +161,36 @@ def test_a_refusal_is_not_tried_again(publish, github, status):
     assert len(github.writes()) == 2
 
 
-def test_a_lost_answer_of_a_repeatable_write_is_tried_again(publish, github):
+def test_a_lost_answer_is_looked_for_and_nothing_is_posted_again(publish, github, ledger):
     github.faults = ["drop"]
-    publish(code=0)
-    assert posted(github)["fastcheck-passed"] == "success"
-
-
-def test_a_refused_second_try_does_not_hide_that_the_first_may_have_happened(publish, github, ledger):
-    github.faults = ["drop", "422"]
     found = publish(code=0).json
     assert found["counts"] == {"published": 2, "unchanged": 0}
     first = next(ledger.read(types=["Published"])).typed()
-    assert isinstance(first, Published) and first.found and len(github.statuses[SHA]) == 2
+    assert isinstance(first, Published) and first.found and len(github.writes()) == len(github.statuses[SHA]) == 2
+
+
+def test_a_write_that_was_lost_on_its_way_is_sent_again_under_its_plan(publish, github, ledger):
+    github.faults = ["lose"]
+    publish(code=0)
+    assert posted(github)["fastcheck-passed"] == "success" and len(github.writes()) == 3
+    assert types(ledger) == ["PublishPlanned", "Published"] * 2
+
+
+def test_a_plan_whose_content_is_no_longer_wanted_is_ended_before_the_next(publish, github, ledger):
+    github.faults = ["lose"]
+    github.list_faults = ["404"]
+    publish(code=6)
+    failure = CheckReported(sha=SHA, context="buildkite/ci/microscope-kernel-tests", state="failure", repository="o/r")
+    ledger.append([NewEvent(stream=f"check/{SHA}", payload=failure)])
+    publish(code=0)
+    assert posted(github)["fastcheck-passed"] == "failure"
+    first = [plan for plan in ledger.read(types=["PublishPlanned"]) if plan.body()["subject"] == "fastcheck-passed"]
+    outcomes = [
+        e.type
+        for e in ledger.read(types=["Published", "PublishFailed"])
+        if e.body()["plan"] in {plan.body()["plan"] for plan in first}
+    ]
+    assert outcomes == ["PublishFailed", "Published"] and len(first) == 2
 
 
 def test_nothing_listens_there(invoke, publish):
@@ -252,7 +270,7 @@ def test_a_comment_that_was_lost_before_it_arrived_is_posted_by_the_next_run(pub
     publish("--answers", code=6)
     publish("--answers", code=0)
     assert len(github.comments["5"]) == 1
-    assert types(ledger)[2:] == ["PublishPlanned", "PublishFailed", "PublishPlanned", "Published"]
+    assert types(ledger)[2:] == ["PublishPlanned", "Published"], "sent again under the plan that announces it"
 
 
 def test_four_publishers_at_once_post_every_answer_once(cli, publish, github, ledger):

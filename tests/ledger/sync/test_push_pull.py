@@ -152,9 +152,13 @@ def test_a_push_says_what_it_will_write_and_then_what_it_wrote(hub: HubServer, m
     write(alpha, "one")
     report = do_push(alpha)
     started, finished = alpha.read_stream(f"remote/{HUB_URL}")
-    assert (started.type, started.body()) == ("PushStarted", {"remote": HUB_URL, "after": 0, "events": 2})
+    assert started.type == "PushStarted"
+    assert started.body() == {"remote": HUB_URL, "after": 0, "events": 2, "endpoint": hub.endpoint}
     assert finished.type == "PushFinished"
-    assert finished.body() == {
+    said = finished.body()
+    assert len(said.pop("token_tag")) == 16
+    assert said == {
+        "endpoint": hub.endpoint,
         "remote": HUB_URL,
         "through": report.through,
         "revision": report.revision,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-
 import httpx2
 import pytest
 
 from ledger.errors import BadInput, Unavailable
-from ledger.remotes import hub_session
 from ledger.remotes.remote import TIMEOUT_VARIABLE, timeout_s
-from ledger.remotes.retry import WAIT_VARIABLE, Busy, Moved, Patience, RetryPolicy, asking, default_policy
+from ledger.remotes.retry import (
+    WAIT_VARIABLE,
+    Allowance,
+    Busy,
+    Moved,
+    Patience,
+    RetryPolicy,
+    asked_to_wait,
+    asking,
+    default_policy,
+)
 
 
 def waits(policy: RetryPolicy, failure: Busy | Moved) -> list[float]:
@@ -76,17 +82,21 @@ def test_a_question_nobody_answers_ends_with_the_reason_and_the_number_of_tries(
         ({"RateLimit": '"api";r=3;t=55'}, 429, None),
         ({"RateLimit": '"api";r=0;t=55'}, 503, None),
         ({"Retry-After": "soon"}, 429, None),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:02:10 GMT"}, 429, 30),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:00:10 GMT"}, 429, 0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "130"}, 403, 30),
+        ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "130"}, 403, None),
         ({}, 429, None),
     ],
 )
 def test_every_way_to_ask_for_time_is_understood(headers: dict[str, str], status: int, seconds: float | None) -> None:
-    assert hub_session.retry_after(httpx2.Response(status, headers=headers)) == seconds
+    assert asked_to_wait(status, httpx2.Headers(headers), now=100.0) == seconds
 
 
-def test_a_date_to_come_back_at_is_understood() -> None:
-    at = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    asked = hub_session.retry_after(httpx2.Response(429, headers={"Retry-After": at}))
-    assert asked is not None and 25 < asked <= 30
+def test_operations_that_share_an_allowance_wait_no_longer_together() -> None:
+    policy = RetryPolicy(tries_max=1000, wait_s=1, wait_max_s=1, shared=Allowance(10))
+    first, second = waits(policy, Busy("is down", retry_after=4)), waits(policy, Busy("is down", retry_after=1))
+    assert len(first) == 2 and sum(first) + sum(second) <= 10 and sum(second) <= 10 - sum(first)
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "1e9", "nan"])
