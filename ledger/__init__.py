@@ -6,9 +6,7 @@ this package, or one of its modules, costs nothing else.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as `typing` says it, which takes longer to import than all of this
 if TYPE_CHECKING:
     from ledger.errors import (
         BadInput,
@@ -54,6 +52,8 @@ def __getattr__(name: str) -> object:
     """Load a public name from the module that has it, and keep it here."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     found: object = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
     globals()[name] = found
     return found

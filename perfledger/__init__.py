@@ -11,10 +11,10 @@ Importing this costs next to nothing; what answers a query is imported when the 
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as `typing` says it, which takes longer to import than all of this
 if TYPE_CHECKING:
+    import os
+
     from perfledger.session import OpenLedger
 
 __all__ = ["open"]
