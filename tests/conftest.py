@@ -1,4 +1,4 @@
-"""Fixtures every room uses: a fresh ledger, and the installed command as a real process."""
+"""Fixtures every room uses: a fresh ledger, and the installed command as a real process; and the fence around all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests import fence
+
 PERFLEDGER = str(Path(sys.executable).with_name("perfledger"))
 
 # What a developer's shell or a CI service may set must not change what a test sees.
 FOREIGN_PREFIXES = ("PERF", "BUILDKITE", "HF_", "HUGGINGFACE", "GITHUB_", "TEST_SCOPE", "TUNE_", "IMAGE_VERSION")
+
+# Before any thread or child: what they inherit cannot be taken back.
+FENCE = fence.put_up()
 
 # A shell starts background jobs with Ctrl-C ignored, and what they start inherits that; tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

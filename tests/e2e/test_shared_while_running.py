@@ -14,6 +14,7 @@ from gpu_runner import hosts, processes
 from ledger.event import NewEvent
 from ledger.events.observations import RepeatStarted
 from tests.e2e.tiny_project import make
+from tests.hub_server import HubServer
 
 RUN = (
     "calibrate",
@@ -63,6 +64,17 @@ def test_a_remote_that_is_away_costs_the_run_nothing(project: Path, cli: Any) ->
     assert "hf_xxx" not in (project / "runs" / "a" / "sync.log").read_text()
     waits = cli("sync", "status", "--json", cwd=project, env=env).json
     assert waits and cli("verify", cwd=project, code=0)
+
+
+def test_a_run_after_its_hub_has_ended_says_so_and_asks_nobody_else(project: Path, cli: Any) -> None:
+    """Step 9 of the demonstration: the ledger was pushed to a Hub that is gone, and HF_ENDPOINT with it."""
+    with HubServer() as hub:
+        hub.create("org/perf")
+        cli("sync", "push", "--remote", "hf://datasets/org/perf", cwd=project, env=hub.env(), code=0)
+    done = cli(*RUN, cwd=project, env={"PERFLEDGER_REMOTE_WAIT": "0"}, code=0)
+    assert "not everything is at hf://datasets/org/perf yet" in done.err
+    assert f"at {hub.endpoint}" in cli("sync", "status", cwd=project).out
+    assert "cannot be reached" in (project / "runs" / "a" / "sync.log").read_text()
 
 
 def test_without_a_remote_or_with_no_sync_nothing_is_started(project: Path, cli: Any) -> None:
