@@ -7,14 +7,19 @@ STAMP := $(VENV)/.installed-from-pyproject
 # Modules are byte-compiled once at set-up: a command's start time must not depend on the caller's settings.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint unit soak bench docs clean house
+.PHONY: help setup demo test lint unit soak bench docs clean house constraints versions-newest versions-lowest
+
+# The order of the tests; printed with the command, so that a failure can be repeated.
+SEED := $(shell date +%s)
+# What the targets with other versions run: `make versions-lowest SUITE=tests/ledger`.
+SUITE ?= tests
 
 help:            ## show this list
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
 setup: $(STAMP)  ## build .venv with everything tests and examples need
@@ -29,12 +34,12 @@ lint: setup      ## ruff, mypy --strict, import-linter, generated files fresh
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m commands.docs --check
 
-unit: setup      ## the tests alone
-	$(BIN)/pytest -n 2 -q -m "not soak"
+unit: setup      ## the tests alone, in random order: SEED=N repeats one
+	$(BIN)/pytest -n 2 -q -m "not soak" --randomly-seed=$(SEED)
 
 test: lint unit  ## what CI runs
 
-soak: setup      ## the long runs: more kills, more races
+soak: setup versions-lowest versions-newest ## the long runs: more kills, more races, other versions
 	$(BIN)/pytest -q -m soak --timeout 3600
 
 bench: setup     ## every benchmark, with ratios against a peer or a physical limit
@@ -46,5 +51,23 @@ house: setup     ## the numbers of the house: sizes, circles, tests to source
 docs: setup      ## regenerate the pages and DDL made from code
 	$(BIN)/python -m commands.docs
 
+constraints: setup  ## the newest versions that fit together become those that `make` installs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
+	    --report $(VENV)/.report.json '.[dev]'
+	$(BIN)/python -m tests.versions write $(VENV)/.report.json
+
+# The suite in an environment of its own, which is made anew each time: what a newcomer gets who has no constraints.txt.
+versions-newest: ## the suite with the newest versions that pyproject.toml allows
+	rm -rf .versions/newest && $(PYTHON) -m venv .versions/newest
+	.versions/newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	.versions/newest/bin/pytest -n 2 -q -m "not soak" $(SUITE)
+
+versions-lowest: ## the suite with the lowest versions that pyproject.toml allows
+	rm -rf .versions/lowest .versions/uv && $(PYTHON) -m venv .versions/lowest && $(PYTHON) -m venv .versions/uv
+	.versions/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.versions/uv/bin/uv pip install --quiet --python .versions/lowest/bin/python --resolution lowest-direct \
+	    --editable '.[dev]'
+	.versions/lowest/bin/pytest -n 2 -q -m "not soak" $(SUITE)
+
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) .demo .bench
+	rm -rf $(VENV) .demo .bench .versions
