@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed-from-pyproject
 # Modules are byte-compiled once at set-up: a command's start time must not depend on the caller's settings.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint unit soak bench docs clean house constraints versions-newest versions-lowest
+.PHONY: help setup demo test lint unit wheel-test soak bench docs clean house constraints versions-newest versions-lowest
 
 # The order of the tests; printed with the command, so that a failure can be repeated.
 SEED := $(shell date +%s)
@@ -39,7 +39,10 @@ unit: setup      ## the tests alone, in random order: SEED=N repeats one
 
 test: lint unit  ## what CI runs
 
-soak: setup versions-lowest versions-newest ## the long runs: more kills, more races, other versions
+wheel-test: setup ## the suite against the installed wheel
+	$(BIN)/python -m tests.packaging.against_wheel -n 2 -q -m "not soak"
+
+soak: setup wheel-test versions-lowest versions-newest ## the long runs: more kills, more races, other versions, the wheel
 	$(BIN)/pytest -q -m soak --timeout 3600
 
 bench: setup     ## every benchmark, with ratios against a peer or a physical limit

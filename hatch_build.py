@@ -36,7 +36,7 @@ def below(source: bytes, where: str, root: Path) -> bytes:
     """
     tree = ast.parse(source)
     lines = source.splitlines(keepends=True)
-    for line, column, module in sorted(_places(tree, where), reverse=True):
+    for line, column, module in sorted(places(tree, where), reverse=True):
         text = lines[line - 1]
         assert text[column:].startswith(module.encode()), f"{where}:{line}: one space before {module}"
         lines[line - 1] = text[:column] + f"{NAME}.".encode() + text[column:]
@@ -44,8 +44,11 @@ def below(source: bytes, where: str, root: Path) -> bytes:
     return b"".join(lines)
 
 
-def _places(tree: ast.AST, where: str) -> Iterator[tuple[int, int, str]]:
-    """Yield line, column (in bytes) and name of each module of a room that an import statement names."""
+def places(tree: ast.AST, where: str) -> Iterator[tuple[int, int, str]]:
+    """Yield line, column (in bytes) and name of each module of a room that an import statement names.
+
+    Raises `CannotRewrite` where the statement binds the room's own name.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and not node.level and of_a_room(node.module or ""):
             yield node.lineno, node.col_offset + len("from "), str(node.module)
@@ -63,17 +66,18 @@ def _refuse_strings(tree: ast.AST, where: str, root: Path) -> None:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in prose:
             continue
-        named = _DOTTED.fullmatch(node.value)
-        if _CODE.search(node.value) or (named and _is_module(root, named[1] + named[2])):
+        if _CODE.search(node.value) or module_of_a_room(root, node.value):
             raise CannotRewrite(
                 f"{where}:{node.lineno}: the string {node.value[:60]!r} names a module by a name that it has in the "
                 "sources only; build it from `__package__`"
             )
 
 
-def _is_module(root: Path, dotted: str) -> bool:
-    path = root.joinpath(*dotted.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
+def module_of_a_room(root: Path, text: str) -> bool:
+    """Whether a text is the name of a module of a room, as `room.module`, `room.module:name` or `room.package.`."""
+    named = _DOTTED.fullmatch(text)
+    path = root.joinpath(*(named[1] + named[2]).split(".")) if named else None
+    return path is not None and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
 def of_a_room(module: str) -> bool:

@@ -28,7 +28,10 @@ def imported(folder: Path, *args: str) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = {m.split(".")[0] for m in re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE)}
+    found = {
+        m.removeprefix("perfledger.").split(".")[0]
+        for m in re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE)
+    }
     assert {"click", "commands"} <= found, "the interpreter tells what it imports"
     return found
 
