@@ -10,7 +10,7 @@ from tests.packaging.conftest import Built
 # One of each room, the console and the keeper as processes, and what a command imports.
 SHORT = (
     "tests/ledger/test_identifiers.py",
-    "tests/projections/state/test_state.py",
+    "tests/projections/state/test_state.py::test_a_state_of_another_shape_or_engine_is_built_again",
     "tests/projections/console/test_query.py::test_the_process_of_a_query_has_nothing_of_the_callers",
     "tests/projections/console/test_query.py::test_the_query_dies_with_the_process_that_asked",
     "tests/gpu_runner/test_beside_and_after.py",
