@@ -101,9 +101,7 @@ def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: 
     from commands.calibrate.applying.plan import build_plan
 
     planned = execute.planned_event(ledger, plan, rewrites, decisions, mode)
-    with execute.alone(ledger):
-        announced = execute.announce(ledger, planned, plan.session.position)
-        execute.finish(ledger, announced, plan.root)
+    execute.write(ledger, planned, plan.root, position=plan.session.position)
     after = build_plan(plan.session, plan.root)
     now = {metric.name: metric for metric in after.metrics}
     for decision in decisions:
@@ -138,12 +136,10 @@ def _end_interrupted(
             hint="apply with --mode smart or full finishes it, --rollback puts it back",
             apply=announced.body()["apply"],
         )
-    with execute.alone(ledger):
-        # its writer may have been alive until now: look again
-        announced = execute.unfinished(ledger.read_stream(session.stream))
-        if announced is None:
-            return None
-        outcome, changes = execute.carry_on(ledger, announced, root, back=rollback)
+    ended = execute.carry_on(ledger, session.stream, root, back=rollback)
+    if ended is None:
+        return None
+    outcome, changes = ended
     _renew_report(ledger, session, Path(session.plan.run_dir))
     return {"outcome": outcome, "interrupted": True, "changes": execute.as_json(changes)}
 

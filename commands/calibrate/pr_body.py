@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from commands.calibrate.config.repository import Repository
+from commands.calibrate.applying.commit import commit
 from commands.calibrate.reporting.contents import applied_changes, display, trimmed
-from commands.calibrate.sessions import follow, open_session, run_dir_options
+from commands.calibrate.sessions import open_session, run_dir_options
 from commands.cli.app import App, command
-from ledger.errors import BadInput, OutcomeUnknown, Refused
-from ledger.event import NewEvent
-from ledger.events.calibrations import PlannedStage, PullRequestCommitIntended, PullRequestCommitted
+from ledger.errors import BadInput, Refused
+from ledger.events.calibrations import PlannedStage
 from ledger.events.thresholds import ThresholdApplied
 from projections.calibration.audit import Readiness, readiness
 from projections.calibration.session import Session
 from projections.calibration.worst_of_n import metric_worst
-
-if TYPE_CHECKING:
-    from ledger.ledger import Ledger
 
 # highlights in the order reviewers ask for them: first whether it is right, then whether it is fast
 HIGHLIGHTS = (
@@ -62,7 +57,7 @@ def pr_body(
         if dry_run:
             app.note(f"would commit {', '.join(files)} in {session.plan.repo_root}")
         else:
-            document["commit"] = commit(ledger, session, files)
+            document["commit"] = commit(ledger, session, files, title(session))
             app.note(f"committed {document['commit']}")
     app.emit(document, text.rstrip("\n"))
 
@@ -146,33 +141,3 @@ def applied_files(session: Session) -> list[str]:
             hint=f"perfledger calibrate apply {session.plan.run_dir} --mode smart",
         )
     return list(files)
-
-
-def commit(ledger: Ledger, session: Session, files: list[str]) -> str:
-    """Commit exactly the applied files, announced before and recorded after; return the commit.
-
-    Raises `BadInput` when they hold nothing to commit, `OutcomeUnknown` when the commit was made but
-    could not be recorded.
-    """
-    root = Path(session.plan.repo_root)
-    repository = Repository(root)
-    if not repository.modified(files):
-        raise BadInput(
-            f"{', '.join(files)} have no uncommitted change",
-            code="nothing_to_commit",
-            hint=f"git -C {root} log -1 -- {files[0]}",
-        )
-    message = title(session)
-    intended = PullRequestCommitIntended(session=session.id, repo_root=str(root), files=files, message=message)
-    session = follow(ledger, session, [NewEvent(stream=session.stream, payload=intended)])
-    sha = repository.commit(files, message)
-    done = PullRequestCommitted(session=session.id, repo_root=str(root), git_sha=sha)
-    try:
-        follow(ledger, session, [NewEvent(stream=session.stream, payload=done, git_sha=sha)])
-    except OSError as error:
-        raise OutcomeUnknown(
-            f"commit {sha} was made and could not be recorded: {error}",
-            code="commit_not_recorded",
-            hint=f"git -C {root} show {sha}",
-        ) from None
-    return sha

@@ -1,20 +1,16 @@
-"""Carries an apply out, in an order that a crash between any two steps cannot hurt.
+"""An apply as an announced write: the plan names every file's bytes before and after, which are evidence.
 
-    1. evidence: every file's bytes before and after          2. event: ThresholdApplyPlanned
-    3. each file: replaced as a whole, then its ThresholdApplied events
-    4. event: ThresholdApplyFinished
-
-Whoever comes later and finds a planned apply that is not finished knows from the digests which files
-have their new bytes, and either writes the rest or puts the old bytes back. A file that has neither
-is somebody else's work and stops both.
+Each file is replaced as a whole, then its `ThresholdApplied` events are appended; `ThresholdApplyFinished` settles the
+plan. Whoever finds a plan that is not settled knows from the digests which files have their new bytes, and either
+writes the rest or puts the old bytes back. A file that has neither is somebody else's work and stops both.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +31,13 @@ from ledger.events.thresholds import (
     ThresholdChange,
 )
 from ledger.ledger import Ledger
-from ledger.log.lock import exclusive
+from ledger.remotes.retry import RetryPolicy
+from ledger.sync import announced
 from projections.calibration.session import STREAM_PREFIX
 from projections.calibration.worst_of_n import direction
 
 LOCK = "apply.lock"
+APPLY = announced.Kind("ThresholdApplyPlanned", frozenset({"ThresholdApplyFinished"}), named_by="apply")
 
 
 def planned_event(
@@ -88,124 +86,169 @@ def _change(plan: ApplyPlan, rewrite: Rewrite, decision: Decision) -> ThresholdC
     )
 
 
-def alone(ledger: Ledger) -> contextlib.AbstractContextManager[None]:
-    """Hold this ledger's applies to one at a time; the kernel frees it when its holder dies.
-
-    Whoever holds it and finds an announced, unfinished apply knows that its writer is gone.
-    """
-    return exclusive(ledger.path / LOCK)
+def write(ledger: Ledger, planned: ThresholdApplyPlanned, root: Path, *, position: int) -> None:
+    """Write what was planned. Raises `Conflict` when the session moved since `position`, or a file did."""
+    with announced.alone(ledger, LOCK) as writer:
+        writer.carry_out(_Apply(ledger, planned, root, seen={STREAM_PREFIX + planned.calibration: position}))
 
 
-def announce(ledger: Ledger, planned: ThresholdApplyPlanned, position: int) -> Event:
-    """Append the plan of the write. Raises `Conflict` when the session moved since it was read."""
-    stream = STREAM_PREFIX + planned.calibration
-    event = NewEvent(
-        stream=stream,
-        payload=planned,
-        key=f"apply-planned/{planned.apply}",
-        git_sha=planned.commit or None,
-    )
-    receipt = ledger.append([event], seen={stream: position})[0]
-    return ledger.event(receipt.event_id)
-
-
-def carry_on(ledger: Ledger, announced: Event, root: Path, *, back: bool) -> tuple[str, list[ThresholdChange]]:
-    """End an apply that a crash interrupted; return (`applied` | `rolled_back`, its changes).
+def carry_on(ledger: Ledger, stream: str, root: Path, *, back: bool) -> tuple[str, list[ThresholdChange]] | None:
+    """End an apply that a crash interrupted; return (`applied` | `rolled_back`, its changes), None without one.
 
     It is finished, or with `back` undone. Once putting back has begun there is no other way.
     """
-    planned = _planned(announced)
-    for file in planned.files:
-        remove_leftovers(root / file.file)
-    begun = any(
-        event.type == "ThresholdApplied" and event.body()["apply"] == planned.apply and event.body()["undone"]
-        for event in ledger.read_stream(announced.stream)
-    )
-    if back or begun:
-        return "rolled_back", roll_back(ledger, announced, root)
-    return "applied", finish(ledger, announced, root)
-
-
-def finish(ledger: Ledger, announced: Event, root: Path) -> list[ThresholdChange]:
-    """Write every file of an announced apply that is not written yet; return its changes.
-
-    Raises `Conflict`, writing nothing more, when a file has neither its old nor its new bytes.
-    """
-    planned = _planned(announced)
-    _check_states(planned, root)
-    for file in planned.files:
-        if _digest(root / file.file) != file.after_sha256:
-            replace_file(root / file.file, ledger.evidence.get(file.after_sha256))
-        _record(ledger, announced, file.file, undo=False)
-    _close(ledger, announced, "applied")
-    return planned.changes
-
-
-def roll_back(ledger: Ledger, announced: Event, root: Path) -> list[ThresholdChange]:
-    """Put the old bytes of an unfinished apply back; return the changes that were undone."""
-    planned = _planned(announced)
-    _check_states(planned, root)
-    recorded = {
-        event.body()["file"]
-        for event in ledger.read_stream(announced.stream)
-        if event.type == "ThresholdApplied" and event.body()["apply"] == planned.apply
-    }
-    undone = []
-    for file in planned.files:
-        if _digest(root / file.file) != file.before_sha256:
-            replace_file(root / file.file, ledger.evidence.get(file.before_sha256))
-        if file.file in recorded:
-            _record(ledger, announced, file.file, undo=True)
-            undone += [change for change in planned.changes if change.file == file.file]
-    _close(ledger, announced, "rolled_back")
-    return undone
+    with announced.alone(ledger, LOCK) as writer:
+        # its writer may have been alive until now: look only with the lock held
+        left = unfinished(ledger.read_stream(stream))
+        if left is None:
+            return None
+        planned = left.typed()
+        assert isinstance(planned, ThresholdApplyPlanned)
+        for file in planned.files:
+            remove_leftovers(root / file.file)
+        written = _Apply(ledger, planned, root)
+        if back or written.recorded(undone=True):
+            put_back = _Apply(ledger, planned, root, back=True)
+            writer.carry_out(put_back)
+            return "rolled_back", put_back.changes_of(written.recorded(undone=False))
+        writer.carry_out(written)
+        return "applied", planned.changes
 
 
 def unfinished(events: Sequence[Event]) -> Event | None:
     """Return the announced apply of a stream that no event says is finished, if any."""
-    done = {e.body()["apply"] for e in events if e.type == "ThresholdApplyFinished"}
-    for event in events:
-        if event.type == "ThresholdApplyPlanned" and event.body()["apply"] not in done:
-            return event
-    return None
+    return announced.unsettled(reversed(events), APPLY)
 
 
-def _planned(announced: Event) -> ThresholdApplyPlanned:
-    planned = announced.typed()
-    assert isinstance(planned, ThresholdApplyPlanned)
-    return planned
+@dataclass(frozen=True)
+class _Files:
+    """The files of an apply that do not have the bytes they are to have."""
+
+    files: list[FileRewrite]
+
+    @property
+    def paths(self) -> list[str]:
+        return [file.file for file in self.files]
 
 
-def _check_states(planned: ThresholdApplyPlanned, root: Path) -> None:
-    foreign = [
-        file.file for file in planned.files if _digest(root / file.file) not in (file.before_sha256, file.after_sha256)
-    ]
-    if foreign:
-        raise Conflict(
-            f"{', '.join(foreign)} changed since the apply {planned.apply} was planned; nothing more was written",
+class _Apply(announced.Announced[_Files]):
+    """One apply, or with `back` the way back from it, to the bytes before."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        planned: ThresholdApplyPlanned,
+        root: Path,
+        *,
+        back: bool = False,
+        seen: Mapping[str, int] | None = None,
+    ) -> None:
+        target = f"the files of the apply {planned.apply} in {root}"
+        self.words = announced.Words("the file system", target, "perfledger calibrate apply")
+        self.policy = RetryPolicy(tries_max=1)
+        self.seen = seen
+        self._ledger = ledger
+        self._planned = planned
+        self._root = root
+        self._back = back
+        self._stream = STREAM_PREFIX + planned.calibration
+        self._written: set[str] = set()
+
+    def unsettled(self) -> Event | None:
+        """Return the plan of an apply of this session that is not finished."""
+        return unfinished(self._ledger.read_stream(self._stream))
+
+    def look(self) -> _Files | None:
+        """Compare every file's digest. Raises `Conflict` for a file with neither its old nor its new bytes."""
+        missing: list[FileRewrite] = []
+        foreign: list[FileRewrite] = []
+        for file in self._planned.files:
+            found = _digest(self._root / file.file)
+            if found == self._target(file):
+                continue
+            known = found in (file.before_sha256, file.after_sha256) and file.file not in self._written
+            (missing if known else foreign).append(file)
+        if foreign:
+            raise self._moved([file.file for file in foreign])
+        return _Files(missing) if missing else None
+
+    def planned(self, missing: _Files) -> NewEvent:
+        """Announce the bytes of every file."""
+        del missing
+        return NewEvent(
+            stream=self._stream,
+            payload=self._planned,
+            key=f"apply-planned/{self._planned.apply}",
+            git_sha=self._planned.commit or None,
+        )
+
+    def send(self, missing: _Files) -> list[str]:
+        """Replace each file as a whole, and record it before the next."""
+        recorded = self.recorded(undone=False)
+        for file in missing.files:
+            replace_file(self._root / file.file, self._ledger.evidence.get(self._target(file)))
+            self._written.add(file.file)
+            if not self._back or file.file in recorded:
+                self._ledger.append(self._records(file.file))
+        return missing.paths
+
+    def settle(self, landed: announced.Landed[_Files]) -> list[NewEvent]:
+        """Record every file that a crash left unrecorded, and say that nothing is left to do."""
+        del landed
+        recorded = self.recorded(undone=False)
+        files = [file.file for file in self._planned.files if not self._back or file.file in recorded]
+        finished = ThresholdApplyFinished(
+            apply=self._planned.apply,
+            calibration=self._planned.calibration,
+            outcome="rolled_back" if self._back else "applied",
+        )
+        end = NewEvent(
+            stream=self._stream,
+            payload=finished,
+            key=f"apply-finished/{self._planned.apply}",
+            causation_id=self.plan_id,
+        )
+        return [*(event for file in files for event in self._records(file)), end]
+
+    def recorded(self, *, undone: bool) -> set[str]:
+        """Return the files that an event says are written, or put back."""
+        return {
+            event.body()["file"]
+            for event in self._ledger.read_stream(self._stream)
+            if event.type == "ThresholdApplied"
+            and event.body()["apply"] == self._planned.apply
+            and event.body()["undone"] == undone
+        }
+
+    def changes_of(self, files: Collection[str]) -> list[ThresholdChange]:
+        """Return the planned changes of some files."""
+        return [change for change in self._planned.changes if change.file in files]
+
+    def _target(self, file: FileRewrite) -> str:
+        return file.before_sha256 if self._back else file.after_sha256
+
+    def _records(self, file: str) -> list[NewEvent]:
+        """Return what was written to one file, one event per literal; appending them twice is appending them once."""
+        word = "undone" if self._back else "applied"
+        return [
+            NewEvent(
+                stream=self._stream,
+                payload=_applied(self._planned, change, undo=self._back),
+                key=f"{word}/{self._planned.apply}/{change.stage}/{change.metric}",
+                causation_id=self.plan_id,
+                git_sha=self._planned.commit or None,
+            )
+            for change in self.changes_of([file])
+        ]
+
+    def _moved(self, foreign: list[str]) -> Conflict:
+        return Conflict(
+            f"{', '.join(foreign)} changed since the apply {self._planned.apply} was planned; nothing more was written",
             code="file_moved",
-            hint=f"restore it (git -C {root} checkout -- {' '.join(foreign)}) and run apply again",
+            hint=f"restore it (git -C {self._root} checkout -- {' '.join(foreign)}) and run apply again",
             files=foreign,
-            apply=planned.apply,
+            apply=self._planned.apply,
         )
-
-
-def _record(ledger: Ledger, announced: Event, file: str, *, undo: bool) -> None:
-    """Append what was written to one file, one event per literal; doing it twice is doing it once."""
-    planned = _planned(announced)
-    word = "undone" if undo else "applied"
-    events = [
-        NewEvent(
-            stream=announced.stream,
-            payload=_applied(planned, change, undo=undo),
-            key=f"{word}/{planned.apply}/{change.stage}/{change.metric}",
-            causation_id=announced.event_id,
-            git_sha=planned.commit or None,
-        )
-        for change in planned.changes
-        if change.file == file
-    ]
-    ledger.append(events)
 
 
 def _applied(planned: ThresholdApplyPlanned, change: ThresholdChange, *, undo: bool) -> ThresholdApplied:
@@ -225,21 +268,6 @@ def _applied(planned: ThresholdApplyPlanned, change: ThresholdChange, *, undo: b
         commit=planned.commit,
         undone=undo,
         **fields,
-    )
-
-
-def _close(ledger: Ledger, announced: Event, outcome: str) -> None:
-    planned = _planned(announced)
-    finished = ThresholdApplyFinished(apply=planned.apply, calibration=planned.calibration, outcome=outcome)
-    ledger.append(
-        [
-            NewEvent(
-                stream=announced.stream,
-                payload=finished,
-                key=f"apply-finished/{planned.apply}",
-                causation_id=announced.event_id,
-            )
-        ]
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ledger.errors import BadInput, Unavailable
@@ -81,8 +81,31 @@ class Repository:
         self._git("commit", "--quiet", "--only", "--message", message, "--", *files)
         return self._git("rev-parse", "HEAD").decode().strip()
 
+    def commit_of(self, files: Collection[str], message: str, *, but_not: Collection[str]) -> str | None:
+        """Return the newest commit on any branch that changes only these files and holds this message, or None.
+
+        but_not: full commits that are something else. A hook may have added lines to the message.
+        """
+        *_, line = message.splitlines()
+        # the search is for one line; the whole is compared below, without what git does to white space
+        out = self._git("log", "--all", "HEAD", "--format=%H", "--fixed-strings", f"--grep={line}")
+        wanted = " ".join(message.split())
+        for commit in out.decode().split():
+            said = self._git("show", "--no-patch", "--format=%B", commit).decode("utf-8", "replace")
+            listed = self._git("show", "--name-only", "--no-renames", "--format=", "-z", commit)
+            changed = {path for path in listed.decode("utf-8", "surrogateescape").strip("\n").split("\0") if path}
+            if commit not in but_not and wanted in " ".join(said.split()) and changed and changed <= set(files):
+                return commit
+        return None
+
     def _git(self, *args: str) -> bytes:
         done = self._run(*args)
+        if done.returncode < 0:
+            raise Unavailable(
+                f"git {args[0]} was ended by signal {-done.returncode} in {self.root}",
+                code="git_killed",
+                hint="run it again",
+            )
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise BadInput(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,6 +25,8 @@ class FakeGitHub:
         self.delay_s = 0.0
         self.faults: list[str] = []
         self.list_faults: list[str] = []
+        # called with "before" or "after" a write is carried out; a test kills a client from here
+        self.hook: Callable[[str], None] = lambda when: None
         self.requests: list[tuple[str, str, str]] = []
         self.times: list[float] = []
         self._id = 0
@@ -72,6 +75,7 @@ def _handler(fake: FakeGitHub) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             self._note("POST")
             time.sleep(fake.delay_s)
+            fake.hook("before")
             fault = fake.faults.pop(0) if fake.faults else ""
             if fault == "lose":
                 self.close_connection = True
@@ -83,7 +87,9 @@ def _handler(fake: FakeGitHub) -> type[BaseHTTPRequestHandler]:
             if fault:
                 self._fault(fault)
                 return
-            self._answer(201, fake.act(self.path, body))
+            row = fake.act(self.path, body)
+            fake.hook("after")
+            self._answer(201, row)
 
         def do_GET(self) -> None:
             self._note("GET")

@@ -1,0 +1,115 @@
+"""The commit of a pull request as an announced write: exactly the applied files, found again by its message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from commands.calibrate.applying.execute import LOCK
+from commands.calibrate.config.repository import Repository
+from ledger.errors import BadInput, Unavailable
+from ledger.event import Event, NewEvent
+from ledger.events.calibrations import PullRequestCommitIntended, PullRequestCommitted
+from ledger.remotes.retry import RetryPolicy, Unsure
+from ledger.sync import announced
+from projections.calibration.session import Session
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+
+COMMIT = announced.Kind("PullRequestCommitIntended", frozenset({"PullRequestCommitted"}))
+
+
+def commit(ledger: Ledger, session: Session, files: list[str], title: str) -> str:
+    """Commit exactly these files and return the commit; one that an interrupted run made is found, not made again.
+
+    Raises `BadInput` when they hold nothing to commit or git refuses it, `OutcomeUnknown` when nobody can tell
+    whether it was made, or when it was and could not be recorded.
+    """
+    root = Path(session.plan.repo_root)
+    intended = PullRequestCommitIntended(
+        session=session.id, repo_root=str(root), files=files, message=_message(session, title)
+    )
+    with announced.alone(ledger, LOCK) as writer:  # nothing is applied to the files meanwhile
+        write = _Commit(ledger, session, intended)
+        left = write.unsettled()
+        if left is not None and left.typed() != intended:
+            # more was applied since: what was cut off is looked for by itself
+            if writer.find_out(write, reason="it is not in the repository"):
+                session = msgspec.structs.replace(session, position=ledger.head().position)
+            write = _Commit(ledger, session, intended)
+        writer.carry_out(write)
+    return write.sha
+
+
+def _message(session: Session, title: str) -> str:
+    """Return the commit's message. It names the applies whose files it holds, so that no other commit is taken for it.
+
+    As trailers, which hooks of a repository leave where they are.
+    """
+    applies = dict.fromkeys(str(event.body()["apply"]) for event in session.applied)
+    lines = [f"Perfledger-Calibration: {session.id}", *(f"Perfledger-Apply: {apply}" for apply in applies)]
+    return "\n".join([title, "", *lines])
+
+
+@dataclass(frozen=True)
+class _Change:
+    """The files that are to be committed."""
+
+    paths: list[str]
+
+
+class _Commit(announced.Announced[_Change]):
+    """One commit of the applied files. sha: where it is, once that is known."""
+
+    def __init__(self, ledger: Ledger, session: Session, intended: PullRequestCommitIntended) -> None:
+        root = intended.repo_root
+        find_out = f"perfledger calibrate pr-body {session.plan.run_dir} --commit"
+        self.words = announced.Words(f"git in {root}", f"the commit of {', '.join(intended.files)}", find_out)
+        self.policy = RetryPolicy(tries_max=1)
+        self.seen = {session.stream: session.position}
+        self.sha = ""
+        self._intended = intended
+        self._repository = Repository(Path(root))
+        self._stream = session.stream
+        self._events = ledger.read_stream(session.stream)
+
+    def unsettled(self) -> Event | None:
+        """Return the announcement of a commit that is not known to exist."""
+        return announced.unsettled(reversed(self._events), COMMIT)
+
+    def look(self) -> _Change | None:
+        """Look in the repository for the commit that was announced."""
+        if not self.sha and isinstance(self.plan, PullRequestCommitIntended):
+            known = {event.body()["git_sha"] for event in self._events if event.type in COMMIT.settled}
+            self.sha = self._repository.commit_of(self.plan.files, self.plan.message, but_not=known) or ""
+        return None if self.sha else _Change(self._intended.files)
+
+    def planned(self, missing: _Change) -> NewEvent:
+        """Announce the commit. Raises `BadInput` when there is nothing to commit."""
+        if not self._repository.modified(missing.paths):
+            raise BadInput(
+                f"{', '.join(missing.paths)} have no uncommitted change",
+                code="nothing_to_commit",
+                hint=f"git -C {self._repository.root} log -1 -- {missing.paths[0]}",
+            )
+        return NewEvent(stream=self._stream, payload=self._intended)
+
+    def send(self, missing: _Change) -> list[str]:
+        """Commit, whatever else is staged."""
+        try:
+            self.sha = self._repository.commit(missing.paths, self._intended.message)
+        except Unavailable as error:
+            raise Unsure(f"did not end: {error.message}") from None
+        return missing.paths
+
+    def settle(self, landed: announced.Landed[_Change]) -> list[NewEvent]:
+        """Say which commit it is."""
+        del landed
+        done = PullRequestCommitted(
+            session=self._intended.session, repo_root=self._intended.repo_root, git_sha=self.sha
+        )
+        return [NewEvent(stream=self._stream, payload=done, git_sha=self.sha)]
