@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,20 @@ def list_gpus(app: App, include: str, exclude: str) -> int:
     return 0
 
 
-@command("wait")
+@dataclass(frozen=True)
+class WaitAsked:
+    """What the options of `wait` say."""
+
+    count: int
+    timeout_s: float
+    poll_s: float
+    settle_s: float
+    limit_mib: int
+    include: str
+    exclude: str
+
+
+@command("wait", asks=WaitAsked)
 @click.option("-n", "--count", default=1, show_default=True, type=click.IntRange(1), help="How many GPUs.")
 @click.option(
     "--timeout",
@@ -115,9 +129,7 @@ def list_gpus(app: App, include: str, exclude: str) -> int:
     help="Memory in use up to which a GPU is free.",
 )
 @_choice
-def wait(
-    app: App, count: int, timeout_s: float, poll_s: float, settle_s: float, limit_mib: int, include: str, exclude: str
-) -> int:
+def wait(app: App, asked: WaitAsked) -> int:
     """Wait until N GPUs are free and print them as CUDA_VISIBLE_DEVICES. Exit 4 when they do not get free.
 
     Free is: no compute process, memory in use at most the limit, not taken by another runner; looked at twice.
@@ -126,9 +138,16 @@ def wait(
     from gpu_runner.interrupts import raised
     from gpu_runner.nvml import Nvml
 
-    policy = _policy(include, exclude, wait_s=timeout_s, poll_s=poll_s, settle_s=settle_s, memory_limit_mib=limit_mib)
+    policy = _policy(
+        asked.include,
+        asked.exclude,
+        wait_s=asked.timeout_s,
+        poll_s=asked.poll_s,
+        settle_s=asked.settle_s,
+        memory_limit_mib=asked.limit_mib,
+    )
     with raised(), Nvml() as nvml:
-        grant = acquire(nvml, count, policy, say=app.note)
+        grant = acquire(nvml, asked.count, policy, say=app.note)
         grant.release()
     document = {
         "cuda_visible_devices": grant.visible,
@@ -140,7 +159,19 @@ def wait(
     return 0
 
 
-@command("sample")
+@dataclass(frozen=True)
+class SampleAsked:
+    """What the options of `sample` say."""
+
+    seconds: float
+    hz: float
+    output: Path | None
+    record: bool
+    include: str
+    exclude: str
+
+
+@command("sample", asks=SampleAsked)
 @click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1), metavar="S", help="How long.")
 @click.option("--hz", default=1.0, show_default=True, type=click.FloatRange(0.1, 10), help="Samples a second.")
 @click.option(
@@ -152,7 +183,7 @@ def wait(
 )
 @click.option("--record", is_flag=True, help="Record the rows in the ledger; the `telemetry` view then has them.")
 @_choice
-def sample(app: App, seconds: float, hz: float, output: Path | None, record: bool, include: str, exclude: str) -> int:
+def sample(app: App, asked: SampleAsked) -> int:
     """Sample every GPU and print minimum, median, p95 and maximum per column.
 
     Ctrl-C ends it early; what was sampled until then is kept.
@@ -161,27 +192,27 @@ def sample(app: App, seconds: float, hz: float, output: Path | None, record: boo
     from gpu_runner.nvml import Nvml
     from gpu_runner.telemetry import Sampler, summarize
 
-    if output is not None:
-        outside_ledger(output)
-    if output is not None and output.exists():
+    if asked.output is not None:
+        outside_ledger(asked.output)
+    if asked.output is not None and asked.output.exists():
         raise BadInput(
-            f"{output} exists already; nothing was sampled",
+            f"{asked.output} exists already; nothing was sampled",
             code="file_exists",
             hint="name another file, or remove it",
-            file=str(output),
+            file=str(asked.output),
         )
-    ledger = app.ledger() if record else None
+    ledger = app.ledger() if asked.record else None
     with Nvml() as nvml:
-        gpus = [standing.gpu for standing in survey(nvml, _policy(include, exclude))]
-        code = _sample_for(sampler := Sampler(nvml, gpus, hz), seconds)
+        gpus = [standing.gpu for standing in survey(nvml, _policy(asked.include, asked.exclude))]
+        code = _sample_for(sampler := Sampler(nvml, gpus, asked.hz), asked.seconds)
     summaries = [summarize(track) for track in sampler.tracks]
-    if output is not None and summaries:
+    if asked.output is not None and summaries:
         from gpu_runner.telemetry import parquet
 
-        output.write_bytes(parquet(sampler.tracks, sampler.started_at))
+        asked.output.write_bytes(parquet(sampler.tracks, sampler.started_at))
     if ledger is not None:
         _record(ledger, sampler)
-    document = {"started_at": sampler.started_at, "hz": hz, "gpus": summaries}
+    document = {"started_at": sampler.started_at, "hz": asked.hz, "gpus": summaries}
     app.emit(document, lambda: _spreads(summaries))
     return code
 

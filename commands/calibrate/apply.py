@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,22 @@ if TYPE_CHECKING:
 PHRASE = "apply thresholds"
 
 
-@command("apply")
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `apply` say."""
+
+    run_dir: Path
+    stages_yaml: Path | None
+    repo_root: Path | None
+    mode: str
+    keep: tuple[str, ...]
+    assignments: tuple[str, ...]
+    confirm: str | None
+    dry_run: bool
+    rollback: bool
+
+
+@command("apply", asks=Asked)
 @run_dir_options
 @click.option(
     "--mode",
@@ -42,18 +58,7 @@ PHRASE = "apply thresholds"
 @click.option("--confirm", metavar="PHRASE", help=f'"{PHRASE}" to write without being asked.')
 @click.option("--dry-run", is_flag=True, help="Show the diff; write nothing.")
 @click.option("--rollback", is_flag=True, help="Put an interrupted apply's files back.")
-def apply(
-    app: App,
-    run_dir: Path,
-    stages_yaml: Path | None,
-    repo_root: Path | None,
-    mode: str,
-    keep: tuple[str, ...],
-    assignments: tuple[str, ...],
-    confirm: str | None,
-    dry_run: bool,
-    rollback: bool,
-) -> int:
+def apply(app: App, asked: Asked) -> int:
     """Write the worst of N into the literals of a ready session's test files.
 
     KEY is STAGE.METRIC, a literal, symbol, stage, metric, @GROUP or direction. Every other byte of the
@@ -63,33 +68,33 @@ def apply(
     from commands.calibrate.applying.plan import build_plan, root_of
     from commands.calibrate.applying.targets import check_targets, rewrites_of
 
-    answers = parse_answers(keep, assignments)
-    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
-    root = root_of(session, repo_root)
-    writes_nothing = dry_run or (mode == "report" and not rollback)
-    ended = _end_interrupted(ledger, session, root, rollback, refuse=writes_nothing)
-    if ended is not None or rollback:
+    answers = parse_answers(asked.keep, asked.assignments)
+    ledger, session = open_session(app, asked.run_dir, stages_yaml=asked.stages_yaml, repo_root=asked.repo_root)
+    root = root_of(session, asked.repo_root)
+    writes_nothing = asked.dry_run or (asked.mode == "report" and not asked.rollback)
+    ended = _end_interrupted(ledger, session, root, asked.rollback, refuse=writes_nothing)
+    if ended is not None or asked.rollback:
         ended = ended or {"outcome": "nothing_interrupted", "changes": []}
         app.emit(ended, _ended_text(ended))
         return 0
-    require_ready(session, run_dir)
+    require_ready(session, asked.run_dir)
     plan = build_plan(session, root)
-    if mode == "report":
+    if asked.mode == "report":
         app.emit(_document(plan, decide(plan, "report", answers), [], "nothing"), lambda: _table(plan))
         return 0
-    ask = _ask if _may_ask(dry_run) else None
-    decisions = decide(plan, _mode(mode), answers, ask, leave_open=dry_run)
+    ask = _ask if _may_ask(asked.dry_run) else None
+    decisions = decide(plan, _mode(asked.mode), answers, ask, leave_open=asked.dry_run)
     rewrites = rewrites_of(plan, decisions)
     if not rewrites:
         app.emit(_document(plan, decisions, rewrites, "nothing"), lambda: _listing(decisions))
         return 0
     check_targets(plan, rewrites, lambda: ledger.read(types=["ThresholdApplyPlanned"]))
-    if dry_run:
+    if asked.dry_run:
         app.emit(_document(plan, decisions, rewrites, "dry_run"), lambda: _preview(decisions, rewrites))
         return 0
-    app.confirm(PHRASE, given=confirm, question=_preview(decisions, rewrites))
-    after = _write(ledger, plan, rewrites, decisions, mode)
-    _renew_report(ledger, session, run_dir)
+    app.confirm(PHRASE, given=asked.confirm, question=_preview(decisions, rewrites))
+    after = _write(ledger, plan, rewrites, decisions, asked.mode)
+    _renew_report(ledger, session, asked.run_dir)
     document = _document(after, decisions, rewrites, "applied")
     app.emit(document, lambda: _result(after, decisions))
     return 0

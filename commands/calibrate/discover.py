@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,21 @@ if TYPE_CHECKING:
     from commands.calibrate.discovery.model_stages import Discovery
 
 
-@command("discover")
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `discover` say."""
+
+    model: str | None
+    config_dir: str | None
+    host: str | None
+    repo_root: str | None
+    only: str | None
+    output: str | None
+    check: bool
+    dry_run: bool
+
+
+@command("discover", asks=Asked)
 @model_option
 @config_dir_option
 @host_option
@@ -33,41 +48,31 @@ if TYPE_CHECKING:
 @click.option("--output", metavar="FILE", help="Write here instead of beside config.yaml.")
 @click.option("--check", is_flag=True, help="Write nothing; say what drifted, exit 1 if anything.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show the change as a diff.")
-def discover(
-    app: App,
-    model: str | None,
-    config_dir: str | None,
-    host: str | None,
-    repo_root: str | None,
-    only: str | None,
-    output: str | None,
-    check: bool,
-    dry_run: bool,
-) -> int:
+def discover(app: App, asked: Asked) -> int:
     """Write a model's stages.yaml from its config.yaml and its test files."""
     from commands.calibrate.config.workspace import find_workspace
     from commands.calibrate.discovery.drift import drift_between
     from commands.calibrate.discovery.model_stages import discover_model
 
-    workspace = find_workspace(config_dir)
-    config = workspace.model(model)
-    root = workspace.repo_root(given=repo_root, host=workspace.host(host))
-    path = Path(output) if output else config.stages_path
-    if not check:
+    workspace = find_workspace(asked.config_dir)
+    config = workspace.model(asked.model)
+    root = workspace.repo_root(given=asked.repo_root, host=workspace.host(asked.host))
+    path = Path(asked.output) if asked.output else config.stages_path
+    if not asked.check:
         outside_ledger(path)
     found = discover_model(config, root, stamp=_now())
-    found = found if only is None else _only(found, only)
+    found = found if asked.only is None else _only(found, asked.only)
     renewed = found.stages
-    written = _written(path, must_be_whole=check or only is not None)
-    compared = {key: written[key] for key in renewed if key in written} if only else written
+    written = _written(path, must_be_whole=asked.check or asked.only is not None)
+    compared = {key: written[key] for key in renewed if key in written} if asked.only else written
     drift = drift_between(compared, renewed)
     document = _document(found, path, drift)
-    if check:
+    if asked.check:
         app.emit(document, lambda: _check_text(found, path, drift))
         return 1 if drift else 0
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    text = _new_text(before, renewed, only)
-    if dry_run:
+    text = _new_text(before, renewed, asked.only)
+    if asked.dry_run:
         lines = difflib.unified_diff(before.splitlines(), text.splitlines(), str(path), str(path), lineterm="")
         app.emit(document, "\n".join([*found.messages, *lines]))
         return 0

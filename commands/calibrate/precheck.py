@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,22 @@ from commands.calibrate.config.options import config_dir_option, host_option, mo
 from commands.cli.app import App, command, outside_ledger
 
 
-@command("precheck")
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `precheck` say."""
+
+    model: str | None
+    stages: str | None
+    stages_yaml: Path | None
+    output_dir: Path | None
+    venv_python: str | None
+    skip_version_check: bool
+    config_dir: str | None
+    host: str | None
+    repo_root: str | None
+
+
+@command("precheck", asks=Asked)
 @model_option
 @click.option("--stages", default=None, metavar="S", help="Keys, @groups, bases. Default: all the model knows.")
 @click.option("--stages-yaml", type=click.Path(path_type=Path), help="The schema. Default: the model's own.")
@@ -21,18 +37,7 @@ from commands.cli.app import App, command, outside_ledger
 @config_dir_option
 @host_option
 @repo_root_option
-def precheck(
-    app: App,
-    model: str | None,
-    stages: str | None,
-    stages_yaml: Path | None,
-    output_dir: Path | None,
-    venv_python: str | None,
-    skip_version_check: bool,
-    config_dir: str | None,
-    host: str | None,
-    repo_root: str | None,
-) -> int:
+def precheck(app: App, asked: Asked) -> int:
     """Check repository, interpreter, pins, models, datasets, files and GPUs; print the command for each gap.
 
     Nothing is installed, downloaded or ended. Exit 0 when nothing is missing, else 1.
@@ -42,24 +47,24 @@ def precheck(
     from commands.calibrate.prechecking.check import Subject
     from commands.calibrate.prechecking.check import precheck as check
 
-    if output_dir is not None:
-        outside_ledger(output_dir)
-    space = find_workspace(config_dir)
-    config = space.model(model)
-    profile = space.host(host)
+    if asked.output_dir is not None:
+        outside_ledger(asked.output_dir)
+    space = find_workspace(asked.config_dir)
+    config = space.model(asked.model)
+    profile = space.host(asked.host)
     if profile is not None:
         app.note(f"host: {profile.name} (repo={profile.repo_root})")
     subject = Subject(
         model=config,
-        root=space.repo_root(given=repo_root, host=profile),
-        interpreter=choose_interpreter(venv_python, profile.venv_python if profile else None, config),
+        root=space.repo_root(given=asked.repo_root, host=profile),
+        interpreter=choose_interpreter(asked.venv_python, profile.venv_python if profile else None, config),
         host=profile,
-        stages=None if stages is None else _selected(app, stages, stages_yaml or config.stages_path),
-        skip_version_check=skip_version_check,
+        stages=None if asked.stages is None else _selected(app, asked.stages, asked.stages_yaml or config.stages_path),
+        skip_version_check=asked.skip_version_check,
     )
     result = check(subject)
-    if output_dir is not None:
-        result.write(output_dir)
+    if asked.output_dir is not None:
+        result.write(asked.output_dir)
     document: dict[str, Any] = {
         "ok": result.ok,
         "errors": result.findings.errors,

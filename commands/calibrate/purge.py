@@ -6,6 +6,7 @@ in the log; only the run files go.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -104,29 +105,33 @@ def _reason(
     return ""
 
 
-@command("purge")
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `purge` say."""
+
+    run_dir: Path
+    stages_yaml: Path | None
+    repo_root: Path | None
+    stages: tuple[str, ...]
+    repeats: tuple[int, ...]
+    stale: bool
+    incomplete: bool
+    dry_run: bool
+
+
+@command("purge", asks=Asked)
 @run_dir_options
 @click.option("--stage", "stages", multiple=True, help="Only the units of these stages.")
 @click.option("--repeat", "repeats", type=click.IntRange(1), multiple=True, help="This repeat.")
 @click.option("--stale", is_flag=True, help="Every repeat that is not of the calibration commit.")
 @click.option("--incomplete", is_flag=True, help="Every repeat that is not strict.")
 @click.option("--dry-run", is_flag=True, help="Show what would be purged; change nothing.")
-def purge(
-    app: App,
-    run_dir: Path,
-    stages_yaml: Path | None,
-    repo_root: Path | None,
-    stages: tuple[str, ...],
-    repeats: tuple[int, ...],
-    stale: bool,
-    incomplete: bool,
-    dry_run: bool,
-) -> None:
+def purge(app: App, asked: Asked) -> None:
     """Set repeats aside for all stages of their unit, as events, and remove their run files."""
-    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
-    purges = chosen(session, stages=stages, repeats=repeats, stale=stale, incomplete=incomplete)
+    ledger, session = open_session(app, asked.run_dir, stages_yaml=asked.stages_yaml, repo_root=asked.repo_root)
+    purges = chosen(session, stages=asked.stages, repeats=asked.repeats, stale=asked.stale, incomplete=asked.incomplete)
     events = purge_events(session, purges)
-    if purges and not dry_run:
+    if purges and not asked.dry_run:
         directory = RunDirectory(Path(session.plan.run_dir))
         follow(ledger, session, events)
         for item in purges:
@@ -134,11 +139,11 @@ def purge(
                 directory.remove_run_file(key, item.repeat)
     document = {
         "session": session.id,
-        "dry_run": dry_run,
+        "dry_run": asked.dry_run,
         "purged": [
             {"unit": p.unit.name, "repeat": p.repeat, "stages": list(p.unit.keys), "reason": p.reason} for p in purges
         ],
     }
-    verb = "would purge" if dry_run else "purged"
+    verb = "would purge" if asked.dry_run else "purged"
     lines = [f"{verb} {p.unit.name} run{p.repeat}: {p.reason}" for p in purges]
     app.emit(document, "\n".join(lines) or "nothing to purge")

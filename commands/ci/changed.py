@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ GIT_SECONDS_MAX = 60
 
 
 def changed_options(function: Function) -> Function:
-    """Add `--changed FILE...`, `--changed-from FILE` and `--base REF`; the command gets all of them."""
+    """Add `--changed FILE...`, `--changed-from FILE` and `--base REF`; the fields of `Changed`."""
     options = [
         click.argument("more", nargs=-1, metavar="[FILE]..."),
         click.option("--changed", multiple=True, metavar="FILE...", help="Changed files, as named from the root."),
@@ -30,31 +31,35 @@ def changed_options(function: Function) -> Function:
     return function
 
 
-def collect(
-    changed: Sequence[str],
-    more: Sequence[str],
-    *,
-    changed_from: str | None,
-    base: str | None,
-    repo_dir: str,
-) -> list[str] | None:
+@dataclass(frozen=True)
+class Changed:
+    """What `changed_options` say. `more` are the names that follow the first one of `--changed`."""
+
+    changed: tuple[str, ...]
+    more: tuple[str, ...]
+    changed_from: str | None
+    base: str | None
+    repo_dir: str
+
+
+def collect(asked: Changed) -> list[str] | None:
     """Return the changed names, each once, sorted; None when nobody named any. Raises `BadInput`."""
-    if more and not changed:
-        raise BadInput(f"unexpected argument {more[0]!r}", code="usage", hint="--changed FILE...")
-    given = [*changed, *more]
-    asked = [bool(given), changed_from is not None, base is not None]
-    if sum(asked) > 1:
+    if asked.more and not asked.changed:
+        raise BadInput(f"unexpected argument {asked.more[0]!r}", code="usage", hint="--changed FILE...")
+    given = [*asked.changed, *asked.more]
+    ways = [bool(given), asked.changed_from is not None, asked.base is not None]
+    if sum(ways) > 1:
         raise BadInput(
             "--changed, --changed-from and --base exclude each other",
             code="usage",
             hint="name the files, or let git tell them",
         )
-    if not any(asked):
+    if not any(ways):
         return None
-    if base is not None:
-        return diff_names(base, repo_dir)
-    if changed_from is not None:
-        given = _lines(changed_from)
+    if asked.base is not None:
+        return diff_names(asked.base, asked.repo_dir)
+    if asked.changed_from is not None:
+        given = _lines(asked.changed_from)
     return sorted({name.removeprefix("./") for name in given} - {""})
 
 

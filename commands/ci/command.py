@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -14,7 +15,20 @@ from commands.cli.app import App, command
 from projections.ci import slash
 
 
-@command("command", reads=True)
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `command` say."""
+
+    text: str
+    policy_name: str | None
+    permission: str | None
+    author: str
+    number: int | None
+    ref: str | None
+    sha: str | None
+
+
+@command("command", reads=True, asks=Asked)
 @click.argument("text")
 @policy_option
 @click.option("--permission", metavar="LEVEL", help="The author's: admin, maintain, write, triage, read, none.")
@@ -22,25 +36,16 @@ from projections.ci import slash
 @click.option("--pr", "number", type=click.IntRange(1), metavar="N", help="The pull request it stands on.")
 @click.option("--ref", metavar="REF", help="The branch of its head.")
 @click.option("--sha", metavar="SHA", help="The commit of its head.")
-def command_(
-    app: App,
-    text: str,
-    policy_name: str | None,
-    permission: str | None,
-    author: str,
-    number: int | None,
-    ref: str | None,
-    sha: str | None,
-) -> int:
+def command_(app: App, asked: Asked) -> int:
     """Say what a slash command means: `ci command "/test performance"`. TEXT may be a whole comment; - is stdin.
 
     Without --permission the author is taken to have it. Exit 1 when the permission does not suffice,
     exit 2 with the list when a command is unknown.
     """
-    chosen = choose_at(app, policy_name)
-    body = sys.stdin.read() if text == "-" else text
-    asker = slash.Asker(author=author, permission=permission or chosen.policy.commands.permissions[0])
-    target = slash.Target(number=number, ref=ref, sha=commit(sha) if sha else None)
+    chosen = choose_at(app, asked.policy_name)
+    body = sys.stdin.read() if asked.text == "-" else asked.text
+    asker = slash.Asker(author=asked.author, permission=asked.permission or chosen.policy.commands.permissions[0])
+    target = slash.Target(number=asked.number, ref=asked.ref, sha=commit(asked.sha) if asked.sha else None)
     decisions = slash.decide_all(chosen.policy, body, asker, target)
     names = slash.names(chosen.policy)
     if not decisions:

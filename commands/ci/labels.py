@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 import msgspec
 
@@ -11,28 +13,27 @@ from commands.cli.app import App, command
 from projections.ci import labels as rules
 
 
-@command("labels", reads=True)
+@dataclass(frozen=True)
+class Asked(changes.Changed):
+    """What the options of `labels` say."""
+
+    title: str
+    current: tuple[str, ...]
+    conflict: bool | None
+    policy_name: str | None
+
+
+@command("labels", reads=True, asks=Asked)
 @click.option("--title", required=True, metavar="TEXT", help="The pull request's title.")
 @changes.changed_options
 @click.option("--current", multiple=True, metavar="LABEL", help="A label it carries; stale ones are listed.")
 @click.option("--conflict/--no-conflict", default=None, help="Whether it conflicts with its base.")
 @policy_option
-def labels(
-    app: App,
-    title: str,
-    changed: tuple[str, ...],
-    more: tuple[str, ...],
-    changed_from: str | None,
-    base: str | None,
-    repo_dir: str,
-    current: tuple[str, ...],
-    conflict: bool | None,
-    policy_name: str | None,
-) -> int:
+def labels(app: App, asked: Asked) -> int:
     """Work out a pull request's labels from its title and files; exit 1 on a bad title."""
-    files = changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir) or []
-    chosen = choose_at(app, policy_name)
-    plan = rules.plan(chosen.policy, title=title, files=files, current=current, conflict=conflict)
+    files = changes.collect(asked) or []
+    chosen = choose_at(app, asked.policy_name)
+    plan = rules.plan(chosen.policy, title=asked.title, files=files, current=asked.current, conflict=asked.conflict)
     document = {"policy": chosen.document(), **msgspec.to_builtins(plan)}
     app.emit(document, lambda: _text(plan, chosen.line()))
     return 0 if plan.title.valid else 1

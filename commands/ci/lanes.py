@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,38 +16,37 @@ from ledger.errors import BadInput
 from projections.ci import lanes as rules
 
 
-@command("lanes", reads=True)
+@dataclass(frozen=True)
+class Asked(changes.Changed):
+    """What the options of `lanes` say."""
+
+    policy_name: str | None
+    tier: str | None
+    sha: str | None
+
+
+@command("lanes", reads=True, asks=Asked)
 @changes.changed_options
 @policy_option
 @click.option("--tier", metavar="NAME", help="Only the lanes of this tier.")
 @click.option("--sha", metavar="SHA", help="Keep in the ledger that this commit changes these files; HEAD is HEAD's.")
-def lanes(
-    app: App,
-    changed: tuple[str, ...],
-    more: tuple[str, ...],
-    changed_from: str | None,
-    base: str | None,
-    repo_dir: str,
-    policy_name: str | None,
-    tier: str | None,
-    sha: str | None,
-) -> None:
+def lanes(app: App, asked: Asked) -> None:
     """Show which lanes a change starts, and which file matched which pattern.
 
     With --sha the changed files are recorded for that commit: the strict aggregates and the gate
     then know which lanes it should have started.
     """
-    files = changes.required(changes.collect(changed, more, changed_from=changed_from, base=base, repo_dir=repo_dir))
-    if sha and (app.as_of or app.as_recorded):
+    files = changes.required(changes.collect(asked))
+    if asked.sha and (app.as_of or app.as_recorded):
         raise BadInput(
             "--sha keeps what a commit changes, now; --as-of asks about another moment",
             code="usage",
             hint="leave one of them out",
         )
-    ledger = app.ledger() if sha else None
-    chosen = choose_at(app, policy_name)
+    ledger = app.ledger() if asked.sha else None
+    chosen = choose_at(app, asked.policy_name)
     starts = rules.started(chosen.policy, files)
-    shown = [start for start in starts if tier in (None, start.tier)]
+    shown = [start for start in starts if asked.tier in (None, start.tier)]
     running = {start.test_type for start in starts}
     lone = [name for name in files if not rules.started(chosen.policy, [name])]
     document: dict[str, Any] = {
@@ -57,13 +57,13 @@ def lanes(
         "not_started": [
             lane.test_type
             for lane in chosen.policy.lanes
-            if lane.tier and tier in (None, lane.tier) and lane.test_type not in running
+            if lane.tier and asked.tier in (None, lane.tier) and lane.test_type not in running
         ],
         "unwatched": lone,
     }
-    if sha:
+    if asked.sha:
         assert ledger is not None
-        document["sha"], document["event_id"] = _keep(ledger, sha, files, base, repo_dir)
+        document["sha"], document["event_id"] = _keep(ledger, asked.sha, files, asked.base, asked.repo_dir)
     app.emit(document, lambda: _text(chosen.line(), files, shown, document))
 
 

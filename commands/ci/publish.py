@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,21 @@ if TYPE_CHECKING:
     from projections.state.state import State
 
 
-@command("publish")
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `publish` say."""
+
+    sha: str | None
+    repository: str | None
+    api_url: str
+    answers: bool
+    comment_on: str | None
+    dry_run: bool
+    max_wait: float
+    policy_name: str | None
+
+
+@command("publish", asks=Asked)
 @click.argument("sha", metavar="[SHA]", required=False)
 @click.option("--repository", metavar="OWNER/NAME", envvar="GITHUB_REPOSITORY", help="Where the commit is.")
 @click.option("--api-url", default="https://api.github.com", show_default=True, envvar="GITHUB_API_URL", metavar="URL")
@@ -37,39 +52,31 @@ if TYPE_CHECKING:
     help="How long to wait in all when the server asks to.",
 )
 @policy_option
-def publish(
-    app: App,
-    sha: str | None,
-    repository: str | None,
-    api_url: str,
-    answers: bool,
-    comment_on: str | None,
-    dry_run: bool,
-    max_wait: float,
-    policy_name: str | None,
-) -> int:
+def publish(app: App, asked: Asked) -> int:
     """Post what should stand at GitHub for a commit and does not yet; the token is read from GITHUB_TOKEN.
 
     Every post is an event before it is sent and another when it is known what became of it. Exit 4: something was
     not posted, run it again. Exit 6: it is not known whether something was; run it again, it looks first.
     """
-    if sha is None and not answers and comment_on is None:
+    if asked.sha is None and not asked.answers and asked.comment_on is None:
         raise BadInput("nothing to publish was named", code="usage", hint="perfledger ci publish SHA, or --answers")
     ledger = app.ledger()
     with app.state(ledger) as state:
-        chosen = choose_in(state, policy_name)
-        found = names.repository(repository) if repository else _repository(state, sha, comment_on)
-        wanted = _wanted(state, ledger, chosen, found, sha=sha, answers=answers, comment_on=comment_on)
+        chosen = choose_in(state, asked.policy_name)
+        found = (
+            names.repository(asked.repository) if asked.repository else _repository(state, asked.sha, asked.comment_on)
+        )
+        wanted = _wanted(state, ledger, chosen, found, asked)
     from commands.ci.work.api import GitHubApi, check_url
 
-    destination = check_url(api_url)
+    destination = check_url(asked.api_url)
     outbox = Outbox(ledger, destination=destination, repository=found, policy=chosen.digest)
-    if dry_run:
+    if asked.dry_run:
         sent = [dry(post) for post in outbox.pending(wanted)]
     elif not (todo := outbox.pending(wanted)):
         sent = []
     else:
-        api = GitHubApi(destination, _token(), wait_s_max=max_wait)
+        api = GitHubApi(destination, _token(), wait_s_max=asked.max_wait)
         try:
             sent = outbox.send(api, todo)
         finally:
@@ -80,7 +87,7 @@ def publish(
         "policy": chosen.document(),
         "repository": found,
         "destination": destination,
-        "dry_run": dry_run,
+        "dry_run": asked.dry_run,
         "posts": [msgspec.to_builtins(item) for item in sent],
         "counts": dict(counts),
     }
@@ -90,20 +97,12 @@ def publish(
     return 4 if counts["failed"] else 0
 
 
-def _wanted(
-    state: State,
-    ledger: Ledger,
-    chosen: Chosen,
-    repository: str,
-    *,
-    sha: str | None,
-    answers: bool,
-    comment_on: str | None,
-) -> list[posts.Post]:
+def _wanted(state: State, ledger: Ledger, chosen: Chosen, repository: str, asked: Asked) -> list[posts.Post]:
     """Return everything that should stand there."""
     from commands.ci.status import read
 
     found: list[posts.Post] = []
+    sha = asked.sha
     if sha is not None:
         full = history.resolve_sha(state, names.commit(sha))
         if len(full) not in (40, 64):
@@ -115,11 +114,11 @@ def _wanted(
             )
         contexts, totals, _ = read(chosen.policy, history.of_commits(state, [full]))
         found += posts.status_posts(chosen.policy, repository, full, contexts, totals)
-    if comment_on is not None:
-        named, number = names.pull(comment_on)
+    if asked.comment_on is not None:
+        named, number = names.pull(asked.comment_on)
         where = history.find_repository(state, named or repository, number)
         found.append(posts.gate_post(judge(chosen.policy, history.of_pull(state, where, number)), chosen.line()))
-    if answers:
+    if asked.answers:
         from ledger.events.checks import CommandDecided
 
         for event in ledger.read(types=["CommandDecided"]):

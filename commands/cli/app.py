@@ -133,10 +133,17 @@ def _refuse_past(instead: str) -> Callable[[click.Context, click.Parameter, Any]
 
 
 def command(
-    name: str, *, reads: bool = False, acts: bool = True, follows: str = "", **attrs: Any
+    name: str,
+    *,
+    asks: type[Any] | None = None,
+    reads: bool = False,
+    acts: bool = True,
+    follows: str = "",
+    **attrs: Any,
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Declare a click command that gets the `App` first.
+    """Declare a click command that gets the `App` first, then its options.
 
+    `asks` is a dataclass with a field for each option: the command gets one of it, not a long list of parameters.
     `reads` adds --as-of and --as-recorded; `acts` off leaves --actor to the command. A command that follows the
     present cannot answer for a moment: `follows` names the one that can, and both options are refused with it.
     """
@@ -145,6 +152,8 @@ def command(
         @functools.wraps(function)
         @click.pass_obj
         def call(app: App, /, *args: Any, **kwargs: Any) -> Any:
+            if asks is not None:
+                args, kwargs = (asks(**kwargs),), {}
             try:
                 return function(app, *args, **kwargs)
             except BrokenPipeError as error:

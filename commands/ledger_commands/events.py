@@ -6,6 +6,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -41,18 +42,21 @@ def filters(function: Function) -> Function:
     return function
 
 
-def pick(
-    ledger: Ledger,
-    *,
-    stream: str | None,
-    types: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-    by: str | None,
-    origin: str | None,
-    after: int = 0,
-) -> Iterator[Event]:
+@dataclass(frozen=True)
+class Picked:
+    """What the options of `filters` say. A `stream` that ends in * is a prefix; `since` is included, `until` is not."""
+
+    stream: str | None
+    types: tuple[str, ...]
+    since: str | None
+    until: str | None
+    by: str | None
+    origin: str | None
+
+
+def pick(ledger: Ledger, picked: Picked, *, after: int = 0) -> Iterator[Event]:
     """Yield the events the options ask for. Raises `BadInput` for an origin that is not here."""
+    stream, origin = picked.stream, picked.origin
     if origin and origin not in ledger.origins():
         raise BadInput(f"no origin {origin} here", code="no_such_origin", hint="perfledger sql 'FROM origins'")
     prefix = stream[:-1] if stream and stream.endswith("*") else None
@@ -60,12 +64,12 @@ def pick(
         origin=origin,
         after=after,
         stream=None if prefix is not None else stream,
-        types=types or None,
-        since=since,
-        until=until,
+        types=picked.types or None,
+        since=picked.since,
+        until=picked.until,
     )
     for event in found:
-        if by is not None and event.actor != by:
+        if picked.by is not None and event.actor != picked.by:
             continue
         if prefix is not None and not event.stream.startswith(prefix):
             continue
@@ -150,8 +154,9 @@ def list_(app: App, limit: int | None, **options: Any) -> None:
     from commands.cli.output import to_json_line
 
     ledger = app.ledger()
-    check_types(ledger, options["types"])
-    found: Any = bound(app, ledger, pick(ledger, **options))
+    picked = Picked(**options)
+    check_types(ledger, picked.types)
+    found: Any = bound(app, ledger, pick(ledger, picked))
     if limit is not None:
         found = collections.deque(found, maxlen=limit)
     for event in found:
@@ -184,16 +189,17 @@ def tail(app: App, lines: int, follow: bool, **options: Any) -> None:
         sys.stdout.flush()
 
     ledger = app.ledger()
-    check_types(ledger, options["types"])
-    origin = options["origin"] or ledger.origin
-    options["origin"] = origin
+    picked = Picked(**options)
+    check_types(ledger, picked.types)
+    origin = picked.origin or ledger.origin
+    picked = replace(picked, origin=origin)
     position = ledger.head(origin).position
     newest: collections.deque[Event] = collections.deque(maxlen=lines)
-    newest.extend(event for event in pick(ledger, **options) if event.position <= position)
+    newest.extend(event for event in pick(ledger, picked) if event.position <= position)
     for event in newest:
         say(event)
     while follow:
-        for event in pick(ledger, **options, after=position):
+        for event in pick(ledger, picked, after=position):
             say(event)
             position = event.position
         time.sleep(TAIL_POLL_S)
@@ -226,9 +232,10 @@ def export(app: App, output: str | None, **options: Any) -> None:
     from ledger.log import chain
 
     ledger = app.ledger()
-    check_types(ledger, options["types"])
+    picked = Picked(**options)
+    check_types(ledger, picked.types)
     target = None if output is None else outside_ledger(output, ledger)
-    found = bound(app, ledger, pick(ledger, **options))
+    found = bound(app, ledger, pick(ledger, picked))
     if target is None:
         out = sys.stdout.buffer
         for event in found:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -25,7 +26,22 @@ FORMATS = ("table", "json", "csv", "parquet")
 SPOOL_BYTES = 16 * 2**20  # results up to this size never touch a disk on their way to standard output
 
 
-@command("sql", reads=True)
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `sql` say."""
+
+    query: str | None
+    file: str | None
+    name: str | None
+    list_: bool
+    parameters: tuple[str, ...]
+    form: str | None
+    output: str | None
+    timeout_s: float
+    memory_mb: int
+
+
+@command("sql", reads=True, asks=Asked)
 @click.argument("query", required=False)
 @click.option("-f", "--file", "file", metavar="FILE", help="Read the query from FILE; - is standard input.")
 @click.option("--name", metavar="NAME", help="Run a named audit query.")
@@ -53,18 +69,7 @@ SPOOL_BYTES = 16 * 2**20  # results up to this size never touch a disk on their 
     metavar="MIB",
     help="Memory the query may use; nothing is ever spilled to disk.",
 )
-def sql(
-    app: App,
-    query: str | None,
-    file: str | None,
-    name: str | None,
-    list_: bool,
-    parameters: tuple[str, ...],
-    form: str | None,
-    output: str | None,
-    timeout_s: float,
-    memory_mb: int,
-) -> int:
+def sql(app: App, asked: Asked) -> int:
     """Ask the ledger in read-only SQL (DuckDB's dialect).
 
     \b
@@ -77,13 +82,13 @@ def sql(
     A query runs in a process of its own that reaches the views and nothing else: no file, network, setting or
     other database.
     """
-    if list_:
+    if asked.list_:
         return _list(app)
-    if not (timeout_s > 0 and math.isfinite(timeout_s)):
+    if not (asked.timeout_s > 0 and math.isfinite(asked.timeout_s)):
         raise BadInput(
-            f"--timeout must be a number of seconds above 0, not {timeout_s:g}", code="usage", hint="--timeout 30"
+            f"--timeout must be a number of seconds above 0, not {asked.timeout_s:g}", code="usage", hint="--timeout 30"
         )
-    if [query, file, name].count(None) != 2:
+    if [asked.query, asked.file, asked.name].count(None) != 2:
         raise BadInput(
             "give one of: a QUERY, -f FILE, --name NAME",
             code="usage",
@@ -92,11 +97,11 @@ def sql(
     from projections.console.query import Limits
 
     ledger = app.ledger()
-    target = _output_path(output, ledger)
-    question = _question(app, query, file, name, parameters, _format(app, form, target))
+    target = _output_path(asked.output, ledger)
+    question = _question(app, asked.query, asked.file, asked.name, asked.parameters, _format(app, asked.form, target))
     if question.format == "parquet" and target is None and sys.stdout.isatty():
         raise BadInput("a Parquet file is bytes, not for a terminal", code="usage", hint="-o FILE.parquet")
-    limits = Limits(timeout_s=timeout_s, memory_mb=memory_mb)
+    limits = Limits(timeout_s=asked.timeout_s, memory_mb=asked.memory_mb)
     if target is None:
         _to_standard_output(app, ledger.path, question, limits)
     else:

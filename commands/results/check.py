@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,23 @@ if TYPE_CHECKING:
 OUTPUT_VARIABLES = ("PERF_REPORTS_DIR", "GITHUB_STEP_SUMMARY")
 
 
-@command("check")
+@dataclass(frozen=True)
+class Asked:
+    """What the options of `check` say."""
+
+    files: tuple[str, ...]
+    tracking_root: str | None
+    window: int | None
+    policy_file: str | None
+    upload: str | None
+    dry_run: bool
+    pytest_rc: int
+    markdown_file: str | None
+    normalized_dir: str | None
+    format_name: str
+
+
+@command("check", asks=Asked)
 @click.argument("files", nargs=-1, metavar="FILE...")
 @click.option(
     "--tracking-root",
@@ -64,19 +81,7 @@ OUTPUT_VARIABLES = ("PERF_REPORTS_DIR", "GITHUB_STEP_SUMMARY")
     "--normalized-dir", metavar="DIR", help="Write each judged record there. Default: $PERF_REPORTS_DIR/results."
 )
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="auto", help="How the files are written.")
-def check(
-    app: App,
-    files: tuple[str, ...],
-    tracking_root: str | None,
-    window: int | None,
-    policy_file: str | None,
-    upload: str | None,
-    dry_run: bool,
-    pytest_rc: int,
-    markdown_file: str | None,
-    normalized_dir: str | None,
-    format_name: str,
-) -> int:
+def check(app: App, asked: Asked) -> int:
     """Judge results against their rolling baseline.
 
     A FILE is a raw result (perf_*.json), a normalized record, or a folder of them. A result fails when a
@@ -87,25 +92,25 @@ def check(
     Exit codes: 0 pass or calibration needed, 1 regression, mismatch or infra error, 5 nothing measured.
     """
     env = os.environ
-    policy = read_policy_file(policy_file) if policy_file else None
-    _refuse_bad_outputs(markdown_file, normalized_dir)
+    policy = read_policy_file(asked.policy_file) if asked.policy_file else None
+    _refuse_bad_outputs(asked.markdown_file, asked.normalized_dir)
     ledger = app.ledger()
-    for output in filter(None, (markdown_file, normalized_dir, *map(env.get, OUTPUT_VARIABLES))):
+    for output in filter(None, (asked.markdown_file, asked.normalized_dir, *map(env.get, OUTPUT_VARIABLES))):
         outside_ledger(output, ledger)
-    if tracking_root:
-        _import_first(app, ledger, tracking_root)
-    results = [read_file(path, format_name=format_name, env=env) for path in find_files(files)]
+    if asked.tracking_root:
+        _import_first(app, ledger, asked.tracking_root)
+    results = [read_file(path, format_name=asked.format_name, env=env) for path in find_files(asked.files)]
     _refuse_not_finite(app, ledger, results, policy)
     recorded = record_results(ledger, results)
     with app.state(ledger) as state:
-        policy = effective_policy(state, policy, window=window, env=env)
-        judged = judge_all(ledger, state, recorded, policy, env=env, run_failed=pytest_rc != 0)
+        policy = effective_policy(state, policy, window=asked.window, env=env)
+        judged = judge_all(ledger, state, recorded, policy, env=env, run_failed=asked.pytest_rc != 0)
     document = document_of(judged, policy)
-    _write_artifacts(app, judged, normalized_dir, env)
-    _write_summary(app, document, markdown_file, env)
+    _write_artifacts(app, judged, asked.normalized_dir, env)
+    _write_summary(app, document, asked.markdown_file, env)
     app.emit(document, lambda: check_summary.text(document, colour=not app.no_color))
-    chosen = _to_upload(judged, upload or upload_policy(env.get("PERF_UPLOAD_POLICY")))
-    if chosen and dry_run:
+    chosen = _to_upload(judged, asked.upload or upload_policy(env.get("PERF_UPLOAD_POLICY")))
+    if chosen and asked.dry_run:
         _show_uploads(app, chosen)
     elif chosen:
         from commands.results.upload_queue import queue_records

@@ -133,7 +133,8 @@ def judge(
     metrics = compare(subject.record, baseline.medians(), limits)
     pinned = _against_pinned(subject, baseline.pinned, limits)
     breaches = static_failures(subject)
-    status, reason = _decide(subject, baseline, policy, limits, metrics, breaches, pinned, run_failed_unexplained)
+    compared = _Compared(limits, metrics, breaches, pinned, run_failed_unexplained)
+    status, reason = _decide(subject, baseline, policy, compared)
     failing = {row["metric"] for row in breaches} | {m for m, row in metrics.items() if row["regressed"]}
     if policy.rules.pinned == "fail" and pinned:
         failing |= {m for m, row in pinned["metrics"].items() if row["regressed"]}
@@ -208,16 +209,18 @@ def _against_pinned(subject: Subject, pinned: Pinned | None, limits: Mapping[str
     }
 
 
-def _decide(
-    subject: Subject,
-    baseline: Baseline,
-    policy: MetricPolicy,
-    limits: Mapping[str, Limit],
-    metrics: Mapping[str, dict[str, Any]],
-    breaches: Sequence[dict[str, Any]],
-    pinned: dict[str, Any] | None,
-    run_failed_unexplained: bool,
-) -> tuple[str, str]:
+class _Compared(msgspec.Struct, frozen=True):
+    """What the comparisons of one result came to, before the rows of precedence are asked."""
+
+    limits: Mapping[str, Limit]
+    metrics: Mapping[str, dict[str, Any]]
+    breaches: Sequence[dict[str, Any]]
+    pinned: dict[str, Any] | None
+    run_failed_unexplained: bool
+
+
+def _decide(subject: Subject, baseline: Baseline, policy: MetricPolicy, compared: _Compared) -> tuple[str, str]:
+    limits, pinned = compared.limits, compared.pinned
     model = identities.model_of(subject.record)
     if subject.claims_identity and subject.identity is None:
         missing = ", ".join(identities.missing_identity(subject.record))
@@ -230,13 +233,13 @@ def _decide(
             f"{model} has recipe {subject.identity['recipe_fingerprint']}, but trusted results of "
             f"the same workload, variant and version have: {', '.join(baseline.other_recipes)}"
         )
-    if breaches:
-        return REGRESSION, "; ".join(_breach_text(model, row) for row in breaches)
-    if run_failed_unexplained:
+    if compared.breaches:
+        return REGRESSION, "; ".join(_breach_text(model, row) for row in compared.breaches)
+    if compared.run_failed_unexplained:
         return INFRA_ERROR, f"{model} pytest failed without an attributable static-threshold regression"
     if not subject.measured and policy.rules.nothing_measured == "inconclusive":
         return NOTHING_MEASURED, f"{model} measured nothing: {', '.join(METRICS)} are all null"
-    failures = [_regression_text(model, m, row, limits[m]) for m, row in metrics.items() if row["regressed"]]
+    failures = [_regression_text(model, m, row, limits[m]) for m, row in compared.metrics.items() if row["regressed"]]
     if pinned and policy.rules.pinned == "fail":
         failures += [
             _regression_text(model, m, row, limits[m], against=f"pinned {pinned['name']}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from commands.intake.formats import json_text
 from commands.intake.formats.measured import Measured, Unreadable, parse_object
-from commands.intake.formats.series import point
+from commands.intake.formats.series import Point, result_of
 
 NAME = "asv"
 _NO_RESULTS = frozenset({"benchmarks.json", "machine.json"})
@@ -73,17 +73,19 @@ def _benchmark(
         model = f"{name}({label})" if label else name
         yield (
             f"{relative}#{model}",
-            point(
-                model_id=f"{model} v{version}" if version else model,
-                unit=_unit(about),
-                value=number,
-                where=f"{params.get('machine') or 'unknown'}/{value.get('env_name') or 'unknown'}",
-                at_ms=cells.get("started_at") or value.get("date"),
-                commit=str(value.get("commit_hash") or ""),
-                path=f"{relative}#{model}",
-                format_name=NAME,
-                bigger_is_better=False,
-                more={"benchmark_type": str(about.get("type") or "unknown")},
+            result_of(
+                Point(
+                    model_id=f"{model} v{version}" if version else model,
+                    unit=_unit(about),
+                    value=number,
+                    where=f"{params.get('machine') or 'unknown'}/{value.get('env_name') or 'unknown'}",
+                    at_ms=cells.get("started_at") or value.get("date"),
+                    commit=str(value.get("commit_hash") or ""),
+                    path=f"{relative}#{model}",
+                    format_name=NAME,
+                    bigger_is_better=False,
+                    more={"benchmark_type": str(about.get("type") or "unknown")},
+                )
             ),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from commands.intake.formats import json_text
 from commands.intake.formats.measured import Measured, Unreadable
-from commands.intake.formats.series import point
+from commands.intake.formats.series import Point, result_of
 
 NAME = "github-action-benchmark"
 _BIGGER = {"customBiggerIsBetter": True, "customSmallerIsBetter": False}
@@ -60,15 +60,17 @@ def _point(suite: str, run: Mapping[str, Any], sha: str, bench: Any) -> tuple[st
     tool = str(run.get("tool") or "unknown")
     path = f"{suite}/{bench['name']}/{sha[:12] or 'unknown'}/{run.get('date')}"
     more = {key: bench[key] for key in ("range", "extra") if isinstance(bench.get(key), str)}
-    return path, point(
-        model_id=f"{suite}/{bench['name']}",
-        where="unknown",
-        unit=str(bench.get("unit") or ""),
-        value=bench.get("value"),
-        at_ms=run.get("date"),
-        commit=sha,
-        path=path,
-        format_name=NAME,
-        bigger_is_better=_BIGGER.get(tool),
-        more={"tool": tool, **more},
+    return path, result_of(
+        Point(
+            model_id=f"{suite}/{bench['name']}",
+            where="unknown",
+            unit=str(bench.get("unit") or ""),
+            value=bench.get("value"),
+            at_ms=run.get("date"),
+            commit=sha,
+            path=path,
+            format_name=NAME,
+            bigger_is_better=_BIGGER.get(tool),
+            more={"tool": tool, **more},
+        )
     )

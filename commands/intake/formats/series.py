@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,47 +58,54 @@ def metric_of(unit: str, value: float, *, bigger_is_better: bool | None = None) 
     return ("throughput" if bigger_is_better else "latency"), value
 
 
-def point(
-    *,
-    model_id: str,
-    where: str,
-    unit: str,
-    value: Any,
-    at_ms: Any,
-    commit: str,
-    path: str,
-    format_name: str,
-    bigger_is_better: bool | None = None,
-    more: Mapping[str, Any] | None = None,
-) -> Measured | str:
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One value of a series as its tool wrote it.
+
+    at_ms: milliseconds since 1970. more: fields the record gets as well.
+    """
+
+    model_id: str
+    where: str
+    unit: str
+    value: Any
+    at_ms: Any
+    commit: str
+    path: str
+    format_name: str
+    bigger_is_better: bool | None = None
+    more: Mapping[str, Any] | None = None
+
+
+def result_of(point: Point) -> Measured | str:
     """Return one point of a series as a result, or the reason why it is none.
 
     Such benchmarks run from nanoseconds to hours, so no absolute floor fits all: their percent floor
     decides alone, which the record says itself.
     """
-    number, reason = measurement(value)
+    number, reason = measurement(point.value)
     if number is None:
         return reason or "no value"
-    found = metric_of(unit, number, bigger_is_better=bigger_is_better)
+    found = metric_of(point.unit, number, bigger_is_better=point.bigger_is_better)
     if found is None:
-        return f"the unit {unit!r} says neither time, rate nor size"
+        return f"the unit {point.unit!r} says neither time, rate nor size"
     metric, scaled = found
     record: Record = {
-        "model_id": model_id,
-        "timestamp": _stamp(at_ms),
-        "commit_sha": commit,
-        "gpu_type": where,
+        "model_id": point.model_id,
+        "timestamp": _stamp(point.at_ms),
+        "commit_sha": point.commit,
+        "gpu_type": point.where,
         metric: scaled,
         "success": True,
-        "unit": unit,
+        "unit": point.unit,
         "regression_thresholds": {metric: {"threshold_absolute": 0.0}},
-        **(more or {}),
+        **(point.more or {}),
     }
     clean, unusable = storable(record)
     return Measured(
         record=clean,
-        path=path,
-        format=format_name,
+        path=point.path,
+        format=point.format_name,
         data=canonical.encode(clean),
         unusable=unusable,
         run_source_claimed=False,
