@@ -311,8 +311,7 @@ def _told(error: BaseException) -> PerfledgerError:
     """Return what the user is told of an error."""
     if isinstance(error, PerfledgerError):
         return error
-    # the engine takes Ctrl-C itself and raises errors of its own for it
-    if isinstance(error, click.Abort | KeyboardInterrupt) or str(error).endswith("Query interrupted"):
+    if isinstance(error, click.Abort | KeyboardInterrupt):
         return _Interrupted("interrupted; everything acknowledged is kept", code="interrupted")
     if isinstance(error, click.UsageError):
         hint = f"{error.ctx.command_path} --help" if error.ctx else "perfledger --help"

@@ -148,7 +148,7 @@ def open_and_serve(request: dict[str, Any], frames: Frames) -> None:
         define_events(state)
     state.prepare(request["query"])
     views = {name: about(body) for name, body in catalogue.views().items()}
-    serve(state.connection, {**views, "events": ABOUT_EVENTS}, request, frames)
+    serve(state.connection.raw, {**views, "events": ABOUT_EVENTS}, request, frames)
 
 
 def about(body: str) -> str:

@@ -16,11 +16,9 @@ from ledger import canonical
 from ledger.event import Event, upcast
 from ledger.log.segment import first_of
 from projections.state import catalogue
-from projections.state.engine import quote
+from projections.state.engine import Connection, quote
 
 if TYPE_CHECKING:
-    import duckdb
-
     from ledger.ledger import Ledger
 
 COLUMNS = (
@@ -80,7 +78,7 @@ def after(ledger: Ledger, checkpoint: Mapping[str, int], *, tail: bool) -> Batch
     return batch
 
 
-def load(connection: duckdb.DuckDBPyConnection, batch: Batch, pulls: Sequence[str]) -> None:
+def load(connection: Connection, batch: Batch, pulls: Sequence[str]) -> None:
     """Make the temporary relation `arrivals` of a batch. `pulls` are relations holding earlier `fact_pull` rows."""
     connection.execute("DROP VIEW IF EXISTS arrivals")
     connection.execute("DROP TABLE IF EXISTS arrivals_tail")
@@ -99,7 +97,7 @@ def load(connection: duckdb.DuckDBPyConnection, batch: Batch, pulls: Sequence[st
     own = quote(batch.own)
     foreign = any(origin != batch.own for origin in batch.files)
     if not foreign:
-        connection.execute(f"CREATE TEMP VIEW arrivals AS SELECT *, recorded_at AS learned_at FROM ({everything})")
+        learned = f"SELECT *, recorded_at AS learned_at FROM ({everything})"
     else:
         # pulls are own events: those in this batch and those projected before; what others pulled is their knowledge
         fresh = catalogue.facts()["fact_pull"].select.replace(
@@ -107,13 +105,13 @@ def load(connection: duckdb.DuckDBPyConnection, batch: Batch, pulls: Sequence[st
         )
         pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p} WHERE origin = '{own}'" for p in pulls)])
         connection.execute(f"CREATE OR REPLACE TEMP TABLE known_pulls AS {pulled}")
-        connection.execute(f"""
-            CREATE TEMP VIEW arrivals AS
+        learned = f"""
             SELECT e.*, CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END AS learned_at
             FROM ({everything}) e
             LEFT JOIN known_pulls k ON e.origin = k.from_origin AND e.position BETWEEN k.first AND k.last
-            WHERE e.origin = '{own}' OR k.learned_at IS NOT NULL""")
-    _upcast_old(connection)
+            WHERE e.origin = '{own}' OR k.learned_at IS NOT NULL"""
+    connection.execute(f"CREATE TEMP VIEW arrivals AS {learned}")
+    _upcast_old(connection, learned)
 
 
 def _files(paths: Sequence[Path]) -> str:
@@ -121,7 +119,7 @@ def _files(paths: Sequence[Path]) -> str:
     return f"read_parquet([{names}], hive_partitioning = false)"
 
 
-def _insert_tail(connection: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> None:
+def _insert_tail(connection: Connection, events: Sequence[Event]) -> None:
     if not events:
         return
     values: dict[str, list[Any]] = {
@@ -134,8 +132,11 @@ def _insert_tail(connection: duckdb.DuckDBPyConnection, events: Sequence[Event])
     connection.execute(f"INSERT INTO arrivals_tail SELECT {arms}", columns)
 
 
-def _upcast_old(connection: duckdb.DuckDBPyConnection) -> None:
-    """Replace payloads of older schema versions, where there are any, by what the upcasters make of them."""
+def _upcast_old(connection: Connection, learned: str) -> None:
+    """Replace payloads of older schema versions, where there are any, by what the upcasters make of them.
+
+    learned: the query that the view `arrivals` stands for.
+    """
     from ledger.event import EventType, load_catalogue
 
     old: list[EventType] = [t for t in load_catalogue().values() if t.schema_version > 1]
@@ -153,28 +154,25 @@ def _upcast_old(connection: duckdb.DuckDBPyConnection) -> None:
         "unnest(?::BIGINT[]) AS position, unnest(?::VARCHAR[]) AS payload",
         [[f[0] for f in found], [f[1] for f in found], lifted],
     )
-    body = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'arrivals'").fetchone()
-    assert body is not None
-    query = body[0].split(" AS ", 1)[1].rstrip(";")
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW arrivals AS SELECT a.* REPLACE (coalesce(l.payload, a.payload) "
-        f"AS payload) FROM ({query}) a LEFT JOIN lifted l USING (origin, position)"
+        f"AS payload) FROM ({learned}) a LEFT JOIN lifted l USING (origin, position)"
     )
 
 
-def types_present(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def types_present(connection: Connection) -> set[str]:
     """Return the event types in `arrivals`."""
     return {row[0] for row in connection.execute("SELECT DISTINCT type FROM arrivals").fetchall()}
 
 
-def insert_facts(connection: duckdb.DuckDBPyConnection, schema: str, present: Set[str]) -> None:
+def insert_facts(connection: Connection, schema: str, present: Set[str]) -> None:
     """Make the rows of every fact table that one of the event types is for, in a schema that has the tables."""
     for table in catalogue.facts().values():
         if table.types & present:
             connection.execute(f"INSERT INTO {schema}.{table.name} BY NAME {table.rows(schema)}")
 
 
-def create_tables(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+def create_tables(connection: Connection, schema: str) -> None:
     """Create every fact table, empty, in a schema."""
     connection.execute("BEGIN")  # a commit each would be a write to the disk each
     for table in catalogue.facts().values():

@@ -6,18 +6,101 @@ import datetime as dt
 import decimal
 import math
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from ledger.errors import Damaged, PerfledgerError
 
 if TYPE_CHECKING:
     import duckdb
 
-Connection = "duckdb.DuckDBPyConnection"
+# How the engine words a disk or a memory that failed; it has one class for these and for files it cannot read.
+OUTSIDE = ("Could not write", "No space left", "File too large", "Disk quota", "truncate")
 
 
-def connect(path: Path | None = None, **settings: Any) -> duckdb.DuckDBPyConnection:
+class EngineFailed(Exception):
+    """The engine refused a statement of ours. Its first line says why."""
+
+
+class EngineOutside(EngineFailed):
+    """The disk or the memory failed, not what was read."""
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Turn what the engine raises into `EngineFailed`, `EngineOutside` or KeyboardInterrupt."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except duckdb.Error as error:
+        outside = isinstance(error, duckdb.OutOfMemoryException) or (
+            isinstance(error, duckdb.IOException) and any(sign in str(error) for sign in OUTSIDE)
+        )
+        raise (EngineOutside if outside else EngineFailed)(str(error)) from error
+    except RuntimeError as error:
+        # Ctrl-C while it computes: the engine takes the signal itself, and has no class of its own for it
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+
+
+class Connection:
+    """A connection to the engine, whose errors are ours.
+
+    `raw` is the engine's own connection: only for the process of the console, where a person's query needs the
+    engine's own words for what is wrong.
+    """
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+        self.raw = raw
+
+    def execute(self, sql: str, parameters: Any = None) -> Connection:
+        """Run one statement. Its rows are fetched from what is returned, until the next statement."""
+        with _ours():
+            self.raw.execute(sql, parameters)
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns of the last statement."""
+        return [column[0] for column in self.raw.description or []]
+
+    def fetchone(self) -> Any:
+        """Return the next row of the last statement as a tuple, None after the last row."""
+        with _ours():
+            return self.raw.fetchone()
+
+    def fetchmany(self, size: int) -> list[Any]:
+        """Return the next rows of the last statement, at most `size`."""
+        with _ours():
+            return self.raw.fetchmany(size)
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows of the last statement that are left."""
+        with _ours():
+            return self.raw.fetchall()
+
+    def register(self, name: str, relation: object) -> None:
+        """Let statements read an Arrow table or data set as `name`."""
+        with _ours():
+            self.raw.register(name, relation)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.raw.close()
+
+
+def version() -> str:
+    """Return the version of the engine."""
+    import duckdb
+
+    return str(duckdb.__version__)
+
+
+def connect(path: Path | None = None, **settings: Any) -> Connection:
     """Open a database file, or one in memory, with times in UTC and no implicit reach to Python variables."""
     import duckdb
 
@@ -27,18 +110,17 @@ def connect(path: Path | None = None, **settings: Any) -> duckdb.DuckDBPyConnect
         "autoload_known_extensions": "false",
         **{k: str(v) for k, v in settings.items()},
     }
-    connection = duckdb.connect(str(path) if path else ":memory:", config=config)
+    with _ours():
+        connection = Connection(duckdb.connect(str(path) if path else ":memory:", config=config))
     connection.execute("SET TimeZone='UTC'")
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> bool:
+def attach(connection: Connection, path: Path, name: str) -> bool:
     """Attach a database file read-only. Return False when there is none, or it is not a database."""
-    import duckdb
-
     try:
         connection.execute(f"ATTACH '{quote(str(path))}' AS {name} (READ_ONLY)")
-    except duckdb.Error:
+    except EngineFailed:
         return False
     return True
 
@@ -48,11 +130,10 @@ def quote(text: str) -> str:
     return text.replace("'", "''")
 
 
-def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+def rows(connection: Connection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
     """Run a query and return its rows as dicts of JSON-ready values. All rows are fetched: late errors come here."""
-    cursor = connection.execute(sql, parameters)
-    names = [column[0] for column in cursor.description or []]
-    return [dict(zip(names, map(plain, row), strict=True)) for row in cursor.fetchall()]
+    names = connection.execute(sql, parameters).names
+    return [dict(zip(names, map(plain, row), strict=True)) for row in connection.fetchall()]
 
 
 def plain(value: Any) -> Any:
@@ -78,8 +159,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (uuid.UUID, dt.timedelta)):
         return str(value)
     return str(value)
-
-
-def as_damage(error: Exception, what: str) -> PerfledgerError:
-    """Turn an engine error in our own SQL into the error a user can act on."""
-    return Damaged(f"{what}: {str(error).splitlines()[0]}", code="projection_failed", hint="perfledger replay")

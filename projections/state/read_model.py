@@ -86,7 +86,7 @@ def _copy(state: State, connection: sa.Connection, table: sa.Table) -> int:
     json_columns = {c.name for c in table.columns if isinstance(c.type, sa.JSON)}
     state.prepare(table.name)
     cursor = state.connection.execute(f"SELECT * FROM {table.name} ORDER BY {catalogue.facts()[table.name].key}")
-    names = [d[0] for d in cursor.description]
+    names = cursor.names
     count = 0
     while chunk := cursor.fetchmany(BATCH_ROWS):
         rows = [_row(dict(zip(names, values, strict=True)), times, json_columns) for values in chunk]

@@ -11,8 +11,6 @@ from ledger.identifiers import format_time, parse_time
 from projections.state import arrivals, catalogue, engine, store
 
 if TYPE_CHECKING:
-    import duckdb
-
     from ledger.ledger import Ledger
 
 FOREVER = "infinity"
@@ -26,7 +24,7 @@ class State:
     `connection` is the session's; `as_of` and `as_recorded` are ISO 8601 UTC or `infinity`.
     """
 
-    def __init__(self, ledger: Ledger, connection: duckdb.DuckDBPyConnection, *, as_of: str, as_recorded: str) -> None:
+    def __init__(self, ledger: Ledger, connection: engine.Connection, *, as_of: str, as_recorded: str) -> None:
         self.ledger = ledger
         self.connection = connection
         self.as_of = as_of
@@ -91,15 +89,9 @@ class State:
 
     def _advance(self, base: store.Meta | None, recent: store.Meta | None, *, wait: bool) -> bool:
         """Bring the files up to date. A full disk is no reason not to answer: then this session reads the log."""
-        import duckdb
-
         try:
             return store.advance(self.ledger, base, recent, wait=wait)
-        except (OSError, Unavailable):
-            return False
-        except duckdb.Error as error:
-            if not store.is_outside(error):
-                raise
+        except (OSError, Unavailable, engine.EngineOutside):
             return False
 
     def _writable(self) -> bool:

@@ -23,8 +23,6 @@ from ledger.errors import Damaged, Unavailable
 from projections.state import arrivals, catalogue, engine
 
 if TYPE_CHECKING:
-    import duckdb
-
     from ledger.ledger import Ledger
 
 BASE_NAME = "state.duckdb"
@@ -48,24 +46,20 @@ def shape() -> str:
 
     The engine, because `fact_result_shared` is numbered by its hash function, which another version may change.
     """
-    import duckdb
-
-    return f"{catalogue.digest()} duckdb {duckdb.__version__}"
+    return f"{catalogue.digest()} duckdb {engine.version()}"
 
 
-def read_meta(connection: duckdb.DuckDBPyConnection, name: str) -> Meta | None:
+def read_meta(connection: engine.Connection, name: str) -> Meta | None:
     """Return the meta of an attached file, or None when it was made by another shape of facts."""
-    import duckdb
-
     try:
         row = connection.execute(f"SELECT body FROM {name}.meta").fetchone()
         meta = msgspec.json.decode(row[0], type=Meta) if row else None
-    except (duckdb.Error, msgspec.MsgspecError):
+    except (engine.EngineFailed, msgspec.MsgspecError):
         return None
     return meta if meta and meta.digest == shape() else None
 
 
-def attach(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Meta | None, Meta | None]:
+def attach(connection: engine.Connection, folder: Path) -> tuple[Meta | None, Meta | None]:
     """Attach the state files as `base` and `recent`; return their metas, None for one that is of no use."""
     metas: list[Meta | None] = []
     for name, file in (("base", BASE_NAME), ("recent", RECENT_NAME)):
@@ -131,8 +125,6 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
 
     Raises `Unavailable` when there is no room for it, and `Damaged` when the log cannot be projected.
     """
-    import duckdb
-
     temporary = _temporary(target)
     try:
         connection = engine.connect(
@@ -148,9 +140,7 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
             connection.close()
         os.replace(temporary, target)  # noqa: PTH105
         return meta
-    except duckdb.Error as error:
-        if not is_outside(error):
-            raise
+    except engine.EngineOutside as error:
         raise Unavailable(
             f"cannot write {target}: {str(error).splitlines()[0]}",
             code="state_not_written",
@@ -160,20 +150,7 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
         _remove(temporary)
 
 
-def is_outside(error: duckdb.Error) -> bool:
-    """Whether the disk or the memory failed, not what was read."""
-    import duckdb
-
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return True
-    return isinstance(error, duckdb.IOException) and any(
-        sign in str(error) for sign in ("Could not write", "No space left", "File too large", "Disk quota", "truncate")
-    )
-
-
-def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta, *, pulls: Path | None) -> Meta:
-    import duckdb
-
+def _project(connection: engine.Connection, ledger: Ledger, start: Meta, *, pulls: Path | None) -> Meta:
     batch = arrivals.after(ledger, start.checkpoint, tail=False)
     known = []
     if pulls is not None and engine.attach(connection, pulls, "base"):
@@ -184,9 +161,9 @@ def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta,
             "SELECT origin, type, max(position), count(*) FROM arrivals GROUP BY ALL ORDER BY ALL"
         ).fetchall()
         arrivals.insert_facts(connection, "main", {kind for _, kind, _, _ in found})
-    except duckdb.Error as error:
-        if is_outside(error):
-            raise
+    except engine.EngineOutside:
+        raise
+    except engine.EngineFailed as error:
         raise Damaged(
             f"the log could not be projected: {str(error).splitlines()[0]}",
             code="projection_failed",
@@ -203,7 +180,7 @@ def _project(connection: duckdb.DuckDBPyConnection, ledger: Ledger, start: Meta,
     return meta
 
 
-def _write_meta(connection: duckdb.DuckDBPyConnection, meta: Meta) -> None:
+def _write_meta(connection: engine.Connection, meta: Meta) -> None:
     connection.execute("CREATE OR REPLACE TABLE meta (body VARCHAR)")
     connection.execute("INSERT INTO meta VALUES (?)", [msgspec.json.encode(meta, order="sorted").decode()])
 

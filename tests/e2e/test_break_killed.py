@@ -10,10 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-import duckdb
-
-from commands.cli import app as common
 from tests.conftest import PERFLEDGER, clean_env
 
 RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}
@@ -34,18 +30,6 @@ def test_an_interrupted_query_is_no_bug(ledger: Any, tmp_path: Path) -> None:
     out, err = asking.communicate(timeout=30)
     assert asking.returncode == 130, out + err
     assert json.loads(out)["error"]["code"] == "interrupted"
-
-
-def test_what_the_engine_raises_on_ctrl_c_is_an_interrupt(capsys: Any) -> None:
-    """DuckDB takes the signal itself while it computes, and raises one of these, not KeyboardInterrupt."""
-    for error in (RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT Error: Query interrupted")):
-
-        @click.command()
-        def interrupted(error: Exception = error) -> None:
-            raise error
-
-        assert common.run(interrupted, []) == 130
-        assert "interrupted; everything acknowledged is kept" in capsys.readouterr().err
 
 
 def test_what_a_killed_builder_left_is_removed_by_the_next(

@@ -97,7 +97,7 @@ def raw_console() -> None:
     state = State.open(Ledger.open(sys.argv[-1], actor="sql"))
     define_events(state)
     state.prepare("FROM results, baselines")
-    connection = state.connection
+    connection = state.connection.raw
     if sys.argv[1] != "walls":
         console_engine.lock(connection, memory_mb=256, lossless=True)
     console_engine.warm_up(connection, "json")

@@ -41,7 +41,7 @@ def test_every_fact_sql_has_a_table_with_the_same_columns(ledger: Ledger) -> Non
         state.prepare(" ".join(catalogue.facts()))
         for name, table in catalogue.facts().items():
             made, declared = (
-                [d[0] for d in state.connection.execute(f"SELECT * FROM {relation} LIMIT 0").description]
+                state.connection.execute(f"SELECT * FROM {relation} LIMIT 0").names
                 for relation in (f"({table.rows('newest')})", f"newest.{name}")
             )
             assert sorted(made) == sorted(declared), name
