@@ -11,7 +11,7 @@ from tests.house.sources import ROOMS, TOP, sources
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS, LINE_LENGTH = 400, 60, 6, 120
 EXCEPTIONS = Path(__file__).with_name("exceptions.toml")
-SOURCE = sources(TOP, *ROOMS)
+SOURCE = sources(TOP, "perfledger", *ROOMS)
 TESTS = sources(TOP, "tests")
 DIRECTIVE = re.compile(r"\s*# (noqa|type: ignore).*")
 FUNCTIONS = [function for file in SOURCE for function in file.functions]
