@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed-from-pyproject
 # Modules are byte-compiled once at set-up: a command's start time must not depend on the caller's settings.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint unit wheel-test soak bench docs clean house constraints versions-newest versions-lowest
+.PHONY: help setup demo test lint unit wheel-test soak bench docs clean house changelog dist coverage \
+    constraints versions-newest versions-lowest
 
 # The order of the tests; printed with the command, so that a failure can be repeated.
 SEED := $(shell date +%s)
@@ -51,6 +52,18 @@ bench: setup     ## every benchmark, with ratios against a peer or a physical li
 house: setup     ## the numbers of the house: sizes, circles, tests to source
 	$(BIN)/python -m tests.house
 
+coverage: setup  ## the tests with coverage of every process they start; prints what is not covered
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q -p no:xdist -m "not soak"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+changelog: setup ## what the next release's section of the changelog gets
+	$(BIN)/python changelog.d/collect.py
+
+dist: setup      ## wheel and sdist in dist/, built twice and compared byte for byte
+	bash .ci/dist
+
 docs: setup      ## regenerate the pages and DDL made from code
 	$(BIN)/python -m commands.docs
 
@@ -73,4 +86,4 @@ versions-lowest: ## the suite with the lowest versions that pyproject.toml allow
 	.versions/lowest/bin/pytest -n 2 -q -m "not soak" $(SUITE)
 
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) .demo .bench .versions
+	rm -rf $(VENV) .demo .bench .versions dist .coverage*

@@ -20,7 +20,9 @@ PAGES = [
 ]
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 # after a prompt, variables or `cd DIR &&`; what stands behind two spaces or a `#` is for people
-IN_BLOCK = re.compile(r"^(?: {4}|\$ )?(?:[A-Z_]+=\S+ |cd \S+ && )*perfledger ([a-z-].*?)(?:  .*| +#.*)?$", re.MULTILINE)
+IN_BLOCK = re.compile(
+    r"^(?: {4}|\$ )?(?:[A-Z_]+=\S+ |cd \S+ && )*perfledger (-{0,2}[a-z].*?)(?:  .*| +#.*)?$", re.MULTILINE
+)
 IN_TEXT = re.compile(r"`([^`]+)`")
 NAMES = set(root.list_commands(click.Context(root)))
 

@@ -74,7 +74,7 @@ def test_every_action_is_pinned_by_a_major_version() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_may_read_only_and_every_job_ends_by_itself(path: Path) -> None:
+def test_a_workflow_reads_unless_a_job_says_more_and_every_job_ends_by_itself(path: Path) -> None:
     document = read(path)
     assert document["permissions"] == {"contents": "read"}
     assert all(job["timeout-minutes"] <= 360 for job in document["jobs"].values())
