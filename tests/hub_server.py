@@ -32,6 +32,7 @@ from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.hub_repo import Blob, Repo
+from tests.waiting import until
 
 WRITE_TOKEN = "hf_writewritewritewrite"
 READ_TOKEN = "hf_readreadreadreadread"
@@ -110,11 +111,7 @@ class HubServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        for _ in range(1000):
-            if self._server.started:
-                break
-            threading.Event().wait(0.01)
-        assert self._server.started, "the Hub server did not start"
+        until(lambda: self._server.started)
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
         return self
 
@@ -316,9 +313,8 @@ class HubServer:
         page = entries[start : start + self.page_size]
         headers = {}
         if start + self.page_size < len(entries):
-            url = request.url.include_query_params(cursor=start + self.page_size)
-            there = f"{self.pages_at}{url.path}?{url.query}" if self.pages_at else url
-            headers["Link"] = f'<{there}>; rel="next"'
+            url = str(request.url.include_query_params(cursor=start + self.page_size))
+            headers["Link"] = f'<{url.replace(self.endpoint, self.pages_at or self.endpoint, 1)}>; rel="next"'
         return JSONResponse(page, headers=headers)
 
     def _commit(self, repo: Repo, body: bytes, *, hide: bool) -> Response:

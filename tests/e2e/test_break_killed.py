@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import PERFLEDGER, clean_env
+from tests.waiting import until
 
 RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}
 FOREVER = "SELECT count(*) FROM range(100000000) a, range(100000) b"
@@ -25,7 +25,8 @@ def test_an_interrupted_query_is_no_bug(ledger: Any, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(3)
+    children = Path(f"/proc/{asking.pid}/task/{asking.pid}/children")
+    until(children.read_text)  # the process of the query: the command waits for its answer
     asking.send_signal(signal.SIGINT)
     out, err = asking.communicate(timeout=30)
     assert asking.returncode == 130, out + err

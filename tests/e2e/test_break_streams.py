@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +89,15 @@ def test_no_arguments_show_the_help_as_it_is(tmp_path: Path) -> None:
 
 def test_an_interrupt_is_a_document_too(ledger: Any, tmp_path: Path) -> None:
     tail = subprocess.Popen(
-        [PERFLEDGER, "events", "tail", "-n", "0", "--json"],
+        [PERFLEDGER, "events", "tail", "-n", "1", "--json"],
         cwd=tmp_path,
         env=clean_env(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2)
+    assert tail.stdout is not None
+    assert '"LedgerCreated"' in tail.stdout.readline()  # it follows the log now
     tail.send_signal(signal.SIGINT)
     out, err = tail.communicate(timeout=30)
     assert tail.returncode == 130 and err.strip() == ""

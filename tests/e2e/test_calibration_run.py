@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from commands.calibrate.status import gpu_memory
 from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e.tiny_project import git, make
+from tests.waiting import until
 
 EXPECTED = {
     "fast_speed": {k: {"throughput_qps": 10 + k / 10, "latency_mean_s": 1 / (10 + k / 10)} for k in range(1, 6)},
@@ -175,10 +175,7 @@ def kill_and_resume(project: Path, kills: int, seed: int) -> list[Path]:
             assert process.returncode == 0, said
             ended = True
         assert run_files(run_dirs[-1]) == EXPECTED
-    deadline = time.monotonic() + 20
-    while any(leftovers(d) for d in run_dirs) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert [leftovers(d) for d in run_dirs] == [[] for _ in run_dirs]
+    until(lambda: not any(leftovers(d) for d in run_dirs))
     return run_dirs
 
 
@@ -281,7 +278,7 @@ def test_two_runs_never_measure_in_one_directory(project: Path, cli: Any) -> Non
         command, cwd=project, env=clean_env(TINY_SLEEP="30"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as first:
         run_dir = project / "runs" / "a"
-        wait_for(lambda: bool(leftovers(run_dir)))
+        until(lambda: bool(leftovers(run_dir)))
         second = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", "--resume", cwd=project, code=3)
         assert f"process {first.pid} is measuring" in second.err
         status = cli("calibrate", "status", "runs/a", cwd=project, code=1).json
@@ -289,7 +286,7 @@ def test_two_runs_never_measure_in_one_directory(project: Path, cli: Any) -> Non
         assert [(a["unit"], a["repeat"]) for a in status["active"]] == [("test_fast_ci", 1)]
         first.send_signal(signal.SIGINT)
         assert first.wait(30) == 130
-    wait_for(lambda: not leftovers(run_dir))
+    until(lambda: not leftovers(run_dir))
     assert cli("calibrate", "status", "runs/a", cwd=project, code=1).json["pytest_active"] is False
 
 
@@ -311,7 +308,7 @@ def test_watch_follows_the_active_repeat_by_its_process(project: Path, cli: Any)
     with subprocess.Popen(
         command, cwd=project, env=clean_env(TINY_SLEEP="1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as run:
-        wait_for(lambda: (project / "runs" / "a" / "plan.json").exists())
+        until(lambda: (project / "runs" / "a" / "plan.json").exists())
         watched = cli("calibrate", "watch", "runs/a", "--interval", "0.1", "--wait", "5", "--json", cwd=project, code=0)
         assert run.wait(60) == 0
     lines = [json.loads(line) for line in watched.out.splitlines()]
@@ -319,13 +316,6 @@ def test_watch_follows_the_active_repeat_by_its_process(project: Path, cli: Any)
     assert sum("cuda graph: True" in line["line"] for line in lines) == 2
     nothing = cli("calibrate", "watch", "runs/a", "--wait", "0", cwd=project, code=5)
     assert "no repeat of runs/a is running" in nothing.err
-
-
-def wait_for(condition: Any, timeout_s: float = 40) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
 
 
 @pytest.mark.skipif(bool(gpu_memory()), reason="this machine has GPUs; what happens without is the point")

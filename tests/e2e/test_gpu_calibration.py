@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e.tiny_project import git, make
 from tests.gpu_runner.conftest import machine, nvml_dir, sleeper
 from tests.gpu_runner.machine import Machine, Sleeper
+from tests.waiting import until
 
 __all__ = ["machine", "nvml_dir", "sleeper"]
 
@@ -47,13 +47,6 @@ def held(machine: Machine) -> set[int]:
     """The living servers that hold GPU memory."""
     pids = {int(line.split()[3]) for line in machine.state.read_text().splitlines() if " proc " in line}
     return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
-
-
-def until(condition: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
 
 
 def test_a_gpu_run_killed_in_the_middle_leaves_nothing_and_resumes_to_strict_ready(

@@ -17,6 +17,7 @@ from tests.commands.ci.github_server import FakeGitHub
 from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e import webhook_payloads as payloads
 from tests.e2e.webhook_server import Server
+from tests.waiting import until
 
 REPO = "octocat/Hello-World"
 
@@ -109,20 +110,11 @@ def decided_on(server, comment_id):
     return [e.body() for e in events_of(server, "CommandDecided") if e.body()["comment_id"] == comment_id]
 
 
-def wait_for(condition, seconds=120):
-    """Wait until it holds; what a loaded machine takes for it is no rule of ours."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
-
-
 def test_a_comment_is_decided_and_answered_against_the_head_that_is_known(server):
     server.github("pull_request", payloads.pull_request(number=31), "pull-31")
     body = payloads.comment(body="hello\n/test ssim\n/test nope", number=31, comment_id=3100)
     assert server.github("issue_comment", body, "comment-31").status_code == 200
-    wait_for(lambda: decided_on(server, 3100))
-    decided = decided_on(server, 3100)
+    decided = until(lambda: decided_on(server, 3100))
     assert [(d["item"], d["known"], d["test_type"], d["sha"], d["ref"]) for d in decided] == [
         (1, True, "ssim", payloads.SHA, "work"),
         (2, False, None, None, None),
@@ -271,11 +263,11 @@ def test_a_slash_command_gets_its_rocket_and_reply_and_once_over_a_restart(tmp_p
     running = Server(folder, "--answers", env=token)
     try:
         running.github("issue_comment", payloads.comment(body="/test nope\n/merge", comment_id=51), "c-51")
-        wait_for(lambda: len(github.comments.get("2", [])) >= 2)
+        until(lambda: len(github.comments.get("2", [])) >= 2)
         running.kill()
         running = Server(folder, "--answers", env=token)
         running.github("issue_comment", payloads.comment(body="/test vae", comment_id=52), "c-52")
-        wait_for(lambda: len(github.comments.get("2", [])) >= 3)
+        until(lambda: len(github.comments.get("2", [])) >= 3)
     finally:
         running.stop()
         github.close()

@@ -50,7 +50,7 @@ class Server:
 
     def _first_document(self) -> str:
         assert self.process.stdout is not None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         text = b""
         with selectors.DefaultSelector() as ready:
             ready.register(self.process.stdout, selectors.EVENT_READ)
@@ -64,7 +64,7 @@ class Server:
 
     def wait_until_healthy(self) -> None:
         """Wait until /healthz answers 200."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx2.TransportError):
                 if httpx2.get(f"{self.url}/healthz").status_code == 200:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,29 @@ from ledger.event import NewEvent
 from ledger.events.observations import RepeatInterrupted, RepeatStarted
 from tests.gpu_runner.machine import Sleeper
 from tests.gpu_runner.payloads import observed, stage
+from tests.waiting import until
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-
-
-def writes(path: Path, seconds: float = 0.0) -> list[str]:
-    code = f"import time; time.sleep({seconds}); open({str(path)!r}, 'a').write('x')"
-    return [sys.executable, "-S", "-c", code]
+def writes(path: Path) -> list[str]:
+    """A command that appends an x to a file, as soon as there is a file `go` beside it."""
+    wait = f"import os, time\nwhile not os.path.exists({str(path.with_name('go'))!r}): time.sleep(0.01)\n"
+    return [sys.executable, "-S", "-c", wait + f"open({str(path)!r}, 'a').write('x')"]
 
 
 def test_a_nudge_returns_at_once_and_the_command_runs_beside(tmp_path: Path) -> None:
-    beside = Background(writes(tmp_path / "out", seconds=3.0), tmp_path / "sync.log", env=os.environ)
-    began = time.monotonic()
+    beside = Background(writes(tmp_path / "out"), tmp_path / "sync.log", env=os.environ)
     beside.nudge()
-    assert time.monotonic() - began < 2.5 and beside.busy()
+    assert beside.busy(), "it cannot end before it may, so the nudge did not wait for it"
+    (tmp_path / "go").touch()
     until(lambda: not beside.busy())
     assert (tmp_path / "out").read_text() == "x" and beside.close() is True and beside.failures == []
 
 
 def test_nudges_while_it_runs_start_it_exactly_once_more(tmp_path: Path) -> None:
-    with Background(
-        writes(tmp_path / "out", seconds=0.2), tmp_path / "sync.log", env=os.environ, patience_s=20.0
-    ) as beside:
+    with Background(writes(tmp_path / "out"), tmp_path / "sync.log", env=os.environ, patience_s=120.0) as beside:
         for _ in range(5):
             beside.nudge()
+        (tmp_path / "go").touch()
         until(lambda: not beside.busy())
     assert (tmp_path / "out").read_text() == "xx"
 
@@ -57,9 +50,10 @@ def test_a_command_that_hangs_or_fails_costs_the_run_nothing(tmp_path: Path) -> 
     hangs.nudge()
     began = time.monotonic()
     assert hangs.close() is False and time.monotonic() - began < 60
-    slow = Background(writes(tmp_path / "late", seconds=0.6), tmp_path / "l", env=os.environ)
+    slow = Background(writes(tmp_path / "late"), tmp_path / "l", env=os.environ)
     slow.nudge()
     assert slow.leave(0.05) is False and not slow.busy()
+    (tmp_path / "go").touch()
     until(lambda: (tmp_path / "late").exists())  # left alone, it came to its end by itself
     fails = Background(
         [sys.executable, "-S", "-c", "print('the Hub is down'); raise SystemExit(4)"], tmp_path / "log", env=os.environ
@@ -108,7 +102,7 @@ def test_what_a_dead_runner_left_is_ended_and_only_that(sleeper: Sleeper) -> Non
     elsewhere = started("left-2", host="another-host", repeat=2)
     before_reboot = started("left-2", boot_id="0" * 36, repeat=3)
     events = end_leftovers([started("left-1"), elsewhere, before_reboot], grace_s=1.0)
-    assert left.wait(20) != 0 and other.poll() is None and innocent.poll() is None
+    assert left.wait(120) != 0 and other.poll() is None and innocent.poll() is None
     assert [(e.repeat_id, e.by, e.killed_pids) for e in events if isinstance(e, RepeatInterrupted)] == [
         ("left-1", "runner died", [left.pid]),
         ("left-2", "runner died", []),

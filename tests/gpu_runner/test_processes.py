@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from gpu_runner import processes
 from gpu_runner.launch import Attended
 from tests.gpu_runner.machine import Sleeper
+from tests.waiting import until
 
 # A test's server, daemonised in three ways: its own session, double fork, and with its environment wiped.
 FAMILY = """
@@ -37,13 +37,6 @@ print("pids", *pids, flush=True)
 
 def alive(pid: int) -> bool:
     return processes.read(pid) is not None
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def started(log: Path) -> list[int]:
@@ -77,7 +70,7 @@ def attend(tmp_path: Path) -> Iterator[Callable[..., Attended]]:
 @pytest.mark.parametrize("code", [0, 1, 3, 255])
 def test_the_exit_code_is_the_commands_own(attend: Callable[..., Attended], code: int) -> None:
     running = attend(f"raise SystemExit({code})")
-    assert running.wait(20)
+    assert running.wait(120)
     running.settle()
     assert running.exit_code == code and running.ended == [] and not running.lost
 
@@ -85,14 +78,14 @@ def test_the_exit_code_is_the_commands_own(attend: Callable[..., Attended], code
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM])
 def test_death_by_signal_is_a_negative_code(attend: Callable[..., Attended], signum: int) -> None:
     running = attend(f"import os; os.kill(os.getpid(), {int(signum)})")
-    assert running.wait(20) and running.exit_code == -signum
+    assert running.wait(120) and running.exit_code == -signum
 
 
 def test_what_the_command_left_running_is_ended_however_it_was_daemonised(
     attend: Callable[..., Attended], tmp_path: Path
 ) -> None:
     running = attend(FAMILY)
-    assert running.wait(20) and running.exit_code == 0
+    assert running.wait(120) and running.exit_code == 0
     running.settle()
     pids = started(tmp_path / "log")
     assert set(pids) <= set(running.ended) and not any(map(alive, pids)) and running.stuck == []
@@ -153,7 +146,7 @@ def test_a_chain_whose_parents_die_all_the_time_does_not_slip_through_the_look(
         "time.sleep(0.1)"
     )
     running = attend(chain, repeat_id=f"chain-{number}", grace_s=0.2)
-    assert running.wait(20)
+    assert running.wait(120)
     running.settle()
     assert running.stuck == [] and not running.lost
     for _ in range(20):
@@ -192,7 +185,7 @@ def test_when_the_keeper_itself_is_killed_the_marker_finds_what_is_left(
     keeper = processes.read(running.pid)
     assert keeper is not None
     os.kill(keeper.parent, signal.SIGKILL)
-    assert running.wait(20) and running.lost and running.exit_code is None
+    assert running.wait(120) and running.lost and running.exit_code is None
     running.settle()
     # the command dies with its keeper; what it had daemonised is found by its environment
     until(lambda: not alive(int(running.pid or 0)))

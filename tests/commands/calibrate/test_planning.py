@@ -26,6 +26,7 @@ from projections.calibration.session import plan_in_parts, units_of
 from projections.state.state import State
 from tests.e2e.tiny_project import git, make
 from tests.projections.calibration.story import COMMIT, Story, metric, stage
+from tests.waiting import until
 
 SOURCE = """
 CONCURRENCY = 16
@@ -188,10 +189,9 @@ def test_a_file_is_replaced_as_a_whole_and_left_alone_when_equal(tmp_path: Path)
 def test_only_a_pytest_below_this_run_directory_is_active(tmp_path: Path) -> None:
     """A watcher whose command line names the run directory is not a test, nor is another run's pytest."""
     import subprocess
-    import time
 
     run_dir = tmp_path / "runs" / "a"
-    idle = "import time; time.sleep(30)"
+    idle = "import time; time.sleep(600)"
     commands = [
         [sys.executable, "-c", idle, "pytest", f"--basetemp={run_dir}/_pytest/u/basetemp_run3"],
         [sys.executable, "-c", idle, "tail_calibration_pytest.sh", str(run_dir)],
@@ -200,10 +200,7 @@ def test_only_a_pytest_below_this_run_directory_is_active(tmp_path: Path) -> Non
     ]
     started = [subprocess.Popen(command) for command in commands]
     try:
-        deadline = time.monotonic() + 20
-        while not active_repeats(run_dir) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        found = active_repeats(run_dir)
+        found = until(lambda: active_repeats(run_dir))
         assert [(a.pid, a.unit, a.repeat) for a in found] == [(started[0].pid, "u", 3)]
         assert found[0].log == run_dir / "_pytest" / "u" / "run3.log"
     finally:

@@ -149,12 +149,12 @@ def test_a_stopped_writer_keeps_the_others_waiting_with_a_message_and_they_go_on
 ) -> None:
     os.kill(holder.pid, signal.SIGSTOP)
     waiting = start("write", ledger.path, "patient", 1)
-    time.sleep(3.5)
+    assert waiting.stderr is not None
+    assert "waiting for another process to write" in waiting.stderr.readline()
     assert waiting.poll() is None
     assert [e.position for e in ledger.read()] == [1], "readers do not wait"
     os.kill(holder.pid, signal.SIGKILL)
-    out, err = waiting.communicate(timeout=60)
-    assert "waiting for another process to write" in err
+    out, _ = waiting.communicate(timeout=120)
     assert lines(out)[0][0] == 2
     whole(ledger)
 

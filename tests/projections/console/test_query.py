@@ -23,6 +23,7 @@ from projections.console import query as console
 from projections.console.query import GRACE_S, Limits, Question, ask
 from tests.ledger.samples import result
 from tests.projections.console.sandbox import SECRET
+from tests.waiting import until
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
 # A scalar function that some versions of the engine cannot interrupt.
@@ -59,17 +60,6 @@ def _answers_a_query(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """Wait until the condition holds and return what it gave."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it never came to be")
-
-
 def ended(pid: int) -> bool:
     """Whether a process has gone, or only waits for its parent to look."""
     try:
@@ -85,7 +75,7 @@ def wait_for_walls(pid: int) -> str:
         text = Path(f"/proc/{pid}/limits").read_text()
         return text if "open files            0" in text else ""
 
-    return str(wait_for(limits))
+    return str(until(limits))
 
 
 @pytest.fixture
@@ -276,11 +266,11 @@ ask(Path({str(ledger.path)!r}), Question({ENDLESS!r}), io.BytesIO(), Limits(time
 """
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3]) as asker:
         task = Path(f"/proc/{asker.pid}/task/{asker.pid}/children")
-        (pid,) = map(int, wait_for(lambda: task.read_text().split()))
+        (pid,) = map(int, until(lambda: task.read_text().split()))
         wait_for_walls(pid)
         asker.kill()
         asker.wait()
-    wait_for(lambda: ended(pid))
+    until(lambda: ended(pid))
 
 
 def test_a_writer_appends_while_a_query_runs(ledger: Ledger, asking: Any, rows: Rows) -> None:
@@ -288,7 +278,7 @@ def test_a_writer_appends_while_a_query_runs(ledger: Ledger, asking: Any, rows: 
     ledger.seal()
     rows("SELECT count(*) AS n FROM results")
     thread, errors = asking("SELECT count(*) FROM results, events, range(10000000000)", Limits(120, 128))
-    (pid,) = wait_for(children)
+    (pid,) = until(children)
     wait_for_walls(pid)
     for n in range(30):
         ledger.append([result(100 + n)])
@@ -308,9 +298,9 @@ def test_the_process_of_a_query_has_nothing_of_the_callers(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with (tmp_path / "held-open.txt").open("w"):
         thread, _ = asking(ENDLESS, Limits(timeout_s=120, memory_mb=128))
-        (pid,) = wait_for(children)
+        (pid,) = until(children)
         # between its fork and its exec a process still shows what its parent has
-        wait_for(lambda: ANSWER_QUERY in Path(f"/proc/{pid}/cmdline").read_text())
+        until(lambda: ANSWER_QUERY in Path(f"/proc/{pid}/cmdline").read_text())
         environment = dict(
             item.split("=", 1) for item in Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
         )
