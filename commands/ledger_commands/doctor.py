@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from commands.cli.app import App, command
+from ledger import children
 from ledger.errors import BadInput, PerfledgerError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _checks(app: App, *, fast: bool) -> Iterator[Check]:
     yield _git()
     yield _hub_token()
     yield _token("GitHub token", ("GITHUB_TOKEN",), "only `perfledger ci publish` needs one", None)
+    yield _own_processes()
     yield from _processes()
     yield from _gpus()
 
@@ -216,6 +218,30 @@ def _token(name: str, variables: tuple[str, ...], without: str, mend: str | None
     if present:
         return Check(name, "ok", f"set in {present}")
     return Check(name, "note", f"not set; {without}", mend)
+
+
+def _own_processes() -> Check:
+    """Whether a process of ours finds this installation: `sql`, a push beside a run and every repeat need one."""
+    try:
+        done = subprocess.run(
+            children.command("--version"),
+            env=children.environment("PATH", "HOME"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1] if done.returncode else ""
+    except (OSError, subprocess.SubprocessError) as error:
+        why = str(error)
+    if why:
+        return Check(
+            "own processes",
+            "fail",
+            f"perfledger does not start as a process of its own, which gets no PYTHONPATH: {why}",
+            f"{sys.executable} -m pip install perfledger",
+        )
+    return Check("own processes", "ok", "perfledger starts without PYTHONPATH and the working directory")
 
 
 def _processes() -> Iterator[Check]:

@@ -21,7 +21,7 @@ from hatch_build import NAME, ROOMS, listed
 from ledger import children
 from tests.conftest import clean_env
 from tests.e2e.tiny_project import git, make
-from tests.packaging.conftest import ROOT, Environment
+from tests.packaging.conftest import ROOT, Built, Environment
 
 TOKEN = "hf_" + "t" * 34
 # Says which process ran it, and whether it could have read the token.
@@ -130,6 +130,17 @@ def test_the_interpreter_of_the_tests_is_asked_without_the_working_directory_and
     (witness,) = repository.witnesses()
     assert Path(witness["file"]).name == "sitecustomize.py" and witness["token"] is None
     fingerprint.interpreter.cache_clear()
+
+
+def test_an_installation_that_only_pythonpath_finds_is_told_what_it_lacks(built: Built, tmp_path: Path) -> None:
+    """`pip install --target DIR` with PYTHONPATH=DIR: our own processes do not get that variable."""
+    environment = Environment(tmp_path / "venv")
+    environment.pip("install", "--no-deps", "--no-index", "--target", tmp_path / "target", built.wheel)
+    env = {"PYTHONPATH": str(tmp_path / "target")}
+    environment.run(tmp_path, "python", "-P", "-m", "perfledger", "init", **env)
+    said = environment.run(tmp_path, "python", "-P", "-m", "perfledger", "doctor", "--fast", code=1, **env)
+    assert "gets no PYTHONPATH" in said and "No module named perfledger" in said
+    environment.run(tmp_path, "python", "-P", "-m", "perfledger", "sql", "SELECT 1", code=4, **env)
 
 
 def test_nothing_that_says_what_python_imports_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

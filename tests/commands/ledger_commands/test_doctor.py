@@ -22,7 +22,7 @@ def test_a_working_setup_has_nothing_to_mend(cli: Run) -> None:
     done = cli("doctor", "--json", code=0)
     checks = by_name(done)
     assert done.json["ok"] is True and done.json["failed"] == 0
-    for name in ("python", "packages", "ledger", "verify", "projections", "clock", "processes"):
+    for name in ("python", "packages", "ledger", "verify", "projections", "clock", "own processes", "processes"):
         assert checks[name]["state"] == "ok", checks[name]
     assert "nothing to mend" in cli("doctor", code=0).out
 
