@@ -35,7 +35,7 @@ def main() -> list[dict[str, Any]]:
 
 def _run_directory(per_stage: int, shape: str) -> list[dict[str, Any]]:
     """An audit of a run directory, and the import it begins with, against reading the same files."""
-    from commands.calibrate.import_run import Sources
+    from commands.calibrate.foreign_run import Sources
     from commands.calibrate.run_directory import RunDirectory
     from commands.calibrate.sessions import level_with
     from ledger.ledger import Ledger

@@ -115,7 +115,7 @@ def one_push(server: Any, folder: Path) -> tuple[tuple[int, float], tuple[int, f
 
     from ledger.ledger import Ledger
     from ledger.log import segment
-    from ledger.remotes.remote import open_remote
+    from ledger.remotes.open import open_remote
     from ledger.sync.push import push
 
     ledger = Ledger.create(folder, origin="bench", actor="bench@example.org")
@@ -149,7 +149,7 @@ def pulls(folder: Path) -> list[Row]:
     from huggingface_hub import snapshot_download
 
     from ledger.ledger import Ledger
-    from ledger.remotes.remote import open_remote
+    from ledger.remotes.open import open_remote
     from ledger.sync.pull import pull
     from ledger.sync.push import push
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.cli.app import App, LazyGroup, command, global_options, outside_ledger
+from commands.cli.app import App, LazyGroup, command, global_options
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from gpu_runner.nvml import Nvml

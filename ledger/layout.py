@@ -86,3 +86,19 @@ def check_origin(origin: str) -> str:
             hint="perfledger init --origin NAME",
         )
     return origin
+
+
+def outside_ledger(path: str | os.PathLike[str], open_ledger: Path | None = None) -> Path:
+    """Return where an output goes. Raises `BadInput` when that is inside a ledger, where only the ledger writes.
+
+    Any folder that holds a ledger is one, also for commands that open none. `open_ledger` is the open one's folder.
+    """
+    target = Path(os.path.realpath(path))  # unlike resolve(), accepts a link that leads to itself
+    inside = open_ledger is not None and target.is_relative_to(open_ledger.resolve())
+    if inside or any((p / "ledger.toml").is_file() and (p / "log").is_dir() for p in (target, *target.parents)):
+        raise BadInput(
+            f"{path} is inside the ledger, where only the ledger itself writes; nothing was written",
+            code="output_in_ledger",
+            hint="name a file elsewhere",
+        )
+    return target

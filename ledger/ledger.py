@@ -9,7 +9,6 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ledger import disk, layout
 from ledger.errors import BadInput
@@ -21,10 +20,6 @@ from ledger.log.incoming import Receipt
 from ledger.log.origin_log import Author, OriginLog
 from ledger.log.reading import holds_log
 from ledger.log.segment import SegmentInfo, info
-
-if TYPE_CHECKING:
-    from ledger.events.origins import EventsPulled
-    from ledger.remotes.hub_access import HubAddress
 
 PERFLEDGER_VERSION = "0.1.0"
 
@@ -113,14 +108,6 @@ class Ledger:
         """Seal the tail of the log and of the evidence, so that all of it is in immutable files."""
         self.evidence.seal()
         self.log.seal()
-
-    def adopt(
-        self, origin: str, staged: Sequence[Path], *, remote: str, address: HubAddress | None = None
-    ) -> EventsPulled | None:
-        """Take in another origin's segments, verified. See `ledger.adoption.adopt`."""
-        from ledger.adoption import adopt
-
-        return adopt(self, origin, staged, remote=remote, address=address)
 
     # ---------------------------------------------------------------- reading
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.calibrate.plan_apply import require_ready
-from commands.calibrate.sessions import open_session, read_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
+from commands.calibrate.sessions import read_session
 from commands.cli.app import App, command
 from ledger.errors import Conflict, Refused
 
@@ -199,25 +200,25 @@ def _ask(metric: MetricPlan) -> str:
 
 
 def _table(plan: ApplyPlan) -> str:
-    from commands.calibrate.applying.shown import plan_table
+    from commands.calibrate.apply_text import plan_table
 
     return f"{plan_table(plan)}\nnothing was written"
 
 
 def _listing(decisions: list[Decision]) -> str:
-    from commands.calibrate.applying.shown import decision_lines
+    from commands.calibrate.apply_text import decision_lines
 
     return "\n".join([*decision_lines(decisions), "nothing was written"])
 
 
 def _preview(decisions: list[Decision], rewrites: list[Rewrite]) -> str:
-    from commands.calibrate.applying.shown import decision_lines, diff_of
+    from commands.calibrate.apply_text import decision_lines, diff_of
 
     return "\n".join([*decision_lines(decisions), "", diff_of(rewrites)])
 
 
 def _result(after: ApplyPlan, decisions: list[Decision]) -> str:
-    from commands.calibrate.applying.shown import decision_lines
+    from commands.calibrate.apply_text import decision_lines
 
     written = [decision for decision in decisions if decision.action == "write"]
     names = {decision.metric.name for decision in written}
@@ -235,7 +236,7 @@ def _result(after: ApplyPlan, decisions: list[Decision]) -> str:
 
 def _document(plan: ApplyPlan, decisions: list[Decision], rewrites: list[Rewrite], outcome: str) -> dict[str, Any]:
     """One entry per metric; `direction` is that of the file as it is now."""
-    from commands.calibrate.applying.shown import diff_of
+    from commands.calibrate.apply_text import diff_of
 
     now = {metric.name: metric for metric in plan.metrics}
     return {

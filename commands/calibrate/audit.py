@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.calibrate.sessions import open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
 from projections.calibration.audit import audit_lines, readiness
 

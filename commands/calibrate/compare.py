@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from commands.calibrate.reporting.contents import display
-from commands.calibrate.sessions import open_session
+from commands.calibrate.session_options import open_session
 from commands.cli.app import App, command
 from commands.cli.output import table
 from ledger.errors import Inconclusive

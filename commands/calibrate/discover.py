@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.calibrate.config.options import (
+from commands.calibrate.options import (
     config_dir_option,
     host_option,
     model_option,
     repo_root_option,
 )
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from commands.calibrate.config.stages import Stage

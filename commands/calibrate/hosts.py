@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from commands.calibrate.config.options import config_dir_option, model_option
+from commands.calibrate.options import config_dir_option, model_option
 from commands.cli.app import App, command
 
 

@@ -11,12 +11,14 @@ import msgspec
 
 from commands.calibrate.config.stamps import utc_stamp
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, run_file_document, to_file_json
-from commands.calibrate.sessions import open_session, read_session
-from commands.cli.app import App, command, outside_ledger
+from commands.calibrate.session_options import open_session
+from commands.calibrate.sessions import read_session
+from commands.cli.app import App, command
 from ledger import canonical
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationMerged, Plan, PlanContinued, RepeatImported
+from ledger.layout import outside_ledger
 from projections.calibration.audit import readiness
 from projections.calibration.session import STREAM_PREFIX, Session, plan_in_parts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands.calibrate.config.options import config_dir_option, model_option
+from commands.calibrate.options import config_dir_option, model_option
 from commands.cli.app import App, command
 
 if TYPE_CHECKING:

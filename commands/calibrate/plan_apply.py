@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.calibrate.sessions import open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
 from ledger.errors import Refused
 
@@ -20,8 +20,8 @@ def plan_apply(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Pat
 
     Exit 1 when the session is not ready: worst-of-N of a partial run means nothing.
     """
+    from commands.calibrate.apply_text import plan_table
     from commands.calibrate.applying.plan import build_plan, root_of
-    from commands.calibrate.applying.shown import plan_table
 
     _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
     require_ready(session, run_dir)

@@ -8,7 +8,7 @@ import click
 
 from commands.calibrate.applying.commit import commit
 from commands.calibrate.reporting.contents import applied_changes, display, trimmed
-from commands.calibrate.sessions import open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
 from ledger.errors import BadInput, Refused
 from ledger.events.calibrations import PlannedStage

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from commands.calibrate.config.options import config_dir_option, host_option, model_option, repo_root_option
-from commands.cli.app import App, command, outside_ledger
+from commands.calibrate.options import config_dir_option, host_option, model_option, repo_root_option
+from commands.cli.app import App, command
+from ledger.layout import outside_ledger
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def precheck(app: App, asked: Asked) -> int:
 
     Nothing is installed, downloaded or ended. Exit 0 when nothing is missing, else 1.
     """
+    from commands.calibrate.config.interpreter import choose_interpreter
     from commands.calibrate.config.workspace import find_workspace
-    from commands.calibrate.measuring.run_planning import choose_interpreter
     from commands.calibrate.prechecking.check import Subject
     from commands.calibrate.prechecking.check import precheck as check
 

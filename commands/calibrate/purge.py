@@ -10,24 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import msgspec
 
+from commands.calibrate.measuring.purging import Purge, purge_events
 from commands.calibrate.run_directory import RunDirectory
-from commands.calibrate.sessions import follow, open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
+from commands.calibrate.sessions import follow
 from commands.cli.app import App, command
 from ledger.errors import BadInput
-from ledger.event import NewEvent
-from ledger.events.calibrations import RepeatPurged
 from projections.calibration.session import Session, Unit, units_of
 from projections.calibration.worst_of_n import STRICT, missing_reason, strict_cell
-
-
-class Purge(msgspec.Struct, frozen=True):
-    """One repeat of one unit to set aside, and why."""
-
-    unit: Unit
-    repeat: int
-    reason: str
 
 
 def chosen(
@@ -69,23 +60,6 @@ def chosen(
             hint=f"observed: {', '.join(map(str, sorted(known))) or 'none'}",
         )
     return found
-
-
-def purge_events(session: Session, purges: list[Purge]) -> list[NewEvent]:
-    """The events of purges, one for each unit and repeat."""
-    return [
-        NewEvent(
-            stream=session.stream,
-            payload=RepeatPurged(
-                session=session.id,
-                unit=p.unit.name,
-                repeat=p.repeat,
-                stages=list(p.unit.keys),
-                reason=p.reason,
-            ),
-        )
-        for p in purges
-    ]
 
 
 def _reason(

@@ -18,7 +18,7 @@ from commands.calibrate.reporting.contents import (
     kept_section,
 )
 from commands.calibrate.run_directory import RunDirectory, write_if_changed
-from commands.calibrate.sessions import open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from commands.calibrate.config.options import config_dir_option, host_option, model_option, repo_root_option
 from commands.calibrate.config.selection import ALL
 from commands.calibrate.config.workspace import find_workspace
 from commands.calibrate.measuring import milestones
@@ -24,14 +23,16 @@ from commands.calibrate.measuring.run_planning import (
     resume_session,
 )
 from commands.calibrate.measuring.run_settings import settings_of
+from commands.calibrate.options import config_dir_option, host_option, model_option, repo_root_option
 from commands.calibrate.progress import after_each_repeat
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import follow, known_session
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from gpu_runner import interrupts
 from ledger.errors import BadInput, Refused, Unavailable
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationEnded
+from ledger.layout import outside_ledger
 from projections.calibration.audit import readiness
 from projections.calibration.session import Session
 
@@ -78,7 +79,7 @@ def run(app: App, **options: Any) -> int:
     with only_runner(place.directory), interrupts.raised():
         head = look_at_head(place)
         if known is None:
-            session = fresh_session(app, place, asked, head)
+            session = fresh_session(app.note, place, asked, head)
             wanted = frozenset(session.stages)
         else:
             session, wanted = resume_session(place, known, asked.stages, head)
@@ -108,7 +109,7 @@ def _place(app: App, asked: Asked) -> tuple[Place, Session | None]:
     if host is not None:
         app.note(f"host: {host.name} (repo={host.repo_root})")
     directory = RunDirectory(asked.output_dir or default_output_dir(model.name))
-    outside_ledger(directory.path, ledger)
+    outside_ledger(directory.path, ledger.path)
     known = None
     if directory.exists():
         if not asked.resume:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from commands.calibrate.import_run import Sources, new_events, session_id_of
+from commands.calibrate.foreign_run import Sources, new_events, session_id_of
 from commands.calibrate.run_directory import RunDirectory
-from commands.cli.app import App, Function
 from ledger.errors import BadInput, Conflict
 from ledger.event import Event, NewEvent
 from projections.calibration.fold import evolve, fold
@@ -19,49 +15,6 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
 
 ATTEMPTS = 5
-
-
-def run_dir_options(function: Function) -> Function:
-    """RUN_DIR, --stages-yaml and --repo-root, as every command on a session takes them."""
-    for option in (
-        click.option("--repo-root", type=click.Path(path_type=Path), help="The measured repository."),
-        click.option("--stages-yaml", type=click.Path(path_type=Path), help="The schema of the run."),
-        click.argument("run_dir", type=click.Path(path_type=Path)),
-    ):
-        function = option(function)
-    return function
-
-
-def open_session(
-    app: App, run_dir: Path, *, stages_yaml: Path | None = None, repo_root: Path | None = None
-) -> tuple[Ledger, Session]:
-    """Return the ledger and the session of a run directory, or of a session id given in its place.
-
-    A directory another tool wrote is imported on the way, unless the past is asked for (--as-of).
-    Raises `BadInput` when there is no plan, or the session was not known at that moment.
-    """
-    ledger = app.ledger()
-    directory = RunDirectory(run_dir)
-    past = bool(app.as_of or app.as_recorded)
-    if not directory.exists():
-        session = load_session(app, ledger, str(run_dir)) if _may_be_id(run_dir) else None
-        if session is None:
-            directory.plan()  # raises the sentence for a folder without a plan
-            raise AssertionError(directory.path)
-        return ledger, session
-    if not past:
-        sources = Sources(stages_yaml=stages_yaml, repo_root=repo_root)
-        session, _ = level_with(ledger, directory, sources)
-        return ledger, session
-    plan, _ = directory.plan()
-    session = load_session(app, ledger, session_id_of(plan))
-    if session is None:
-        raise BadInput(
-            f"{run_dir} was not known at {app.as_of or app.as_recorded}",
-            code="not_known_then",
-            hint="perfledger events list --stream calibration/" + session_id_of(plan),
-        )
-    return ledger, session
 
 
 def level_with(ledger: Ledger, directory: RunDirectory, sources: Sources) -> tuple[Session, list[NewEvent]]:
@@ -107,19 +60,6 @@ def known_session(ledger: Ledger, directory: RunDirectory) -> Session:
     return session
 
 
-def load_session(app: App, ledger: Ledger, session_id: str) -> Session | None:
-    """Fold a session as of the moment the command asks about; None when it was not known then."""
-    if not (app.as_of or app.as_recorded):
-        return read_session(ledger, session_id)
-    with app.state(ledger) as state:
-        rows = state.rows(
-            "SELECT event_id FROM events WHERE stream = $stream",
-            {"stream": STREAM_PREFIX + session_id},
-        )
-    known = {row["event_id"] for row in rows}
-    return fold((e for e in _events(ledger, session_id) if e.event_id in known), own_origin=ledger.origin)
-
-
 def read_session(ledger: Ledger, session_id: str) -> Session | None:
     """Fold a session from the log as it is now; None when there is none of that name."""
     return fold(_events(ledger, session_id), own_origin=ledger.origin)
@@ -140,7 +80,3 @@ def follow(ledger: Ledger, session: Session, new: list[NewEvent]) -> Session:
 
 def _events(ledger: Ledger, session_id: str) -> list[Event]:
     return ledger.read_stream(STREAM_PREFIX + session_id)
-
-
-def _may_be_id(run_dir: Path) -> bool:
-    return len(run_dir.parts) == 1 and not run_dir.exists()

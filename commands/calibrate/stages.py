@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from commands.calibrate.config.options import config_dir_option, model_option
+from commands.calibrate.options import config_dir_option, model_option
 from commands.cli.app import App, command
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands.calibrate.config.stamps import utc_stamp
 from commands.calibrate.measuring.active import active_repeats
-from commands.calibrate.sessions import open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
 from commands.cli.output import to_json
 from ledger.errors import Unavailable

@@ -10,7 +10,7 @@ import msgspec
 
 from commands.calibrate.measuring.active import ActiveRepeat, active_repeats
 from commands.calibrate.run_directory import RunDirectory
-from commands.calibrate.sessions import open_session, run_dir_options
+from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
 from commands.cli.output import to_json_line
 from ledger.errors import Inconclusive

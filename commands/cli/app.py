@@ -252,22 +252,6 @@ class App:
             )
 
 
-def outside_ledger(path: str | os.PathLike[str], ledger: Ledger | None = None) -> Path:
-    """Return where an output goes. Raises `BadInput` when that is inside a ledger, where only the ledger writes.
-
-    Any folder that holds a ledger is one, also for commands that open none; `ledger` is the one that is open.
-    """
-    target = Path(os.path.realpath(path))  # unlike resolve(), says nothing of a link that leads to itself
-    inside = ledger is not None and target.is_relative_to(ledger.path.resolve())
-    if inside or any((p / "ledger.toml").is_file() and (p / "log").is_dir() for p in (target, *target.parents)):
-        raise BadInput(
-            f"{path} is inside the ledger, where only the ledger itself writes; nothing was written",
-            code="output_in_ledger",
-            hint="name a file elsewhere",
-        )
-    return target
-
-
 class _Interrupted(PerfledgerError):
     exit_code = 130
 

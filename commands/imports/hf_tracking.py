@@ -84,7 +84,7 @@ def import_history(app: App, ledger: Ledger, history: str) -> Report:
     if history.startswith("hf://"):
         from commands.imports.hub_mirror import download_history
 
-        folder = download_history(app, ledger, history)
+        folder = download_history(ledger, history, app.note)
         return import_folder(app, ledger, folder, source=history.partition("@")[0])
     if not Path(history).is_dir():
         raise BadInput(f"{history} is not a folder of records", code="not_a_folder", hint="check the path")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commands.cli.app import App
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ledger.ledger import Ledger
     from ledger.remotes.hub_mirror import MirrorReport
+    from projections.state.state import State
 
 
 def mirror_root(ledger: Ledger, url: str) -> Path:
@@ -22,10 +22,13 @@ def mirror_root(ledger: Ledger, url: str) -> Path:
     return ledger.path / "mirrors" / name
 
 
-def download_history(app: App, ledger: Ledger, url: str, *, endpoint: str | None = None) -> Path:
-    """Bring the mirror of `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]` up to date and return its folder."""
+def download_history(ledger: Ledger, url: str, note: Callable[[str], None], *, endpoint: str | None = None) -> Path:
+    """Bring the mirror of `hf://datasets/OWNER/NAME[/PREFIX][@REVISION]` up to date and return its folder.
+
+    note: what was downloaded is told there.
+    """
     report = mirror(ledger, url, endpoint=endpoint)
-    app.note(
+    note(
         f"{report.url} at {report.revision[:12]}: {len(report.downloaded)} files downloaded, "
         f"{report.unchanged} unchanged" + (f", {len(report.removed)} gone" if report.removed else "")
     )
@@ -39,8 +42,7 @@ def mirror(ledger: Ledger, url: str, *, endpoint: str | None = None) -> MirrorRe
     return mirror_dataset(url, mirror_root(ledger, url), endpoint=endpoint)
 
 
-def known_datasets(app: App, ledger: Ledger) -> list[str]:
+def known_datasets(state: State) -> list[str]:
     """Return the datasets this ledger has imported a history from, in name order."""
-    with app.state(ledger) as state:
-        rows = state.rows("SELECT DISTINCT source FROM fact_result_shared WHERE source LIKE 'hf://%' ORDER BY 1")
+    rows = state.rows("SELECT DISTINCT source FROM fact_result_shared WHERE source LIKE 'hf://%' ORDER BY 1")
     return [str(row["source"]) for row in rows]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from commands.cli.app import App, command, global_options, outside_ledger
+from commands.cli.app import App, command, global_options
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from ledger.event import Event
@@ -234,7 +235,7 @@ def export(app: App, output: str | None, **options: Any) -> None:
     ledger = app.ledger()
     picked = Picked(**options)
     check_types(ledger, picked.types)
-    target = None if output is None else outside_ledger(output, ledger)
+    target = None if output is None else outside_ledger(output, ledger.path)
     found = bound(app, ledger, pick(ledger, picked))
     if target is None:
         out = sys.stdout.buffer

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 
 
 @command("init")

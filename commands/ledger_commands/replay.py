@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from ledger.errors import Damaged
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -24,7 +25,7 @@ def replay(app: App, check: bool, into: str | None) -> int:
 
         file = file_of(into)
         if file is not None:
-            outside_ledger(file, ledger)
+            outside_ledger(file, ledger.path)
         counts = fill(ledger, into)
         app.emit(
             {"into": _without_password(into), "rows": counts},

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -183,7 +184,7 @@ def _output_path(output: str | None, ledger: Ledger) -> Path | None:
     path = Path(output)
     if path.exists() and not (path.is_file() or path.is_dir()):
         return path  # a device or a pipe, written as it is
-    path = outside_ledger(path, ledger)
+    path = outside_ledger(path, ledger.path)
     if path.is_dir():
         raise BadInput(f"{output} is a folder", code="bad_output", hint=f"-o {output}/result.csv")
     if not path.parent.is_dir():

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.cli.app import App, LazyGroup, command, global_options, outside_ledger
+from commands.cli.app import App, LazyGroup, command, global_options
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -95,7 +96,8 @@ def pull(app: App, remote: str | None, endpoint: str | None) -> int:
 
     ledger = app.ledger()
     url = _remote_of(ledger, remote)
-    datasets = known_datasets(app, ledger)
+    with app.state(ledger) as state:
+        datasets = known_datasets(state)
     report = None
     if url or not datasets:
         from ledger.sync.pull import pull as run
@@ -147,7 +149,7 @@ def _remote_of(ledger: Ledger, named: str | None, *, until: str | None = None) -
 
     Raises `BadInput` for a malformed URL, and for a folder inside a ledger, before anything else.
     """
-    from ledger.remotes.remote import check_url
+    from ledger.remotes.open import check_url
     from ledger.sync import outbox
 
     url = named or outbox.default_remote(ledger, until=until or outbox.FOREVER)
@@ -157,7 +159,7 @@ def _remote_of(ledger: Ledger, named: str | None, *, until: str | None = None) -
     if url.startswith("file:"):
         from ledger.remotes.objects import take_apart
 
-        outside_ledger(take_apart(url)[1], ledger)
+        outside_ledger(take_apart(url)[1], ledger.path)
     return url
 
 
@@ -189,7 +191,7 @@ def _import_again(app: App, ledger: Ledger, dataset: str, endpoint: str | None) 
     from commands.imports.hf_tracking import import_folder
     from commands.imports.hub_mirror import download_history
 
-    folder = download_history(app, ledger, dataset, endpoint=endpoint)
+    folder = download_history(ledger, dataset, app.note, endpoint=endpoint)
     return import_folder(app, ledger, folder, source=dataset).as_dict()
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.cli import streams
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from ledger.errors import BadInput, Damaged
+from ledger.layout import outside_ledger
 
 if TYPE_CHECKING:
     from ledger.log.heads import Head
@@ -34,7 +35,7 @@ def verify(app: App, remote: bool, checkpoint: str | None, write_checkpoint: str
 
     ledger = app.ledger()
     if write_checkpoint:
-        outside_ledger(write_checkpoint, ledger)
+        outside_ledger(write_checkpoint, ledger.path)
     known: dict[str, Head] = {}
     if checkpoint:
         known.update(_read_checkpoint(checkpoint))

@@ -8,6 +8,7 @@ import click
 
 from commands.cli.app import App, command
 from commands.reseed.work import signatures
+from commands.reseed.work.approval import check_signature
 from ledger.errors import Refused
 from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedApproved
@@ -74,27 +75,3 @@ def give(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None
         ],
         seen={state.stream: state.position},
     )
-
-
-def check_signature(ledger: Ledger, state: decider.Reseed, approver: str, signature: str) -> None:
-    """Raise `Refused` unless the signature is the approver's over this plan."""
-    plan = state.needed()
-    signatures.check(
-        signature,
-        allowed_signers=ledger.evidence.get(plan.allowed_signers),
-        approver=approver,
-        reseed_id=state.id,
-        digest=plan.digest,
-    )
-
-
-def require_approved(ledger: Ledger, state: decider.Reseed) -> None:
-    """Check again, before anything leaves, that enough people approved exactly this plan, and their signatures."""
-    decider.require_whole(state)
-    if not decider.approved(state):
-        raise Refused(f"reseed {state.id} is not approved", code="not_approved", hint=decider.next_step(state))
-    plan = state.needed()
-    if plan.allowed_signers:
-        for approval in state.approvals:
-            if approval.digest == plan.digest:
-                check_signature(ledger, state, approval.approver, approval.signature)

@@ -36,7 +36,10 @@ def run(
 
     Interrupted anywhere, `reseed run --resume ID` goes on from the last thing that is certain.
     """
-    from commands.reseed import approve, cleanup, prepare, upload
+    from commands.reseed import approve, cleanup, upload
+    from commands.reseed.work.own_folders import kept_lines
+    from commands.reseed.work.staging import write
+    from commands.reseed.work.upload_text import report, report_text
 
     ledger = app.ledger()
     if dry_run:
@@ -61,26 +64,27 @@ def run(
                 f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_step(state)
             )
     if state.step == "approved":
-        state = prepare.write(ledger, state)
+        state = write(ledger, state)
         app.note(f"prepared in {state.prepared.folder if state.prepared else ''}")
-    report: dict[str, Any] = {"id": state.id}
+    told: dict[str, Any] = {"id": state.id}
     kept: dict[str, list[str]] = {}
     text = ""
     if state.step in ("prepared", "uploading"):
         done = upload.send(app, ledger, state, confirm=phrase())
-        state, report, text = done.state, upload.report(done), upload.report_text(done)
+        state, told, text = done.state, report(done), report_text(done)
         app.note(text)
     if state.step == "uploaded":
         _, kept = cleanup.remove(app, ledger, state, confirm=phrase())
         state = decider.load(ledger, state.id)
     app.emit(
-        {**report, "kept": kept, "step": state.step},
-        "\n".join([*cleanup.kept_lines(kept), f"reseed {state.id} is {state.step}"]),
+        {**told, "kept": kept, "step": state.step},
+        "\n".join([*kept_lines(kept), f"reseed {state.id} is {state.step}"]),
     )
 
 
 def _preview(app: App, ledger: Ledger, resume: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    from commands.reseed.work import planning, preview
+    from commands.reseed import preview
+    from commands.reseed.work import planning
 
     if resume is not None:
         return preview.of_run(ledger, decider.load(ledger, resume))

@@ -9,12 +9,13 @@ import msgspec
 
 from commands.cli.app import App, command
 from commands.ledger_commands.events import bound
+from commands.reseed.work.medians_text import _value
 from ledger.errors import BadInput
 from projections.reseed import fold as decider
 from projections.results.metric_policy import CATALOGUE
 
 if TYPE_CHECKING:
-    from ledger.events.reseeds import Medians, ReseedPlanned
+    from ledger.events.reseeds import ReseedPlanned
 
 
 @command("show", reads=True)
@@ -139,20 +140,9 @@ def plan_text(plan: ReseedPlanned) -> str:
     return "\n".join(lines)
 
 
-def _value(metric: str, value: float | None) -> str:
-    return "-" if value is None else f"{value:.{CATALOGUE[metric].decimals}f}"
-
-
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{round(value * 100, 1) + 0.0:.1f}%"  # + 0.0: no "-0.0%"
 
 
 def _move(old: float | None, new: float | None) -> str:
     return "-" if old is None or new is None or old == 0 else f"{(new - old) / abs(old) * 100:+.1f}%"
-
-
-def medians_line(medians: Medians) -> str:
-    """Return medians on one line."""
-    return ", ".join(
-        f"{CATALOGUE[m].label} {_value(m, medians.get(m))}" for m in CATALOGUE if medians.get(m) is not None
-    )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from commands.cli.app import App, command
-from commands.reseed.approve import require_approved
-from commands.reseed.prepare import staged
+from commands.reseed.preview import of_upload
+from commands.reseed.work.approval import require_approved
 from commands.reseed.work.history import History, same_window, sync
-from commands.reseed.work.preview import of_upload
+from commands.reseed.work.staging import staged
+from commands.reseed.work.upload_text import Done, message, report, report_text
 from ledger.errors import Conflict
 from ledger.event import Event, NewEvent
 from ledger.events.reseeds import ReseedSuperseded, ReseedUploaded, ReseedUploadStarted
@@ -29,15 +28,6 @@ PHRASE = "upload"
 LOCK = "reseed.lock"
 UPLOADABLE = ("prepared", "uploading")
 UPLOAD = announced.Kind("ReseedUploadStarted", frozenset({"ReseedUploaded"}))
-
-
-@dataclass(frozen=True)
-class Done:
-    """An upload that a look at the dataset has confirmed."""
-
-    state: decider.Reseed
-    committed: Committed
-    history: History
 
 
 @command("upload")
@@ -125,14 +115,6 @@ class _Upload(announced.Announced["Absent"]):
         return _uploaded(self._ledger, self._state, self.files.committed(landed.sent), self.history)
 
 
-def message(state: decider.Reseed) -> str:
-    """Return the commit's message; a model name cannot smuggle a second line into it."""
-    plan = state.needed()
-    model = " ".join(plan.model_id.split())
-    subject = f"Perf: reseed {model} baseline ({len(plan.prepared)} records)"
-    return f"{subject}\n\nperfledger reseed {state.id}\nplan {plan.digest}"
-
-
 def _question(state: decider.Reseed, files: Mapping[str, bytes]) -> str:
     from commands.reseed.show import plan_text
 
@@ -218,69 +200,3 @@ def _uploaded(ledger: Ledger, state: decider.Reseed, committed: Committed, histo
             )
         )
     return events
-
-
-def report(done: Done) -> dict[str, Any]:
-    """Return what happened, as JSON."""
-    plan = done.state.needed()
-    uploaded = done.state.uploaded
-    assert uploaded is not None
-    return {
-        "id": done.state.id,
-        "dataset": plan.dataset,
-        "revision": uploaded.revision,
-        "uploaded": [s.path for s in plan.prepared],
-        "backup": plan.backup,
-        "old": plan.old,
-        "batch": plan.batch,
-        "candidate": plan.candidate,
-        "medians_now": uploaded.medians,
-        "as_planned": uploaded.medians == plan.candidate,
-        "violations": [msgspec.to_builtins(v) for v in plan.violations],
-        "pull_request_text": pull_request_text(done),
-        "next": decider.next_step(done.state),
-    }
-
-
-def report_text(done: Done) -> str:
-    """Return what happened, for people."""
-    from commands.reseed.show import medians_line
-
-    plan, uploaded = done.state.needed(), done.state.uploaded
-    assert uploaded is not None
-    lines = [
-        f"uploaded in one commit {uploaded.revision[:12]} and read back, every byte equal:",
-        *(f"  {s.path}" for s in plan.prepared),
-        f"old        {medians_line(plan.old)}",
-        f"batch      {medians_line(plan.batch)}",
-        f"candidate  {medians_line(plan.candidate)}",
-        f"now        {medians_line(uploaded.medians)}",
-        f"backup     {plan.backup or 'none (first seed)'}",
-    ]
-    lines += [
-        f"threshold change still needed: {v['limit']} is {v['threshold']:g}, the batch median {v['batch_median']:g}"
-        for v in plan.violations
-    ]
-    return "\n".join(
-        [*lines, "", "for the pull request:", "", pull_request_text(done), "", f"next: {decider.next_step(done.state)}"]
-    )
-
-
-def pull_request_text(done: Done) -> str:
-    """Return the rationale as Markdown."""
-    from commands.reseed.show import medians_line
-
-    plan = done.state.needed()
-    people = ", ".join(sorted({a.approver for a in done.state.approvals if a.digest == plan.digest}))
-    return "\n".join(
-        [
-            f"### Performance baseline reseed of `{plan.target}`",
-            "",
-            plan.reason,
-            "",
-            f"- {len(plan.prepared)} seed record(s) in `{plan.dataset}`, commit `{done.committed.revision[:12]}`",
-            f"- before: {medians_line(plan.old) or 'no baseline'}",
-            f"- after: {medians_line(plan.candidate)}",
-            f"- approved by {people}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
-        ]
-    )

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commands.cli.app import App, command, outside_ledger
+from commands.cli.app import App, command
 from commands.intake.formats.detect import FORMATS, find_files, read_file
 from commands.intake.formats.measured import Measured, refuse_unusable
 from commands.intake.recording import record_results
 from commands.results import check_summary
 from commands.results.judging import Judged, judge_all
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 from projections.results.metric_policy import MetricPolicy, read_policy_file
 from projections.results.record_shape import artifact_name, safe_float, unused
 from projections.results.run_source import UPLOAD_POLICIES, upload_policy
@@ -96,7 +97,7 @@ def check(app: App, asked: Asked) -> int:
     _refuse_bad_outputs(asked.markdown_file, asked.normalized_dir)
     ledger = app.ledger()
     for output in filter(None, (asked.markdown_file, asked.normalized_dir, *map(env.get, OUTPUT_VARIABLES))):
-        outside_ledger(output, ledger)
+        outside_ledger(output, ledger.path)
     if asked.tracking_root:
         _import_first(app, ledger, asked.tracking_root)
     results = [read_file(path, format_name=asked.format_name, env=env) for path in find_files(asked.files)]

@@ -12,7 +12,8 @@ from ledger.event import Event
 from ledger.ledger import Ledger
 from ledger.log import segment
 from ledger.remotes.hub_access import HubAddress, access_to
-from ledger.remotes.remote import Remote, check_url, open_remote
+from ledger.remotes.open import check_url, open_remote
+from ledger.remotes.remote import Remote
 from ledger.remotes.retry import RetryPolicy
 from ledger.sync import announced
 

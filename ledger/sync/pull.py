@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ledger import disk
+from ledger.adoption import adopt
 from ledger.errors import Conflict, Damaged, PerfledgerError
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
@@ -108,7 +109,7 @@ def _pull_origin(
         target = folder / path.rpartition("/")[2]
         target.write_bytes(data)
         staged.append(target)
-    pulled = ledger.adopt(origin, staged, remote=remote.url, address=remote.address)
+    pulled = adopt(ledger, origin, staged, remote=remote.url, address=remote.address)
     shutil.rmtree(folder)
     if pulled is not None:
         report.origins.append(PulledOrigin(origin, pulled.first, pulled.last, len(fresh)))

@@ -21,61 +21,11 @@ from ledger.log.heads import Head
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ledger.verification.walk import Walk
+    from ledger.verification.rules import Walk
 
 _text = msgspec.json.encode
 _decode = msgspec.json.decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
-
-
-class Ids:
-    """All event ids of an origin, 16 bytes each, to find one that is used twice."""
-
-    def __init__(self) -> None:
-        self._packed: list[bytes] = []
-        self._named: set[str] = set()
-
-    def add(self, event_ids: Sequence[str]) -> None:
-        """Take in the ids of a segment."""
-        self._packed.append(_packed(event_ids))
-
-    def add_one(self, event_id: str) -> bool:
-        """Take in a single id. Returns False when it was taken in as a single one before."""
-        if event_id in self._named:
-            return False
-        self._named.add(event_id)
-        self._packed.append(_packed([event_id]))
-        return True
-
-    def twice(self) -> str | None:
-        """Return an id that was taken in twice without `add_one` noticing, or None."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        everything = b"".join(self._packed)
-        if not everything:
-            return None
-        kind = pa.binary(16)
-        array = pa.Array.from_buffers(kind, len(everything) // 16, [None, pa.py_buffer(everything)])
-        if len(pc.unique(array)) == len(array):
-            return None
-        counts = pc.value_counts(array)
-        many = counts.filter(pc.greater(counts.field("counts"), 1))
-        text = many[0]["values"].as_py().hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _packed(event_ids: Sequence[str]) -> bytes:
-    """Return 16 bytes for each id: the UUID's own, or the start of a digest where it is no UUID."""
-    try:
-        packed = bytes.fromhex("".join(event_ids).replace("-", ""))
-        if len(packed) == 16 * len(event_ids) and {len(e) for e in event_ids} == {36}:
-            return packed
-    except ValueError:
-        pass
-    return b"".join(
-        _packed([e]) if len(e) == 36 and len(event_ids) > 1 else sha256(e.encode()).digest()[:16] for e in event_ids
-    )
 
 
 def check(path: Path, info: segment.SegmentInfo, walk: Walk) -> int | None:
@@ -214,7 +164,7 @@ def _bodies(columns: dict[str, Any], walk: Walk) -> list[tuple[str, int, dict[st
     is not canonical JSON."""
     import pyarrow as pa
 
-    from ledger.verification.walk import PULLED
+    from ledger.verification.rules import PULLED
 
     found = []
     for raw, kind, version, position in zip(

@@ -11,137 +11,19 @@ import contextlib
 import functools
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from ledger import canonical
-from ledger.errors import BadInput, Damaged
+from ledger.errors import Damaged
 from ledger.event import Event, evidence_paths, load_catalogue
-from ledger.log import chain, journal, segment
-from ledger.log.heads import Head, head_after
+from ledger.log import journal, segment
+from ledger.log.heads import Head
 from ledger.verification import columns as verify_columns
+from ledger.verification.rules import Finding, Report, Walk
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.log.origin_log import OriginLog
-
-RULES = {
-    "segment-unreadable": "every segment is a readable Parquet file with whole pages",
-    "segment-bytes": "a segment's bytes have the SHA-256 the segment holds, also where no reader looks",
-    "segment-name": "a segment is named by its first position and says its own bounds",
-    "segment-metadata": "what a segment says of its bounds and hashes is what it holds",
-    "foreign-origin": "a log folder holds events of its own origin only",
-    "position-gap": "positions count 1, 2, 3, ... without gaps",
-    "hash-wrong": "every event's hash is the SHA-256 of its canonical JSON",
-    "chain-broken": "every event holds the hash of the one before it",
-    "stream-version": "versions of a stream count 1, 2, 3, ... in its origin",
-    "time-backwards": "recorded times increase strictly within an origin",
-    "event-id-twice": "an event id stands for one event",
-    "payload-not-canonical": "a payload is canonical JSON",
-    "journal-line": "every journal line is whole, except bytes of an unfinished write at the end",
-    "twice-different": "an event in the journal and in a segment is the same event",
-    "log-cut": "the log reaches every position it has acknowledged, pulled or checkpointed",
-    "evidence-changed": "a piece of evidence has the SHA-256 that names it",
-    "evidence-missing": "evidence an event cites is there",
-    "pull-mismatch": "what a pull announced is what the other origin's log holds",
-}
-
-
-PULLED = "EventsPulled"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One broken rule. `position` is the first bad event's, `file` relative to the ledger folder."""
-
-    rule: str
-    origin: str
-    file: str
-    position: int | None
-    message: str
-
-
-@dataclass
-class Report:
-    """What a verification read and found. `heads` is where each origin's log ends."""
-
-    events: int = 0
-    segments: int = 0
-    blobs: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    heads: dict[str, Head] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """Whether no rule is broken."""
-        return not self.findings
-
-
-@dataclass
-class Walk:
-    """What the walk over one origin carries from event to event.
-
-    `wanted` are positions whose hash something else vouches for; `hashes` is what was found there. `pulls` are the
-    payloads of EventsPulled, `cited` maps evidence digests to the first position that cites them.
-    """
-
-    origin: str
-    fields: Mapping[str, list[tuple[str, ...]]]
-    wanted: frozenset[int] = frozenset()
-    head: Head = field(default_factory=Head)
-    last_time: str = ""
-    versions: dict[str, int] = field(default_factory=dict)
-    ids: verify_columns.Ids = field(default_factory=verify_columns.Ids)
-    hashes: dict[int, str] = field(default_factory=dict)
-    pulls: list[dict[str, Any]] = field(default_factory=list)
-    cited: dict[str, int] = field(default_factory=dict)
-
-    def broken(self, event: Event) -> tuple[str, str] | None:
-        """Return (rule, what is wrong) for the next event, checking the cheap and telling rules first."""
-        if event.origin != self.origin:
-            return "foreign-origin", f"it belongs to origin {event.origin}"
-        if event.position != self.head.position + 1:
-            return "position-gap", f"position {event.position} follows {self.head.position}"
-        if chain.hash_of(event) != event.hash:
-            return "hash-wrong", "its content does not match its hash"
-        if event.prev_hash != self.head.hash:
-            return "chain-broken", f"it does not hold the hash of position {self.head.position}"
-        if event.recorded_at <= self.last_time:
-            return "time-backwards", f"recorded at {event.recorded_at}, after {self.last_time}"
-        if event.version != self.versions.get(event.stream, 0) + 1:
-            before = self.versions.get(event.stream, 0)
-            return "stream-version", f"version {event.version} of {event.stream} follows {before}"
-        if not self.ids.add_one(event.event_id):
-            return "event-id-twice", f"event id {event.event_id} was used before"
-        raw = bytes(event.payload)
-        try:
-            if canonical.encode(canonical.decode(raw)) != raw:
-                return "payload-not-canonical", "its payload is not canonical JSON"
-        except (msgspec.MsgspecError, BadInput):
-            return "payload-not-canonical", "its payload is not JSON"
-        return None
-
-    def take(self, event: Event) -> None:
-        """Go on to the next event, whatever was wrong with this one."""
-        self.head = head_after([event])
-        self.last_time = event.recorded_at
-        self.versions[event.stream] = event.version
-        if event.position in self.wanted:
-            self.hashes[event.position] = event.hash
-        if event.type in self.fields or event.type == PULLED:
-            with contextlib.suppress(msgspec.MsgspecError):  # named by its own rule already
-                self.note(event.type, event.position, event.body())
-
-    def note(self, kind: str, position: int, body: dict[str, Any]) -> None:
-        """Remember what an event's payload says of other things: evidence it cites, another origin's head."""
-        if kind == PULLED:
-            self.pulls.append(body)
-        for digest in _digests(body, self.fields.get(kind, [])):
-            self.cited.setdefault(digest, position)
 
 
 def verify(ledger: Ledger, *, checkpoints: Mapping[str, Head] | None = None) -> Report:
@@ -377,22 +259,3 @@ def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) 
 def _evidence_fields() -> dict[str, list[tuple[str, ...]]]:
     """Return, by event type, the paths of payload fields that cite evidence (see `ledger.event.Evidence`)."""
     return {name: paths for name, kind in load_catalogue().items() if (paths := evidence_paths(kind.payload))}
-
-
-def _digests(body: Any, paths: list[tuple[str, ...]]) -> Iterator[str]:
-    for path in paths:
-        yield from _follow(body, path)
-
-
-def _follow(value: Any, path: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _follow(item, path)
-    elif isinstance(value, dict) and path and path[0] == "*":
-        for item in value.values():
-            yield from _follow(item, path[1:])
-    elif not path:
-        if isinstance(value, str) and value:
-            yield value
-    elif isinstance(value, dict):
-        yield from _follow(value.get(path[0]), path[1:])

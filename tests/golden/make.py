@@ -12,6 +12,7 @@ import tarfile
 from hashlib import sha256
 from pathlib import Path
 
+from ledger.adoption import adopt
 from ledger.evidence import store as evidence
 from ledger.ledger import Ledger
 from ledger.verification.walk import verify
@@ -30,7 +31,7 @@ def make(folder: Path) -> Path:
     other = Ledger.create(folder / "other", origin="other", actor="other@example.org")
     other.append([result(50, target="model-b@GPU"), result(51, target="model-b@GPU")])
     other.seal()
-    ledger.adopt("other", other.log.segment_paths(), remote="golden")
+    adopt(ledger, "other", other.log.segment_paths(), remote="golden")
     shutil.rmtree(folder / "other")
     ledger.seal()
     ledger.append([result(n, tiny=5e-324, huge=1.7976931348623157e308, zero=-0.0, third=1 / 3) for n in (60, 61)])

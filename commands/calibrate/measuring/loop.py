@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from commands.calibrate.measuring import milestones
-from commands.calibrate.purge import Purge, purge_events
+from commands.calibrate.measuring.purging import Purge, purge_events
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import follow, read_session
 from gpu_runner.request import GatePolicy, Limits, RepeatRequest, StageSpec, ValueSource

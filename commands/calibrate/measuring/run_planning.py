@@ -6,8 +6,7 @@ import fcntl
 import os
 import secrets
 import shlex
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from commands.calibrate.config.host import HostProfile
+from commands.calibrate.config.interpreter import Interpreter, choose_interpreter
 from commands.calibrate.config.model import ModelConfig
 from commands.calibrate.config.planned_stages import planned_stage, refuse_drift
 from commands.calibrate.config.repository import Repository
@@ -23,7 +23,6 @@ from commands.calibrate.config.stages import read_stages
 from commands.calibrate.config.stamps import compact_stamp, utc_stamp
 from commands.calibrate.run_directory import RunDirectory, to_file_json
 from commands.calibrate.sessions import follow, read_session
-from commands.cli.app import App
 from gpu_runner import workspace
 from gpu_runner.health import REASONS
 from ledger.errors import BadInput, Conflict, Refused
@@ -46,12 +45,7 @@ RUNS_FOLDER = ".tune-runs"
 DIFF_NAME = "workspace.diff"
 REPEATS = 5
 
-
-class Interpreter(msgspec.Struct, frozen=True):
-    """The Python that runs pytest, and who chose it: flag, env, host, default, or this one."""
-
-    path: str
-    source: str
+Say = Callable[[str], None]  # where notes for the person at the terminal go
 
 
 class HeadNow(msgspec.Struct, frozen=True):
@@ -103,20 +97,6 @@ def default_output_dir(model: str) -> Path:
     return Path(RUNS_FOLDER) / f"{compact_stamp()}_{model}"
 
 
-def choose_interpreter(given: str | None, host_python: str | None, model: ModelConfig) -> Interpreter:
-    """--venv-python, $TUNE_VENV_PYTHON, the host profile, the model's default, else this Python."""
-    candidates = (
-        ("flag", given),
-        ("env", os.environ.get("TUNE_VENV_PYTHON")),
-        ("host", host_python),
-        ("default", model.venv_python()),
-    )
-    for source, path in candidates:
-        if path:
-            return Interpreter(path, source)
-    return Interpreter(sys.executable, "this interpreter")
-
-
 def _reasons(text: str) -> list[str]:
     """The health reasons of --reject-when. Raises `BadInput` for one there is not."""
     chosen = [part.strip() for part in text.split(",") if part.strip()]
@@ -145,7 +125,7 @@ def look_at_head(place: Place) -> HeadNow:
     return HeadNow(seen.sha, repository.branch(), dirty, seen.diff, digest)
 
 
-def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Session:
+def fresh_session(say: Say, place: Place, asked: Asked, head: HeadNow) -> Session:
     """Select stages, precheck, and plan them on HEAD as a new session.
 
     Raises `BadInput` for an empty selection or a stale schema, `Refused` when the precheck fails;
@@ -155,16 +135,16 @@ def fresh_session(app: App, place: Place, asked: Asked, head: HeadNow) -> Sessio
     schema = read_stages(schema_path)
     chosen = select_stages(schema, asked.stages)
     if chosen.note:
-        app.note(chosen.note)
+        say(chosen.note)
     if not chosen.stages:
         raise BadInput("no stage was selected", code="no_stages", hint="perfledger calibrate stages")
     stages = [planned_stage(s, place.root, gpus=place.model.gpus_for(s.test)) for s in chosen.stages]
     refuse_drift(stages, place.root, place.model.name)
     repeats = asked.repeats or REPEATS
-    _warn(app, asked, stages, repeats)
+    _warn(say, asked, stages, repeats)
     host_python = place.host.venv_python if place.host else None
     interpreter = choose_interpreter(asked.venv_python, host_python, place.model)
-    checked = None if asked.skip_precheck else _precheck(app, place, interpreter, stages)
+    checked = None if asked.skip_precheck else _precheck(say, place, interpreter, stages)
     plan = Plan(
         model=place.model.name,
         stages=stages,
@@ -205,25 +185,25 @@ def _append_plan(ledger: Ledger, plan: Plan) -> Session:
     return session
 
 
-def _warn(app: App, asked: Asked, stages: list[PlannedStage], repeats: int) -> None:
+def _warn(say: Say, asked: Asked, stages: list[PlannedStage], repeats: int) -> None:
     if asked.destructive_rejection and repeats < OBSERVATIONS_MIN:
-        app.note(f"warning: fewer than {OBSERVATIONS_MIN} repeats: destructive rounds are not rejected")
+        say(f"warning: fewer than {OBSERVATIONS_MIN} repeats: destructive rounds are not rejected")
     for stage in stages:
         lacking = [m.key for m in stage.metrics if not m.configured]
         if lacking:
-            app.note(
+            say(
                 f"warning: {stage.key}: {', '.join(lacking)} needs configuration (metric_sources); "
                 "the stage cannot become strict-ready"
             )
 
 
-def _precheck(app: App, place: Place, interpreter: Interpreter, stages: list[PlannedStage]) -> Prechecked:
+def _precheck(say: Say, place: Place, interpreter: Interpreter, stages: list[PlannedStage]) -> Prechecked:
     """Check what the selected stages need. Raises `Refused` naming the first gap; all are shown."""
     from commands.calibrate.prechecking.check import Subject, precheck
 
     subject = Subject(model=place.model, root=place.root, interpreter=interpreter, host=place.host, stages=stages)
     result = precheck(subject)
-    app.note(result.findings.text())
+    say(result.findings.text())
     if not result.ok:
         raise Refused(
             f"precheck failed: {result.findings.errors[0].message}",

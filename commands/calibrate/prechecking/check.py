@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from commands.calibrate.config.host import HostProfile
+from commands.calibrate.config.interpreter import Interpreter
 from commands.calibrate.config.model import ModelConfig
 from commands.calibrate.config.stamps import utc_stamp
-from commands.calibrate.measuring.run_planning import Interpreter
 from commands.calibrate.prechecking.assets import check_assets, check_files
 from commands.calibrate.prechecking.findings import Findings, Measured, Stopped
 from commands.calibrate.prechecking.gpus import check_gpus

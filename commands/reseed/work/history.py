@@ -12,11 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.cli.app import outside_ledger
 from commands.imports.hub_mirror import mirror
 from commands.intake.formats.measured import Unreadable, parse_object
 from ledger import disk
 from ledger.errors import BadInput
+from ledger.layout import outside_ledger
 from projections.reseed.medians import HistoryRecord, window_of
 from projections.results.identity import target_of
 from projections.results.record_shape import sanitize

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.calibrate.import_run import Sources, session_id_of
+from commands.calibrate.foreign_run import Sources, session_id_of
 from commands.calibrate.run_directory import RunDirectory, read_run_file
 from commands.calibrate.sessions import level_with
 from ledger.events.calibrations import PlanContinued, RepeatImported, RunDirectoryImported

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from commands.calibrate.config.context_values import context_values
+from commands.calibrate.config.interpreter import choose_interpreter
 from commands.calibrate.config.model import ModelConfig
 from commands.calibrate.config.planned_stages import drift, refuse_drift
 from commands.calibrate.config.repository import Repository
 from commands.calibrate.measuring.active import active_repeats
-from commands.calibrate.measuring.run_planning import choose_interpreter
 from commands.calibrate.measuring.run_settings import flashinfer_cache
 from commands.calibrate.run_directory import write_if_changed
 from ledger.errors import BadInput

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from commands.calibrate.import_run import Sources
+from commands.calibrate.foreign_run import Sources
 from commands.calibrate.report import contents_of, refusal_lines, write_report
 from commands.calibrate.reporting import markdown
 from commands.calibrate.reporting.contents import AppliedChange, context_line, trimmed

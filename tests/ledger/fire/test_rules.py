@@ -21,7 +21,8 @@ from ledger.events.reseeds import ReseedPolicyAdopted
 from ledger.ledger import Ledger
 from ledger.log import chain, segment
 from ledger.log.heads import Indexed, Mark, head_after
-from ledger.verification.walk import RULES, verify
+from ledger.verification.rules import RULES
+from ledger.verification.walk import verify
 from tests.conftest import Result
 from tests.ledger.samples import lines_of, result
 

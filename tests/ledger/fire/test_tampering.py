@@ -15,7 +15,8 @@ from ledger.evidence import store as evidence
 from ledger.ledger import Ledger
 from ledger.log import chain, journal, segment
 from ledger.log.heads import Head
-from ledger.verification.walk import Report, verify
+from ledger.verification.rules import Report
+from ledger.verification.walk import verify
 from tests.conftest import Result
 from tests.ledger.samples import lines_of, result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ledger.event import NewEvent
 from ledger.events.baselines import BaselinePinned
 from ledger.ledger import Ledger
-from ledger.remotes.remote import open_remote
+from ledger.remotes.open import open_remote
 from ledger.sync.pull import PullReport, pull
 from ledger.sync.push import PushReport, push
 from tests.ledger.sync.conftest import QUICK

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.ledger import Ledger
-from ledger.remotes.remote import open_remote
+from ledger.remotes.open import open_remote
 from ledger.sync import checkpoint
 from ledger.verification.walk import verify
 from projections.state import catalogue

@@ -14,7 +14,8 @@ from ledger.event import NewEvent
 from ledger.events.baselines import BaselineUnpinned
 from ledger.ledger import Ledger
 from ledger.remotes import hub_session
-from ledger.remotes.remote import TIMEOUT_VARIABLE, open_remote
+from ledger.remotes.open import open_remote
+from ledger.remotes.remote import TIMEOUT_VARIABLE
 from ledger.sync import outbox
 from tests.hub_server import READ_TOKEN, WRITE_TOKEN, Fault, HubServer
 from tests.ledger.sync.samples import HUB_URL, do_pull, do_push, names, remote_segments, write

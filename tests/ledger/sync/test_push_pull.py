@@ -243,7 +243,7 @@ def test_the_live_projection_of_pulled_events_is_the_one_replay_makes(hub: HubSe
 
 
 def test_the_heads_of_all_origins_can_be_read_for_verification(hub: HubServer, make_ledger: Make) -> None:
-    from ledger.remotes.remote import open_remote
+    from ledger.remotes.open import open_remote
 
     alpha, beta = make_ledger("alpha"), make_ledger("beta")
     write(alpha, "one")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import BadInput, Unavailable
-from ledger.remotes.remote import Remote, Taken, Upload, open_remote
+from ledger.remotes.open import open_remote
+from ledger.remotes.remote import Remote, Taken, Upload
 from ledger.remotes.retry import Busy, Moved
 from tests.hub_server import HubServer
 from tests.ledger.sync.conftest import QUICK

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.adoption import adopt
 from ledger.errors import BadInput
 from ledger.ledger import Ledger
 from projections.state import catalogue, store
@@ -102,7 +103,7 @@ class Adopted:
 
     def pull(self) -> None:
         self.there.seal()
-        self.here.adopt("there", [i.path for i in self.there.segments()], remote="file:///there")
+        adopt(self.here, "there", [i.path for i in self.there.segments()], remote="file:///there")
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

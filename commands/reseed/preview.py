@@ -21,7 +21,7 @@ _NOTHING = "nothing was planned, written or sent (--dry-run)"
 
 def of_upload(state: decider.Reseed, files: Mapping[str, bytes]) -> tuple[dict[str, Any], str]:
     """Return the commit an upload would make, as JSON values and as text: message, files and their content."""
-    from commands.reseed.upload import message
+    from commands.reseed.work.upload_text import message
 
     plan = state.needed()
     document = {
@@ -39,9 +39,9 @@ def of_upload(state: decider.Reseed, files: Mapping[str, bytes]) -> tuple[dict[s
 
 def of_run(ledger: Ledger, state: decider.Reseed) -> tuple[dict[str, Any], str]:
     """Return what `run --resume` would still do from where a reseed is."""
-    from commands.reseed.cleanup import folders
-    from commands.reseed.prepare import staged
     from commands.reseed.show import plan_json, plan_text
+    from commands.reseed.work.own_folders import folders
+    from commands.reseed.work.staging import staged
 
     head = {"id": state.id, "dry_run": True, "step": state.step}
     if state.step == "uploaded":
