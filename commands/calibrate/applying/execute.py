@@ -170,6 +170,10 @@ class _Apply(announced.Announced[_Files]):
             (missing if known else foreign).append(file)
         if foreign:
             raise self._moved([file.file for file in foreign])
+        if self.plan is None:
+            # not by this apply, whatever the bytes are: another one ended while this one waited for its turn, and then
+            # announcing it is a conflict
+            return _Files(self._planned.files)
         return _Files(missing) if missing else None
 
     def planned(self, missing: _Files) -> NewEvent:

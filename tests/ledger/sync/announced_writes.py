@@ -67,7 +67,10 @@ class Write(ABC):
 
     @abstractmethod
     def run_killed_there(self, when: str) -> int:
-        """Run the command and kill it when the place has the request (`arrived`), or has carried it out (`done`)."""
+        """Run the command and kill it when the place has the request (`arrived`), or has carried it out (`done`).
+
+        Return its exit code. Places that are servers can strike otherwise than to kill.
+        """
 
     def lose_the_answer(self) -> None:
         """Make the place carry the next request out and never answer."""
@@ -119,16 +122,25 @@ class Write(ABC):
         )
 
 
-class Killer:
-    """Kills a process from a server's thread, as soon as it is known which."""
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process as a power cut would."""
+    process.send_signal(signal.SIGKILL)
+    process.wait(WAIT_S)
 
-    def __init__(self) -> None:
+
+Strike = Callable[[subprocess.Popen[bytes]], None]
+
+
+class Striker:
+    """Does something to a process from a server's thread, as soon as it is known which."""
+
+    def __init__(self, strike: Strike) -> None:
+        self._strike = strike
         self._process: list[subprocess.Popen[bytes]] = []
 
-    def kill(self) -> None:
+    def strike(self) -> None:
         wait_for(lambda: bool(self._process))
-        self._process[0].send_signal(signal.SIGKILL)
-        self._process[0].wait(WAIT_S)
+        self._strike(self._process[0])
 
     def watch(self, process: subprocess.Popen[bytes]) -> int:
         self._process.append(process)
@@ -163,15 +175,15 @@ class _HubWrite(Write):
     def env(self) -> dict[str, str]:
         return {**super().env(), **self.hub.env()}
 
-    def run_killed_there(self, when: str) -> int:
-        killer = Killer()
+    def run_killed_there(self, when: str, strike: Strike = kill) -> int:
+        striker = Striker(strike)
 
         def hook(_: int, at: str, line: str) -> None:
             if fnmatch.fnmatchcase(line, "POST */commit/*") and at == ("before" if when == ARRIVED else "after"):
-                killer.kill()
+                striker.strike()
 
         self.hub.hook = hook
-        code = killer.watch(self.start())
+        code = striker.watch(self.start())
         wait_for(lambda: self.written() == 1)  # the server carries on with what it has received
         self.hub.hook = None
         return code
@@ -274,10 +286,10 @@ class Comment(Write):
     def written(self) -> int:
         return len(self.server.comments.get("5", []))
 
-    def run_killed_there(self, when: str) -> int:
-        killer = Killer()
-        self.server.hook = lambda at: killer.kill() if at == ("before" if when == ARRIVED else "after") else None
-        code = killer.watch(self.start())
+    def run_killed_there(self, when: str, strike: Strike = kill) -> int:
+        striker = Striker(strike)
+        self.server.hook = lambda at: striker.strike() if at == ("before" if when == ARRIVED else "after") else None
+        code = striker.watch(self.start())
         wait_for(lambda: self.written() == 1)
         self.server.hook = lambda _: None
         return code

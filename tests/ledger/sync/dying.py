@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from commands.calibrate.applying import execute
@@ -16,7 +17,8 @@ from commands.main import main
 from ledger.sync.announced import Writer
 
 PLANNING, PLANNED, ANSWERED, SETTLING, SETTLED = "planning", "planned", "answered", "settling", "settled"
-REPLACING, REPLACED = "replacing", "replaced"  # the first file of an apply: its write is not seen by any server
+# the first file of an apply, whose write is not seen by any server: before, with the new bytes beside it, and after
+REPLACING, BESIDE, REPLACED = "replacing", "beside", "replaced"
 
 
 def die() -> None:
@@ -43,6 +45,8 @@ def arm(step: str) -> None:
         Writer._settle = dying(Writer._settle, after=step == SETTLED)  # type: ignore[method-assign]
     elif step in (REPLACING, REPLACED):
         execute.replace_file = dying(execute.replace_file, after=step == REPLACED)  # type: ignore[attr-defined]
+    elif step == BESIDE:
+        Path.replace = dying(Path.replace, after=False)  # type: ignore[method-assign]
     else:
         assert step == ANSWERED, step
         carry_out = Writer.carry_out

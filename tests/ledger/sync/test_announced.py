@@ -8,7 +8,9 @@ repository, files. The rule is the head of `ledger/sync/announced.py`.
 from __future__ import annotations
 
 import json
+import resource
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from ledger.verification.walk import verify
 from tests.commands.reseed.world import path_of, record
 from tests.hub_server import READ_TOKEN, Fault, HubServer
 from tests.ledger.sync.announced_writes import ARRIVED, DONE, WRITES, Write, make
-from tests.ledger.sync.dying import ANSWERED, PLANNED, PLANNING, SETTLED, SETTLING
+from tests.ledger.sync.dying import ANSWERED, BESIDE, PLANNED, PLANNING, REPLACED, SETTLED, SETTLING
 
 KILLED = -signal.SIGKILL
 # the events of the write after the kill: the plan, and what settles it
@@ -79,6 +81,7 @@ def assert_put_back(write: Write) -> None:
     (finished,) = write.ledger.read(types=["ThresholdApplyFinished"])
     assert finished.body()["outcome"] == "rolled_back"
     applied = [event.body() for event in write.ledger.read(types=["ThresholdApplied"])]
+    assert {(b["old"], b["new"], b["direction"]) for b in applied if b["undone"]} <= {(0.75, 0.5, "loosens")}
     undone = sorted(body["stage"] for body in applied if body["undone"])
     assert undone == sorted(body["stage"] for body in applied if not body["undone"])
 
@@ -143,6 +146,44 @@ def test_a_comment_that_was_cut_off_and_cannot_be_looked_for_is_exit_6(write: An
     assert counts(write) == (1, 0)
     write.run(code=0)
     assert_once(write)
+
+
+@of("push", "record upload", "comment")
+def test_a_write_that_is_there_and_cannot_be_recorded_is_exit_6_and_found_by_the_next_run(write: Any) -> None:
+    """The disk has no room left once the place has carried the write out."""
+    assert write.run_killed_there(DONE, strike=leave_no_room) == 6
+    assert counts(write) == (1, 0)
+    write.run(code=0)
+    assert_once(write)
+
+
+def leave_no_room(process: subprocess.Popen[bytes]) -> None:
+    """From now on, no file that the process writes may grow."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, 1))
+
+
+@of("apply")
+def test_an_apply_that_was_cut_off_is_finished_before_anything_else(write: Any, monkeypatch: Any) -> None:
+    assert write.run_dying(REPLACED) == KILLED
+    assert sorted(write.texts()) == [*["X_MIN_ACCURACY = 0.5\n"] * 2, "X_MIN_ACCURACY = 0.75\n"]
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "command", lambda: ["calibrate", "apply", "run", "--mode", "report"])
+        assert "is not finished" in write.run(code=1).stderr, "a report writes nothing, not even this"
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "command", lambda: ["calibrate", "apply", "run", "--mode", "full", "--json"])
+        done = json.loads(write.run(code=0).stdout)  # it was confirmed when it was announced
+    assert (done["outcome"], done["interrupted"], len(done["changes"])) == ("applied", True, write.files)
+    assert_once(write)
+
+
+@of("apply")
+def test_an_apply_killed_with_new_bytes_beside_a_file_leaves_nothing_of_them(write: Any) -> None:
+    assert write.run_dying(BESIDE) == KILLED
+    hidden = write.folder / "repo/tests"
+    assert len(list(hidden.glob(".*"))) == 1 and write.texts().count("X_MIN_ACCURACY = 0.5\n") == write.files
+    write.run(code=0)
+    assert_once(write)
+    assert list(hidden.glob(".*")) == []
 
 
 class TestTheWorldChangedWhileNobodyWrote:
@@ -254,6 +295,7 @@ class TestRefused:
         monkeypatch.setattr(write, "command", lambda: command)
         write.run(code=0)
         assert_put_back(write)
+        assert "nothing to put back" in write.run(code=0).stdout
 
     @of("apply")
     def test_putting_back_that_was_cut_off_is_carried_on_whatever_is_asked(self, write: Any, monkeypatch: Any) -> None:

@@ -1,11 +1,9 @@
-"""An apply that is killed anywhere is finished or put back by the next one, never half a file."""
+"""Applies of one session at the same time, and of one that moved (killed ones: tests/ledger/sync/test_announced.py)."""
 
 from __future__ import annotations
 
 import collections
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,62 +46,6 @@ def stream(ledger: Ledger) -> list[Event]:
     return ledger.read_stream(name)
 
 
-def kill_in_the_middle(project: MeasuredProject, run: Path, cwd: Path) -> int:
-    """Start an apply and kill it when the first file has changed; return how many have."""
-    process = subprocess.Popen(
-        [PERFLEDGER, "calibrate", "apply", str(run), "--mode", "full", *YES],
-        cwd=cwd,
-        env=clean_env(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    first = project.root / "tests/test_x00_ci.py"
-    while process.poll() is None and first.read_text() == OLD:
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    found = states(project)
-    assert set(found) <= {OLD, NEW}, "never half a file"
-    return found[NEW]
-
-
-def test_a_killed_apply_is_finished_by_the_next(
-    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger, tmp_path: Path
-) -> None:
-    project, run = many
-    written = kill_in_the_middle(project, run, tmp_path)
-    assert 0 < written < FILES, "the kill must come between two files"
-    waiting = cli("calibrate", "apply", run, "--mode", "report", "--json", code=1).json["error"]
-    assert waiting["code"] == "apply_interrupted", "report writes nothing, not even this"
-    done = cli("calibrate", "apply", run, "--mode", "full", "--json", code=0).json
-    assert (done["outcome"], done["interrupted"]) == ("applied", True)
-    assert states(project) == {NEW: FILES}
-    kinds = collections.Counter(event.type for event in stream(ledger))
-    assert kinds["ThresholdApplied"] == FILES, "each literal once, whoever wrote it"
-    assert (kinds["ThresholdApplyPlanned"], kinds["ThresholdApplyFinished"]) == (1, 1)
-    assert list((project.root / "tests").glob(".*")) == [], "nor anything the killed process left behind"
-    again = cli("calibrate", "apply", run, "--mode", "full", *YES, code=0)
-    assert "nothing was written" in again.out
-
-
-def test_a_killed_apply_can_be_put_back(
-    cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger, tmp_path: Path
-) -> None:
-    project, run = many
-    written = kill_in_the_middle(project, run, tmp_path)
-    assert 0 < written < FILES
-    done = cli("calibrate", "apply", run, "--mode", "full", "--rollback", "--json", code=0).json
-    assert done["outcome"] == "rolled_back"
-    assert states(project) == {OLD: FILES}
-    bodies = [event.body() for event in stream(ledger) if event.type == "ThresholdApplied"]
-    forth = [b["stage"] for b in bodies if not b["undone"]]
-    back = [b["stage"] for b in bodies if b["undone"]]
-    assert sorted(forth) == sorted(back), "every recorded write is recorded as undone"
-    assert len(forth) >= written - 1, "a file is recorded before the next is written"
-    assert {(b["old"], b["new"], b["direction"]) for b in bodies if b["undone"]} <= {(0.75, 0.5, "loosens")}
-    assert "nothing to put back" in cli("calibrate", "apply", run, "--mode", "full", "--rollback", code=0).out
-
-
 def test_of_applies_at_the_same_time_one_writes_and_the_others_say_so(
     cli: Cli, many: tuple[MeasuredProject, Path], ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -142,6 +84,10 @@ def test_an_apply_of_a_session_that_moved_is_not_announced(
     plan = build_plan(session, project.root)
     decisions = decide(plan, "full", Answers())
     planned = execute.planned_event(ledger, plan, rewrites_of(plan, decisions), decisions, "full")
-    with pytest.raises(Conflict):
-        execute.write(ledger, planned, project.root, position=session.position - 1)
-    assert states(project) == {OLD: FILES} and not list(ledger.read(types=["ThresholdApplyPlanned"]))
+    for text in (OLD, NEW):  # also when another apply has put the same bytes there
+        for number in range(FILES):
+            project.file(f"tests/test_x{number:02d}_ci.py", text)
+        with pytest.raises(Conflict):
+            execute.write(ledger, planned, project.root, position=session.position - 1)
+        assert states(project) == {text: FILES}
+    assert not [event for event in ledger.read() if event.type.startswith("ThresholdAppl")]
