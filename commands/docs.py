@@ -75,10 +75,26 @@ def _walk(command: click.Command, path: tuple[str, ...]) -> Any:
             yield from _walk(child, (*path, name))
 
 
+def error_codes() -> str:
+    """Return docs/errors.md: every stable error code, with what to do."""
+    from commands.reference import errors
+
+    return errors.page(ROOT)
+
+
+def environment() -> str:
+    """Return docs/environment.md: every environment variable, with what it does."""
+    from commands.reference import environment as variables
+
+    return variables.page()
+
+
 GENERATED = {
     "projections/facts/schema.sql": fact_schema,
     "docs/events.md": event_catalogue,
     "docs/cli.md": cli_reference,
+    "docs/errors.md": error_codes,
+    "docs/environment.md": environment,
 }
 
 

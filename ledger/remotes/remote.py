@@ -124,7 +124,7 @@ def safe_path(path: str) -> str:
         raise Unavailable(
             f"the remote lists a file named {path!r}, which is no path inside it; nothing was taken",
             code="remote_bad_path",
-            hint="look at the remote's files: perfledger wrote no such name",
+            hint="look at the remote's files; this one has a name that is never written",
         )
     return path
 

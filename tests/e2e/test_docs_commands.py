@@ -12,7 +12,7 @@ import pytest
 from commands.main import root
 
 TOP = Path(__file__).resolve().parents[2]
-GENERATED = {"cli.md", "events.md", "performance.md"}
+GENERATED = {"cli.md", "environment.md", "errors.md", "events.md", "performance.md"}
 PAGES = [
     TOP / "README.md",
     TOP / "CONTRIBUTING.md",

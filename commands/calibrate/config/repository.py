@@ -110,7 +110,7 @@ class Repository:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise BadInput(
                 f"git {args[0]} failed in {self.root}: {said[-1] if said else 'no message'}",
-                code="git_failed",
+                code="git_refused",
                 hint="give the measured repository with --repo-root",
                 repo_root=str(self.root),
             )

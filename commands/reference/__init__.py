@@ -1,0 +1,1 @@
+"""Pages made from the source itself: the codes of errors, the variables of the environment."""
