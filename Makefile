@@ -43,8 +43,11 @@ test: lint unit  ## what CI runs
 wheel-test: setup ## the suite against the installed wheel
 	$(BIN)/python -m tests.packaging.against_wheel -n 2 -q -m "not soak"
 
-soak: setup wheel-test versions-lowest versions-newest ## the long runs: more kills, more races, other versions, the wheel
+soak: setup      ## the long runs: more kills, more races, other versions, the wheel
 	$(BIN)/pytest -q -m soak --timeout 3600
+	$(MAKE) wheel-test
+	$(MAKE) versions-lowest
+	$(MAKE) versions-newest
 
 bench: setup     ## every benchmark, with ratios against a peer or a physical limit
 	$(BIN)/python -m benchmarks
