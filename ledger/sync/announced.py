@@ -86,6 +86,7 @@ class Announced(ABC, Generic[Missing]):
 
     plan, plan_id: the plan that announces it and its event's id; None until there is one.
     seen: the positions of streams that the plan rests on; `Conflict` when one of them moved.
+    complete: whether the last send was of all that is missing, so that its answer alone says that the write is there.
     """
 
     words: Words
@@ -93,6 +94,7 @@ class Announced(ABC, Generic[Missing]):
     seen: Mapping[str, int] | None = None
     plan: EventPayload | None = None
     plan_id: str | None = None
+    complete: bool = True
 
     @abstractmethod
     def unsettled(self) -> Event | None:
@@ -262,7 +264,7 @@ class _Try(Generic[Missing]):
 
 def _end(write: Announced[Missing], last: _Try[Missing] | None, cause: Busy | Moved, tries: int) -> Landed[Missing]:
     """Patience ended: say what is known, after one last look when a write is in doubt."""
-    if last and last.answered:
+    if last and last.answered and write.complete:
         return Landed(last.missing, tries)  # the remote said so; only the second look failed
     if last and last.doubted:
         try:

@@ -103,6 +103,7 @@ class _Push(announced.Announced[_Missing]):
             self._head = _last_sealed(self._ledger)
             upload = _lacking(self._ledger, self._remote, missing.snapshot, missing.covered, through=self._head)
         assert upload is not None, "what waits is in the segment that was just sealed"
+        self.complete = upload.checkpoint == checkpoint.encode(self._head)  # else it is one part of several
         self._sent.update(upload.additions)
         try:
             self._remote.publish(missing.snapshot, upload)

@@ -85,6 +85,25 @@ def test_a_fault_that_passes_costs_a_try_and_nothing_is_doubled(hub: HubServer, 
     assert_landed_once(hub, alpha)
 
 
+def test_a_push_in_parts_is_not_finished_by_the_answer_to_one_of_them(
+    hub: HubServer, alpha: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No look succeeds after the first part: what it lacks is not taken for there."""
+    from ledger.remotes.hub import HubRemote
+
+    monkeypatch.setattr(HubRemote, "files_per_write", 1)
+    finished = len(list(alpha.read(types=["PushFinished"])))
+    hub.faults.append(Fault(HEAD, "status", 503, skip=1, times=FOREVER))
+    with pytest.raises(Unavailable):
+        do_push(alpha)
+    assert len(list(alpha.read(types=["PushFinished"]))) == finished
+    hub.faults.clear()
+    do_push(alpha)
+    assert remote_segments(hub.repos["org/perf"].files(), "alpha") == [p.name for p in alpha.log.segment_paths()]
+    started = [event.type for event in alpha.read(types=["PushStarted", "PushFinished"])]
+    assert started == ["PushStarted", "PushFinished"] * 2
+
+
 def test_what_others_committed_meanwhile_stays(hub: HubServer, alpha: Ledger) -> None:
     hub.faults.append(Fault(COMMIT, "race", times=2))
     do_push(alpha)
