@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from commands.ci.chosen import choose_in
-from commands.ci.work import history, names
+from commands.ci.work import names
 from commands.cli.app import App
 from commands.explain.command import headline
+from projections.ci import history
 
 if TYPE_CHECKING:
     from ledger.event import Event

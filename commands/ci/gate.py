@@ -33,7 +33,7 @@ def gate(app: App, pull_request: str | None, file: str | None, policy_name: str 
         chosen = choose_at(app, policy_name)
         verdict = judge(chosen.policy, read(file), posted_counts=True)
     else:
-        from commands.ci.work import history
+        from projections.ci import history
 
         repository, number = names.pull(pull_request or "")
         with app.state(app.ledger()) as state:

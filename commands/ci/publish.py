@@ -11,10 +11,11 @@ import click
 import msgspec
 
 from commands.ci.chosen import Chosen, choose_in, policy_option
-from commands.ci.work import history, names, posts
+from commands.ci.work import names, posts
 from commands.ci.work.outbox import Outbox, Sent, dry
 from commands.cli.app import App, command
 from ledger.errors import BadInput
+from projections.ci import history
 from projections.ci.gate import judge
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from commands.ci.chosen import choose_in, policy_option
-from commands.ci.work import history, names
+from commands.ci.work import names
 from commands.cli.app import App, command
 from commands.cli.output import table
-from projections.ci import lanes, statuses
+from projections.ci import history, lanes, statuses
 from projections.ci.gate import ChangeSeen, Known
 from projections.ci.policy import Policy
 from projections.ci.statuses import Aggregate, ContextState, Report

@@ -183,6 +183,14 @@ def evaluate(policy: Policy, state: GateState) -> GateVerdict:
     )
 
 
+def settle(policy: Policy, inputs: Iterable[Input]) -> GateVerdict:
+    """Read the conditions off a whole history, without saying since when each stands so: the quick half of `judge`."""
+    state = GateState()
+    for seen in inputs:
+        evolve(policy, state, seen)
+    return evaluate(policy, state)
+
+
 def judge(policy: Policy, history: Iterable[Known], *, posted_counts: bool = False) -> GateVerdict:
     """Fold a history in the order it was learned; say of each condition since when it stands so, and by what."""
     state = GateState(posted_counts=posted_counts)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -147,15 +146,7 @@ def open_and_serve(request: dict[str, Any], frames: Frames) -> None:
     if mentions_events(request["query"]):
         define_events(state)
     state.prepare(request["query"])
-    views = {name: about(body) for name, body in catalogue.views().items()}
-    serve(state.connection.raw, {**views, "events": ABOUT_EVENTS}, request, frames)
-
-
-def about(body: str) -> str:
-    """Return the first sentence of the comment a view's SQL begins with."""
-    comment = re.match(r"(?:--[^\n]*\n)*", body)
-    text = " ".join(line.lstrip("- ").rstrip() for line in (comment[0] if comment else "").splitlines())
-    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
+    serve(state.connection.raw, {**catalogue.about(), "events": ABOUT_EVENTS}, request, frames)
 
 
 def main() -> None:

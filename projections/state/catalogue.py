@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from ledger.errors import BadInput
+from projections.state import computed
+
 HERE = Path(__file__).parents[1]
 FACTS = HERE / "facts"
 VIEWS = HERE / "views"
 STATE_VERSION = 1
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CALL = re.compile(r"\b(\w+)\s*\(\s*(?:as_of|as_recorded)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*")
 _RESULT_ROWS = re.compile(r"\bresult_rows\b")
 
@@ -98,7 +102,7 @@ def digest() -> str:
 
 
 def mentioned(sql: str) -> list[str]:
-    """Return the views and facts a query needs, each after the ones it is made of."""
+    """Return the views, facts and computed relations a query needs, each after the ones it is made of."""
     order: list[str] = []
 
     def visit(text: str, inside: frozenset[str]) -> None:
@@ -108,11 +112,33 @@ def mentioned(sql: str) -> list[str]:
             if word in views():
                 visit(views()[word], inside | {word})
                 order.append(word)
-            elif word in facts():
+            elif word in facts() or word in computed.RELATIONS:
                 order.append(word)
 
     visit(sql, frozenset())
     return order
+
+
+def refuse_own_moments(sql: str) -> None:
+    """Raise `BadInput` where a query asks a computed relation for a moment of its own, as a view can be asked."""
+    for name in _CALL.findall(_COMMENT.sub("", sql)):
+        if name.lower() in computed.RELATIONS:
+            raise BadInput(
+                f"{name} is computed for one moment, that of the whole query; it takes no as_of of its own",
+                code="sql_computed_relation",
+                hint=f"perfledger sql --as-of WHEN 'FROM {name}'",
+            )
+
+
+def about() -> dict[str, str]:
+    """Return what a row of each view and computed relation is, in one sentence, by name."""
+    comments = {name: re.match(r"(?:--[^\n]*\n)*", body) for name, body in views().items()}
+    texts = {
+        name: " ".join(line.lstrip("- ").rstrip() for line in (found[0] if found else "").splitlines())
+        for name, found in comments.items()
+    }
+    texts |= {name: relation.about for name, relation in computed.RELATIONS.items()}
+    return {name: re.split(r"(?<=\.)\s", text, maxsplit=1)[0] for name, text in sorted(texts.items())}
 
 
 def _read(path: Path) -> str:

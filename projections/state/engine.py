@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,17 @@ def attach(connection: Connection, path: Path, name: str) -> bool:
     except EngineFailed:
         return False
     return True
+
+
+def fill(connection: Connection, name: str, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Make a table of the session from rows of JSON values. columns: name to the engine's type."""
+    shape = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+    connection.execute(f"CREATE TEMP TABLE {name} ({shape})")
+    text = json.dumps([{column: row[column] for column in columns} for row in rows])
+    connection.execute(
+        f"INSERT INTO {name} SELECT unnest(line) FROM (SELECT unnest(from_json($rows, $shape)) AS line)",
+        {"rows": text, "shape": json.dumps([dict(columns)])},
+    )
 
 
 def quote(text: str) -> str:

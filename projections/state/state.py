@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import BadInput, Unavailable
 from ledger.identifiers import format_time, parse_time
-from projections.state import arrivals, catalogue, engine, store
+from projections.state import arrivals, catalogue, computed, engine, store
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -140,20 +140,30 @@ class State:
         return engine.rows(self.connection, sql, parameters)
 
     def prepare(self, sql: str) -> None:
-        """Create the views and macros a query mentions, and the ones those are made of."""
+        """Create the views and macros a query mentions, and the ones those are made of.
+
+        Raises `BadInput` for a computed relation that is asked for a moment of its own.
+        """
         if "events" not in self._made and re.search(r"\bevents\b", sql, re.IGNORECASE):
             self._make_events()
+        catalogue.refuse_own_moments(sql)
         for name in catalogue.mentioned(sql):
             if name not in self._made:
                 self._made.add(name)
                 if name in catalogue.facts():
                     self._make_fact(name)
+                elif name in computed.RELATIONS:
+                    self._make_computed(name)
                 else:
                     self._make_view(name, catalogue.views()[name])
 
     def prepare_all(self) -> None:
         """Create every view, for a console whose queries are not known yet."""
-        self.prepare(" ".join(["events", *catalogue.facts(), *catalogue.views()]))
+        self.prepare(" ".join(["events", *catalogue.facts(), *catalogue.views(), *computed.RELATIONS]))
+
+    def _make_computed(self, name: str) -> None:
+        relation = computed.RELATIONS[name]
+        engine.fill(self.connection, name, relation.columns, relation.rows(self))
 
     def _make_fact(self, name: str) -> None:
         table = catalogue.facts()[name]

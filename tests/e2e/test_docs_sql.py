@@ -66,7 +66,7 @@ def test_a_query_of_the_page_runs_in_the_sandbox_as_of_a_moment(demo: Path, cli:
 
 
 def test_every_view_of_the_page_exists_and_every_view_of_the_contract_is_on_it() -> None:
-    from projections.state.catalogue import views
+    from projections.state.catalogue import about
 
     contract = {
         "events",
@@ -90,5 +90,5 @@ def test_every_view_of_the_page_exists_and_every_view_of_the_contract_is_on_it()
     }
     table = PAGE.split("| view |")[1].split("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[2:])))
-    assert named <= {*views(), "events"}
+    assert named <= {*about(), "events"}
     assert contract <= named

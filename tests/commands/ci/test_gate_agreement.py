@@ -1,4 +1,4 @@
-"""The gate in SQL and the gate in Python are two writings of one rule: on any history they agree, at any moment."""
+"""The relation `merge_gate` is what `gate` decides: on any history, at any moment."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from commands.ci.status import read
-from commands.ci.work import history
 from ledger.event import NewEvent
 from ledger.events.checks import CheckReported
 from ledger.events.policies import CiPolicyAdopted
+from projections.ci import history
 from projections.ci.gate import judge
 from projections.ci.policy import Policy, as_data, digest, regexes
 from projections.state.state import State
@@ -53,7 +53,7 @@ def policy_for(seed: int) -> Policy:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_sql_and_python_agree_on_every_condition_now_and_at_any_earlier_moment(ledger, seed):
+def test_the_relation_tells_every_condition_as_the_gate_does_now_and_at_any_earlier_moment(ledger, seed):
     policy = policy_for(seed)
     receipts = []
     for event in [adopt(policy), *random_life(policy, seed)]:

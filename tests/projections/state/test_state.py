@@ -31,7 +31,7 @@ def results(ledger: Ledger, **moment: str) -> list[int]:
 
 def test_a_new_ledger_has_a_state_with_every_view(ledger: Ledger) -> None:
     with State.open(ledger) as state:
-        for name in catalogue.views():
+        for name in catalogue.about():
             assert isinstance(state.rows(f"SELECT * FROM {name}"), list), name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ledger import canonical
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 # The facts are read as of the moment the state is at; `judge` then folds them in the order they were learned.
 _MOMENT = "learned_at <= CAST($as_of AS TIMESTAMPTZ) AND recorded_at <= CAST($as_recorded AS TIMESTAMPTZ)"
-_ORDER = "ORDER BY learned_at, recorded_at, origin, position"
 
 
 def _rows(state: State, sql: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -49,32 +49,36 @@ def find_repository(state: State, repository: str | None, number: int) -> str:
 
 def of_pull(state: State, repository: str, number: int) -> list[Known]:
     """Return everything known of one pull request and its commits, in the order it was learned."""
-    which = {"repository": repository, "number": number}
-    pulls = _rows(
-        state,
-        f"SELECT * FROM fact_pull_request WHERE repository = $repository AND number = $number "  # noqa: S608
-        f"AND {_MOMENT}",
-        **which,
-    )
-    reviews = _rows(
-        state,
-        f"SELECT * FROM fact_review WHERE repository = $repository AND number = $number "  # noqa: S608
-        f"AND {_MOMENT}",
-        **which,
-    )
-    shas = sorted({row["head_sha"] for row in pulls})
-    found = [*_known(pulls, _pull), *_known(reviews, _review), *of_commits(state, shas)]
-    return sorted(found, key=_learned)
+    found = list(of_pulls(state, repository, number))
+    return found[0] if found else []
 
 
-def of_commits(state: State, shas: list[str]) -> list[Known]:
+def of_pulls(state: State, repository: str | None = None, number: int | None = None) -> Iterator[list[Known]]:
+    """Yield, for every pull request (or the one named), everything known of it and its commits, as it was learned."""
+    which = {"repository": repository, "number": number} if repository is not None else {}
+    named = "repository = $repository AND number = $number AND " if which else ""
+    pulls = _by_pull(_rows(state, f"SELECT * FROM fact_pull_request WHERE {named}{_MOMENT}", **which), _pull)
+    reviews = _by_pull(_rows(state, f"SELECT * FROM fact_review WHERE {named}{_MOMENT}", **which), _review)
+    heads = {pull: {one.input.head_sha for one in seen} for pull, seen in pulls.items()}
+    commits: dict[str, list[Known]] = {}
+    for one in of_commits(state, sorted(set().union(*heads.values()))):
+        commits.setdefault(one.input.sha, []).append(one)
+    for pull, seen in sorted(pulls.items()):
+        of_heads = (one for sha in heads[pull] for one in commits.get(sha, []))
+        yield sorted([*seen, *reviews.get(pull, []), *of_heads], key=_learned)
+
+
+def _by_pull(rows: list[dict[str, Any]], read: Any) -> dict[tuple[str, int], list[Any]]:
+    found: dict[tuple[str, int], list[Any]] = {}
+    for row in rows:
+        found.setdefault((row["repository"], row["number"]), []).extend(_known([row], read))
+    return found
+
+
+def of_commits(state: State, shas: list[str]) -> list[Any]:
     """Return the reports and changed files known of some commits."""
     reports = state.rows("SELECT * FROM check_reports WHERE sha IN (SELECT unnest($shas))", {"shas": shas})
-    changes = _rows(
-        state,
-        f"SELECT * FROM fact_change WHERE sha IN (SELECT unnest($shas)) AND {_MOMENT}",  # noqa: S608
-        shas=shas,
-    )
+    changes = _rows(state, f"SELECT * FROM fact_change WHERE sha IN (SELECT unnest($shas)) AND {_MOMENT}", shas=shas)
     return sorted([*_known(reports, _report), *_known(changes, _change)], key=_learned)
 
 
