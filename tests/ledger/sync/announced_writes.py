@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +25,9 @@ from tests.conftest import PERFLEDGER, clean_env
 from tests.hub_repo import Repo
 from tests.hub_server import HubServer
 from tests.ledger.sync import dying
+from tests.waiting import HANGS_S, until
 
 ARRIVED, DONE = "arrived", "done"  # the place has the request; it has carried it out and not answered
-WAIT_S = 60.0
 
 
 class Write(ABC):
@@ -101,7 +100,7 @@ class Write(ABC):
 
     def run_dying(self, step: str) -> int:
         """Run the command so that it kills itself at a step that nobody outside can see; return its exit code."""
-        return self._popen([sys.executable, "-P", str(Path(dying.__file__)), step, *self.command()]).wait(WAIT_S)
+        return self._popen([sys.executable, "-P", str(Path(dying.__file__)), step, *self.command()]).wait(HANGS_S)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the installed command."""
@@ -125,7 +124,7 @@ class Write(ABC):
 def kill(process: subprocess.Popen[bytes]) -> None:
     """End a process as a power cut would."""
     process.send_signal(signal.SIGKILL)
-    process.wait(WAIT_S)
+    process.wait(HANGS_S)
 
 
 Strike = Callable[[subprocess.Popen[bytes]], None]
@@ -139,20 +138,12 @@ class Striker:
         self._process: list[subprocess.Popen[bytes]] = []
 
     def strike(self) -> None:
-        wait_for(lambda: bool(self._process))
+        until(lambda: bool(self._process))
         self._strike(self._process[0])
 
     def watch(self, process: subprocess.Popen[bytes]) -> int:
         self._process.append(process)
-        return process.wait(WAIT_S)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so. The bound only ends a test that cannot succeed."""
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.01)
+        return process.wait(HANGS_S)
 
 
 class _HubWrite(Write):
@@ -184,7 +175,7 @@ class _HubWrite(Write):
 
         self.hub.hook = hook
         code = striker.watch(self.start())
-        wait_for(lambda: self.written() == 1)  # the server carries on with what it has received
+        until(lambda: self.written() == 1)  # the server carries on with what it has received
         self.hub.hook = None
         return code
 
@@ -290,7 +281,7 @@ class Comment(Write):
         striker = Striker(strike)
         self.server.hook = lambda at: striker.strike() if at == ("before" if when == ARRIVED else "after") else None
         code = striker.watch(self.start())
-        wait_for(lambda: self.written() == 1)
+        until(lambda: self.written() == 1)
         self.server.hook = lambda _: None
         return code
 
@@ -365,9 +356,9 @@ class Commit(_Calibrated):
 
     def run_killed_there(self, when: str) -> int:
         self.hook("pre-commit" if when == ARRIVED else "post-commit", "kill -9 $OURS")
-        code = self.start().wait(WAIT_S)
+        code = self.start().wait(HANGS_S)
         # git is a process of its own, and carries on
-        wait_for(lambda: self.written() == 1 and not (self.folder / "repo/.git/index.lock").exists())
+        until(lambda: self.written() == 1 and not (self.folder / "repo/.git/index.lock").exists())
         for name in ("pre-commit", "post-commit"):
             (self.folder / "repo/.git/hooks" / name).unlink(missing_ok=True)
         return code
