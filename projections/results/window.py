@@ -1,6 +1,7 @@
 """Find the results a result is compared with: its window, other recipes, the pin, the nearest cohort.
 
-Asks the views through `state.rows`; which rows count is the policy's say, which order is (instant, path).
+Asks the views through `state.rows`. What counts under a policy, and in which order, is written once, in
+`projections/views/parts`: the view `results` and the windows here are both made of it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from projections.results.identity import IDENTITY_FIELDS, gpu_of, identity_diges
 from projections.results.metric_policy import MetricPolicy
 from projections.results.record_shape import METRICS, median, sanitize
 from projections.results.verdict import Baseline, Pinned, Subject, WindowRecord
+from projections.state import catalogue
 
 if TYPE_CHECKING:
     from projections.state.state import State
 
 NEAREST_CANDIDATES_MAX = 8
 _METRIC_COLUMNS = ", ".join(METRICS)
-_ORDER = {
-    "instant": "COALESCE(instant, TIMESTAMPTZ '0001-01-01 00:00:00+00') DESC, full_path DESC, event_id DESC",
-    "path": "full_path DESC, event_id DESC",
-}
+_RULES = (
+    "SELECT $window_order AS window_order, $nothing_measured AS nothing_measured, $success_text AS success_text, "
+    "$legacy_eligibility AS legacy_eligibility, CAST($eligible_run_sources AS VARCHAR[]) AS eligible_run_sources"
+)
 
 
 class ThisRun(msgspec.Struct, frozen=True):
@@ -64,20 +66,19 @@ def window_for(
 ) -> list[WindowRecord]:
     """Return the last `policy.window` results that count, oldest first."""
     scope, params = _scope(subject, policy)
-    rules = policy.rules
-    success = "success" if rules.success_text == "meaning" else "success_as_truth"
-    measured = "measured" if rules.nothing_measured == "inconclusive" else "TRUE"
     rows = state.rows(
         f"""
-        WITH alike AS MATERIALIZED (SELECT * FROM results WHERE {scope})
-        SELECT event_id, full_path, source, {_METRIC_COLUMNS} FROM alike
-        WHERE superseded IS NULL AND {measured}
-          AND measurement NOT IN (SELECT measurement FROM alike WHERE target = $target AND event_id = $event_id)
-          AND (list_contains(CAST($counting AS VARCHAR[]), event_id)
-               OR (NOT list_contains(CAST($run AS VARCHAR[]), event_id) AND {success} AND {_eligible(subject, policy)}))
-        ORDER BY {_ORDER[rules.order]} LIMIT $window""",
+        WITH alike AS MATERIALIZED (SELECT * FROM results_as_judged WHERE {scope})
+        SELECT r.event_id, r.full_path, r.source, {_METRIC_COLUMNS}
+        FROM alike AS r CROSS JOIN ({_RULES}) AS rules
+        WHERE r.superseded IS NULL AND (r.measured OR rules.nothing_measured = 'pass')
+          AND r.measurement NOT IN (SELECT measurement FROM alike WHERE target = $target AND event_id = $event_id)
+          AND (list_contains(CAST($counting AS VARCHAR[]), r.event_id)
+               OR (NOT list_contains(CAST($run AS VARCHAR[]), r.event_id) AND {catalogue.part("counts")}))
+        ORDER BY {catalogue.part("newest_first")} LIMIT $window""",
         {
             **params,
+            **_rules_of(policy),
             "target": target_of(subject.record),
             "event_id": event_id,
             "run": list(run.event_ids),
@@ -104,15 +105,16 @@ def _scope(subject: Subject, policy: MetricPolicy) -> tuple[str, dict[str, Any]]
     )
 
 
-def _eligible(subject: Subject, policy: MetricPolicy) -> str:
-    if subject.identity is None and policy.rules.legacy_eligibility == "successful":
-        return "TRUE"
-    extra = [s for s in policy.rules.eligible_run_sources if s != "scheduled_main"]
-    if subject.identity is None and extra:
-        # the words are ours: the policy accepts nothing but the four run sources
-        words = ", ".join(f"'{word}'" for word in extra)
-        return f"(eligible OR (judgement_event_id IS NULL AND run_source IN ({words})))"
-    return "eligible"
+def _rules_of(policy: MetricPolicy) -> dict[str, Any]:
+    """Return what a policy says of windows, for `_RULES`: the same columns as views/parts/rules.sql."""
+    rules = policy.rules
+    return {
+        "window_order": rules.order,
+        "nothing_measured": rules.nothing_measured,
+        "success_text": rules.success_text,
+        "legacy_eligibility": rules.legacy_eligibility,
+        "eligible_run_sources": list(rules.eligible_run_sources),
+    }
 
 
 def _window_record(row: Mapping[str, Any]) -> WindowRecord:

@@ -23,6 +23,7 @@ STATE_VERSION = 1
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CALL = re.compile(r"\b(\w+)\s*\(\s*(?:as_of|as_recorded)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*")
+_PART = re.compile(r"\{\{(\w+)\}\}")
 _RESULT_ROWS = re.compile(r"\bresult_rows\b")
 
 
@@ -91,7 +92,14 @@ def result_rows() -> str:
 @functools.cache
 def views() -> dict[str, str]:
     """Return the body of every view by name."""
-    return {path.stem: _read(path).strip().rstrip(";") for path in sorted(VIEWS.glob("*.sql"))}
+    bodies = {path.stem: _read(path).strip().rstrip(";") for path in sorted(VIEWS.glob("*.sql"))}
+    return {name: _PART.sub(lambda named: f"\n{part(named[1])}\n", body) for name, body in bodies.items()}
+
+
+@functools.cache
+def part(name: str) -> str:
+    """Return SQL that several queries have in common, from views/parts; a view takes it in as `{{name}}`."""
+    return _COMMENT.sub("", _read(VIEWS / "parts" / f"{name}.sql")).strip()
 
 
 @functools.cache
