@@ -9,8 +9,8 @@ import click
 from commands.cli.app import App, command
 from commands.reseed.work import signatures
 from commands.reseed.work.approval import check_signature
+from commands.reseed.work.recording import record
 from ledger.errors import Refused
-from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedApproved
 from projections.reseed import fold as decider
 
@@ -28,10 +28,9 @@ def approve(app: App, reseed_id: str, confirm: str | None, sign_key: str | None)
     """Approve a plan. What is approved is the plan's digest: any other plan needs its own approval."""
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
-    give(app, ledger, state, confirm=confirm, sign_key=sign_key)
-    after = decider.load(ledger, state.id)
+    after = give(app, ledger, state, confirm=confirm, sign_key=sign_key)
     plan = after.needed()
-    people = sorted({a.approver for a in after.approvals if a.digest == plan.digest})
+    people = after.approvers
     app.emit(
         {
             "id": after.id,
@@ -46,14 +45,16 @@ def approve(app: App, reseed_id: str, confirm: str | None, sign_key: str | None)
     )
 
 
-def give(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None, sign_key: str | None) -> None:
-    """Ask for the phrase, sign if the plan needs it, and record the approval."""
+def give(
+    app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None, sign_key: str | None
+) -> decider.Reseed:
+    """Ask for the phrase, sign if the plan needs it, and record the approval; return the reseed after it."""
     from commands.reseed.show import plan_text
 
-    decider.require(state, "approved", ("planned",))
+    decider.require(state, "approved", "ReseedApproved")
     decider.require_whole(state)
     plan = state.needed()
-    if ledger.actor in {a.approver for a in state.approvals if a.digest == plan.digest}:
+    if ledger.actor in state.approvers:
         raise Refused(
             f"{ledger.actor} has approved this plan already; it needs {plan.approvals_needed} different people",
             code="approved_already",
@@ -65,13 +66,5 @@ def give(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None
         if sign_key:
             signature = signatures.sign(sign_key, state.id, plan.digest)
         check_signature(ledger, state, ledger.actor, signature)
-    ledger.append(
-        [
-            NewEvent(
-                stream=state.stream,
-                causation_id=state.plan_event_id,
-                payload=ReseedApproved(reseed=state.id, digest=plan.digest, approver=ledger.actor, signature=signature),
-            )
-        ],
-        seen={state.stream: state.position},
-    )
+    approval = ReseedApproved(reseed=state.id, digest=plan.digest, approver=ledger.actor, signature=signature)
+    return record(ledger, state, approval)

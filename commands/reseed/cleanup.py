@@ -10,8 +10,8 @@ import click
 
 from commands.cli.app import App, command
 from commands.reseed.work.own_folders import _remove, folders, kept_lines, look
+from commands.reseed.work.recording import record
 from ledger.errors import Refused
-from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedAborted, ReseedCleanedUp
 from projections.reseed import fold as decider
 
@@ -56,7 +56,7 @@ def remove(
     confirm: str | None,
 ) -> tuple[list[str], dict[str, list[str]]]:
     """Ask, remove, record. Returns the folders that are gone, and what was kept by folder."""
-    decider.require(state, "cleaned up", ("uploaded", "aborted", "superseded"))
+    decider.require(state, "cleaned up", "ReseedCleanedUp")
     found = folders(ledger, state)
     contents = {path: look(ledger, state, path) for path in found}
     kept = {path: one.foreign for path, one in contents.items() if one.foreign}
@@ -69,10 +69,7 @@ def remove(
     )
     app.confirm(PHRASE, given=confirm, question=question)
     removed = [path for path in found if _remove(Path(path), contents[path])]
-    ledger.append(
-        [NewEvent(stream=state.stream, payload=ReseedCleanedUp(reseed=state.id, folders=removed))],
-        seen={state.stream: state.position},
-    )
+    record(ledger, state, ReseedCleanedUp(reseed=state.id, folders=removed))
     return removed, kept
 
 
@@ -103,14 +100,11 @@ def abort(app: App, reseed_id: str, reason: str) -> None:
     """
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
-    decider.require(state, "aborted", ("new", "planned", "approved", "prepared", "uploading"))
+    decider.require(state, "aborted", "ReseedAborted")
     if state.step == "uploading":
         _refuse_landed(ledger, state)
     left = list(folders(ledger, state))
-    ledger.append(
-        [NewEvent(stream=state.stream, payload=ReseedAborted(reseed=state.id, reason=reason, left=left))],
-        seen={state.stream: state.position},
-    )
+    record(ledger, state, ReseedAborted(reseed=state.id, reason=reason, left=left))
     app.emit(
         {"id": state.id, "left": left},
         "\n".join([f"reseed {state.id} is aborted; nothing was uploaded", *(f"left on disk: {p}" for p in left)]),

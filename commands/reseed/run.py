@@ -57,8 +57,7 @@ def run(
     else:
         state = decider.load(ledger, resume)
     if state.step == "planned":
-        approve.give(app, ledger, state, confirm=phrase(), sign_key=sign_key)
-        state = decider.load(ledger, state.id)
+        state = approve.give(app, ledger, state, confirm=phrase(), sign_key=sign_key)
         if state.step == "planned":
             raise Refused(
                 f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_step(state)

@@ -46,13 +46,18 @@ def show(app: App, reseed_id: str) -> None:
             {"approver": a.approver, "digest": a.digest, "signed": bool(a.signature)} for a in state.approvals
         ],
         "uploaded": msgspec.to_builtins(state.uploaded) if state.uploaded else None,
+        "passed_over": [
+            {"at": p.recorded_at, "event": p.type, "actor": p.actor, "event_id": p.event_id, "why": p.why}
+            for p in state.passed_over
+        ],
     }
 
     def text() -> str:
+        why = {p.event_id: f"   passed over: {p.why}" for p in state.passed_over}
         lines = [plan_text(state.plan)] if state.plan else [f"reseed {state.id} has no plan"]
         lines += [
             "",
-            *(f"  {s['at'][:19]}Z  {s['event']:<20} {s['actor']}" for s in steps),
+            *(f"  {s['at'][:19]}Z  {s['event']:<20} {s['actor']}{why.get(s['event_id'], '')}" for s in steps),
             "",
             f"{state.step}; next: {decider.next_step(state)}",
         ]

@@ -32,7 +32,7 @@ def supersede(app: App, reseed_id: str, reason: str, sources: tuple[str, ...]) -
 
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
-    decider.require(state, "superseded", ("uploaded", "cleaned up"))
+    decider.require(state, "superseded", "ReseedSuperseded")
     bad = state.needed()
     if sources:
         found = source_files.read(sources)

@@ -11,6 +11,7 @@ from commands.cli.app import App, command
 from commands.reseed.preview import of_upload
 from commands.reseed.work.approval import require_approved
 from commands.reseed.work.history import History, same_window, sync
+from commands.reseed.work.recording import overtaken
 from commands.reseed.work.staging import staged
 from commands.reseed.work.upload_text import Done, message, report, report_text
 from ledger.errors import Conflict
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 PHRASE = "upload"
 LOCK = "reseed.lock"
-UPLOADABLE = ("prepared", "uploading")
 UPLOAD = announced.Kind("ReseedUploadStarted", frozenset({"ReseedUploaded"}))
 
 
@@ -42,7 +42,7 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)
     if dry_run:
-        decider.require(state, "uploaded", UPLOADABLE)
+        decider.require(state, "uploaded", "ReseedUploadStarted")
         app.emit(*of_upload(state, staged(state)))
         return
     done = send(app, ledger, state, confirm=confirm)
@@ -51,16 +51,19 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
 
 def send(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None) -> Done:
     """Check everything again, upload, look, and record what is there."""
-    decider.require(state, "uploaded", UPLOADABLE)
+    decider.require(state, "uploaded", "ReseedUploadStarted")
     require_approved(ledger, state)
     upload = _Upload(app, ledger, state)
     app.confirm(PHRASE, given=confirm, question=_question(state, upload.seeds))
     with announced.alone(ledger, LOCK) as writer:
         # another process may have uploaded it while this one asked
-        decider.require(decider.load(ledger, state.id), "uploaded", UPLOADABLE)
+        decider.require(decider.load(ledger, state.id), "uploaded", "ReseedUploadStarted")
         landed = writer.carry_out(upload)
     assert upload.history is not None, "it was settled"
-    return Done(decider.load(ledger, state.id), upload.files.committed(landed.sent), upload.history)
+    after = decider.load(ledger, state.id)
+    if after.uploaded is None:
+        raise overtaken(after, f"it is {after.step}; the seeds are in {after.needed().dataset} all the same")
+    return Done(after, upload.files.committed(landed.sent), upload.history)
 
 
 class _Upload(announced.Announced["Absent"]):
@@ -93,6 +96,8 @@ class _Upload(announced.Announced["Absent"]):
 
     def planned(self, missing: Absent) -> NewEvent:
         """Announce the commit. Raises `Conflict` when the target's baseline moved since the plan."""
+        # a pull may have brought the end of it since the lock was taken
+        decider.require(decider.load(self._ledger, self._state.id), "uploaded", "ReseedUploadStarted")
         _require_unmoved(self._ledger, self._state, missing.parent, set(self.seeds))
         return NewEvent(
             stream=self._state.stream,

@@ -1,53 +1,66 @@
-"""Where a reseed stands and what may come next: two pure functions over the stream `reseed/<id>`."""
+"""A reseed as its stream says it: `transitions` decides the step, this keeps what the counted events said."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import canonical
+from ledger import canonical, identifiers
 from ledger.errors import BadInput, Conflict, Refused
 from ledger.event import Event, EventPayload
 from ledger.events import reseeds
+from projections.reseed.transitions import EVENTS, TRANSITIONS, PassedOver, Standing, Told, advance, not_supersedable
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
 
-STEPS = ("planned", "approved", "prepared", "uploading", "uploaded", "cleaned up", "aborted", "superseded")
-
 
 @dataclass(frozen=True)
 class Reseed:
-    """The state of one reseed, as `origin` sees it.
+    """The state of one reseed, as `origin` sees it. Plan, approvals and the rest are those of counted events.
 
     `position` is the last event of its stream in that origin's own log, for conflict detection; events that other
-    machines recorded (a second approver's) have positions of their own.
+    machines recorded (a second approver's) have positions of their own, the newest of them is of `others_at`.
     """
 
     id: str
     origin: str = ""
-    step: str = "new"
+    standing: Standing = field(default_factory=Standing)
     position: int = 0
     plan: reseeds.ReseedPlanned | None = None
     plan_event_id: str = ""
     approvals: tuple[reseeds.ReseedApproved, ...] = ()
     prepared: reseeds.RecordsPrepared | None = None
-    upload_started: bool = False
     uploaded: reseeds.ReseedUploaded | None = None
     backup_folder: str = ""
-    superseded_by: str | None = None
     created_at: str = ""
     actor: str = ""
+    others_at: str = ""
     events: tuple[tuple[str, str, str, str], ...] = field(default=())  # (recorded_at, type, actor, event_id)
 
     @property
     def stream(self) -> str:
         """The stream's name."""
         return f"reseed/{self.id}"
+
+    @property
+    def step(self) -> str:
+        """Where it stands, one of `transitions.STEPS`."""
+        return self.standing.step
+
+    @property
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """The events that changed nothing, with why."""
+        return self.standing.passed_over
+
+    @property
+    def approvers(self) -> list[str]:
+        """Who approved exactly this plan, by name."""
+        return sorted(self.standing.approvers)
 
     def needed(self) -> reseeds.ReseedPlanned:
         """Return the plan; a stream without one never got that far."""
@@ -60,37 +73,53 @@ class Reseed:
         return self.plan
 
 
-def evolve(state: Reseed, event: Event, payload: EventPayload) -> Reseed:
-    """Return the state after one event."""
+def evolve(state: Reseed, event: Event) -> Reseed:
+    """Return the state after one event. A type that is no step of a reseed changes nothing."""
+    own = event.origin == state.origin
     state = replace(
         state,
-        position=event.position if event.origin == state.origin else state.position,
+        position=event.position if own else state.position,
+        others_at=state.others_at if own else max(state.others_at, event.recorded_at),
         created_at=state.created_at or event.recorded_at,
         actor=state.actor or event.actor,
         events=(*state.events, (event.recorded_at, event.type, event.actor, event.event_id)),
     )
+    if event.type not in EVENTS:
+        return state
+    payload = event.typed()
+    standing = advance(state.standing, _told(event, payload))
+    counted = len(standing.passed_over) == len(state.passed_over)
+    state = replace(state, standing=standing)
+    return replace(state, **_kept(state, event, payload)) if counted else state
+
+
+def _told(event: Event, payload: EventPayload) -> Told:
+    return Told(
+        type=event.type,
+        event_id=event.event_id,
+        recorded_at=event.recorded_at,
+        actor=event.actor,
+        digest=getattr(payload, "digest", ""),
+        approver=getattr(payload, "approver", ""),
+        approvals_needed=getattr(payload, "approvals_needed", 0),
+        by=getattr(payload, "by", ""),
+    )
+
+
+def _kept(state: Reseed, event: Event, payload: EventPayload) -> dict[str, Any]:
+    """Return the fields that a counted event sets."""
     match payload:
         case reseeds.ReseedPlanned():
-            return replace(state, step="planned", plan=payload, plan_event_id=event.event_id)
+            return {"plan": payload, "plan_event_id": event.event_id}
         case reseeds.BackupTaken():
-            return replace(state, backup_folder=payload.folder)
+            return {"backup_folder": payload.folder}
         case reseeds.ReseedApproved():
-            approvals = (*state.approvals, payload)
-            done = state.plan is not None and approved(replace(state, approvals=approvals))
-            return replace(state, approvals=approvals, step="approved" if done else state.step)
+            return {"approvals": (*state.approvals, payload)}
         case reseeds.RecordsPrepared():
-            return replace(state, step="prepared", prepared=payload)
-        case reseeds.ReseedUploadStarted():
-            return replace(state, step="uploading", upload_started=True)
+            return {"prepared": payload}
         case reseeds.ReseedUploaded():
-            return replace(state, step="uploaded", uploaded=payload)
-        case reseeds.ReseedCleanedUp():
-            return replace(state, step="cleaned up")
-        case reseeds.ReseedAborted():
-            return replace(state, step="aborted")
-        case reseeds.ReseedSuperseded():
-            return replace(state, step="superseded", superseded_by=payload.by)
-    return state
+            return {"uploaded": payload}
+    return {}
 
 
 def load(ledger: Ledger, reseed_id: str) -> Reseed:
@@ -114,8 +143,11 @@ def fold(reseed_id: str, events: Iterable[Event], *, origin: str) -> Reseed:
     """Return the state of a stream as `origin` sees it."""
     state = Reseed(reseed_id, origin)
     for event in events:
-        state = evolve(state, event, event.typed())
+        state = evolve(state, event)
     return state
+
+
+_BEGIN_AGAIN = "nothing; perfledger reseed plan ... begins again"
 
 
 def plan_digest(plan: reseeds.ReseedPlanned) -> str:
@@ -127,21 +159,28 @@ def plan_digest(plan: reseeds.ReseedPlanned) -> str:
 
 def approved(state: Reseed) -> bool:
     """Whether enough distinct people approved exactly this plan."""
-    plan = state.needed()
-    people = {a.approver for a in state.approvals if a.digest == plan.digest}
-    return len(people) >= plan.approvals_needed
+    return len(state.approvers) >= state.needed().approvals_needed
 
 
-def require(state: Reseed, action: str, allowed: tuple[str, ...]) -> None:
-    """Refuse an action that does not come next. Raises `Refused` (exit 1) with the step that does."""
-    if state.step in allowed:
-        return
-    raise Refused(
-        f"reseed {state.id} is {state.step}; it cannot be {action} now",
-        code="reseed_step",
-        hint=next_step(state),
-        step=state.step,
-    )
+def require(state: Reseed, action: str, event_type: str) -> None:
+    """Refuse an action whose event would be passed over now. Raises `Refused` (exit 1) with the step that comes next,
+    and `Conflict` (exit 3) while this machine's clock is behind the newest event of another machine: what it recorded
+    now would come before that event."""
+    why = not_supersedable(state.standing) if event_type == "ReseedSuperseded" else ""
+    if why or (state.step, event_type) not in TRANSITIONS:
+        raise Refused(
+            f"reseed {state.id} is {state.step}; it cannot be {action} now",
+            code="reseed_step",
+            hint=next_step(state),
+            step=state.step,
+        )
+    if state.others_at and identifiers.clock() <= identifiers.parse_time(state.others_at):
+        raise Conflict(
+            f"another machine recorded a step of reseed {state.id} at {state.others_at}, which is later than the clock "
+            "of this machine; nothing was done",
+            code="clock_behind",
+            hint="set the clocks of both machines right, or wait until this one has passed that time",
+        )
 
 
 def require_whole(state: Reseed) -> None:
@@ -155,6 +194,13 @@ def require_whole(state: Reseed) -> None:
 
 def next_step(state: Reseed) -> str:
     """Return the command that comes next."""
+    take_back = f"perfledger reseed supersede {state.id} --reason ..."
+    if state.step in ("cleaned up", "aborted", "superseded"):
+        if state.standing.superseded_by is not None:
+            return f"nothing; see perfledger reseed show {state.standing.superseded_by}"
+        if state.step == "aborted" and state.standing.landed:
+            return f"{take_back}   (its seeds are in the dataset: another machine uploaded them)"
+        return f"nothing; to take the seed back: {take_back}" if state.standing.landed else _BEGIN_AGAIN
     return {
         "new": "perfledger reseed plan ...",
         "planned": f'perfledger reseed approve {state.id} --confirm "confirm performance reseed"',
@@ -162,7 +208,4 @@ def next_step(state: Reseed) -> str:
         "prepared": f'perfledger reseed upload {state.id} --confirm "upload"',
         "uploading": f'perfledger reseed upload {state.id} --confirm "upload"   (finds out what landed first)',
         "uploaded": f'perfledger reseed cleanup {state.id} --confirm "cleanup reseed temp"',
-        "cleaned up": f"nothing; to take the seed back: perfledger reseed supersede {state.id} --reason ...",
-        "aborted": "nothing; perfledger reseed plan ... begins again",
-        "superseded": f"nothing; see perfledger reseed show {state.superseded_by}",
     }[state.step]

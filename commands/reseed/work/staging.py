@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from commands.reseed.work.approval import require_approved
 from commands.reseed.work.history import DEFAULT_STAGING_ROOT, STAGING_ROOT_VARIABLE, own_folder, whole_or_gone
+from commands.reseed.work.recording import record
 from ledger import disk
 from ledger.errors import Conflict
-from ledger.event import NewEvent
 from ledger.events.reseeds import RecordsPrepared
 from projections.reseed import fold as decider
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def write(ledger: Ledger, state: decider.Reseed) -> decider.Reseed:
     """Write and record the prepared files. Running it again writes them again into a folder of its own."""
-    decider.require(state, "prepared", ("approved", "prepared"))
+    decider.require(state, "prepared", "RecordsPrepared")
     require_approved(ledger, state)
     plan = state.needed()
     root = Path(os.environ.get(STAGING_ROOT_VARIABLE) or DEFAULT_STAGING_ROOT)
@@ -31,19 +31,8 @@ def write(ledger: Ledger, state: decider.Reseed) -> decider.Reseed:
             goal = folder / seed.path
             disk.make_directory(goal.parent)
             disk.put_if_absent(goal, ledger.evidence.get(seed.sha256))
-    ledger.append(
-        [
-            NewEvent(
-                stream=state.stream,
-                causation_id=state.plan_event_id,
-                payload=RecordsPrepared(
-                    reseed=state.id, digest=plan.digest, folder=str(folder), paths=[s.path for s in plan.prepared]
-                ),
-            )
-        ],
-        seen={state.stream: state.position},
-    )
-    return decider.load(ledger, state.id)
+    paths = [seed.path for seed in plan.prepared]
+    return record(ledger, state, RecordsPrepared(reseed=state.id, digest=plan.digest, folder=str(folder), paths=paths))
 
 
 def staged(state: decider.Reseed) -> dict[str, bytes]:

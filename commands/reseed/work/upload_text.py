@@ -82,7 +82,7 @@ def pull_request_text(done: Done) -> str:
     from commands.reseed.work.medians_text import medians_line
 
     plan = done.state.needed()
-    people = ", ".join(sorted({a.approver for a in done.state.approvals if a.digest == plan.digest}))
+    people = ", ".join(done.state.approvers)
     return "\n".join(
         [
             f"### Performance baseline reseed of `{plan.target}`",
