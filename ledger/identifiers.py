@@ -57,15 +57,15 @@ def format_time(us: int) -> str:
 def parse_time(text: str) -> int:
     """Return microseconds since the epoch of any ISO 8601 time; without an offset it is UTC.
 
-    Raises `BadInput` when the text is no time.
+    Raises `BadInput` when the text is no time, or one that is outside the years 1 to 9999 in UTC.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        # an offset can lead out of the years that `format_time` writes in a form that can be read again
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BadInput(
             f"not a time: {text!r}", code="bad_time", hint="use ISO 8601, for example 2026-06-01T14:00:00Z"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86400 + delta.seconds) * MICROSECONDS + delta.microseconds

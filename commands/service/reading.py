@@ -48,7 +48,7 @@ def time_text(text: str | int | None) -> str | None:
         return None
     try:
         if isinstance(text, int):
-            return format_time(text * 1_000_000)
+            text = format_time(text * 1_000_000)  # read again: a year of five digits is none the ledger keeps
         return format_time(parse_time(text.strip().removesuffix(" UTC")))  # Buildkite: `2026-06-01 10:00:00 UTC`
     except (BadInput, OverflowError, ValueError, OSError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,15 @@ def read(file: str) -> list[Known]:
         raise _bad(file, f"not readable as JSON or YAML: {' '.join(str(error).split())}") from None
     except msgspec.ValidationError as error:
         raise _bad(file, str(error)) from None
-    return inputs(pull)
+    return inputs(pull, file)
 
 
-def inputs(pull: FilePull) -> list[Known]:
-    """Return the inputs of a described pull request, in the order of their times, then of the file."""
-    head = names.commit(pull.head_sha)
+def inputs(pull: FilePull, file: str) -> list[Known]:
+    """Return the inputs of a described pull request, in the order of their times, then of the file.
+
+    Raises `BadInput` naming `file` and the field of a commit, state or time that is none.
+    """
+    head = _value(file, "head_sha", names.commit, pull.head_sha)
     mergeable = pull.mergeable if pull.conflict is None else not pull.conflict
     found: list[Known] = [
         _known(
@@ -116,7 +120,7 @@ def inputs(pull: FilePull) -> list[Known]:
             )
         )
     for nth, review in enumerate(pull.reviews):
-        at = _time(review.at)
+        at = _value(file, f"reviews[{nth}].at", _time, review.at or "")
         found.append(
             _known(
                 ReviewSeen(
@@ -130,13 +134,14 @@ def inputs(pull: FilePull) -> list[Known]:
             )
         )
     for nth, status in enumerate(pull.statuses):
-        at = _time(status.at)
+        field = f"statuses[{nth}]"
+        at = _value(file, f"{field}.at", _time, status.at or "")
         found.append(
             _known(
                 Report(
-                    sha=names.commit(status.sha) if status.sha else head,
+                    sha=_value(file, f"{field}.sha", names.commit, status.sha) if status.sha else head,
                     context=status.context,
-                    state=names.state(status.state),
+                    state=_value(file, f"{field}.state", names.state, status.state),
                     at=at,
                     recorded_at=f"{nth:06d}",
                     event_id=f"file:statuses[{nth}]",
@@ -153,7 +158,20 @@ def _known(seen: Any, at: str) -> Known:
     return Known(input=seen, learned_at=at)
 
 
-def _time(text: str | None) -> str:
+def _value(file: str, field: str, read_value: Callable[[str], str], text: str) -> str:
+    """What a field's text means, or the refusal of its reader with the file and the field before it."""
+    try:
+        return read_value(text)
+    except BadInput as error:
+        raise BadInput(
+            f"{file}: {field}: {error.message}",
+            code=error.code,
+            hint=error.hint,
+            **{**error.details, "file": file, "field": field},
+        ) from None
+
+
+def _time(text: str) -> str:
     return format_time(parse_time(text)) if text else ""
 
 
