@@ -65,14 +65,19 @@ def write_all(fd: int, data: bytes) -> None:
     """Write every byte; the kernel may take fewer at a time."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        taken = os.write(fd, view)
+        assert 0 < taken <= len(view), (taken, len(view))  # a kernel that takes nothing would be asked for ever
+        view = view[taken:]
 
 
 def write_all_at(fd: int, data: bytes, offset: int) -> None:
     """Write every byte at `offset` and after; the kernel may take fewer at a time."""
     done = os.pwrite(fd, data, offset)
     while done < len(data):
-        done += os.pwrite(fd, data[done:], offset + done)
+        taken = os.pwrite(fd, data[done:], offset + done)
+        assert taken > 0, (done, len(data))  # as above
+        done += taken
+    assert done == len(data), (done, len(data))
 
 
 def write_aside(directory: Path, data: bytes) -> Path:
@@ -97,6 +102,8 @@ def publish(temporary: Path, target: Path) -> bool:
 
     link, not rename: rename would replace a file another process has just committed.
     """
+    # beside its name: only the target's directory is synced below, and a link cannot cross file systems
+    assert temporary.parent == target.parent and temporary.name != target.name, (temporary, target)
     try:
         os.link(temporary, target)
         created = True
@@ -110,6 +117,8 @@ def publish(temporary: Path, target: Path) -> bool:
 
 def replace(temporary: Path, target: Path) -> None:
     """Put a synced temporary file in the place of `target`, durably."""
+    # a rename from another directory would need that one synced too: after a power cut both names could be there
+    assert temporary.parent == target.parent and temporary.name != target.name, (temporary, target)
     os.replace(temporary, target)  # noqa: PTH105  (the system call by its name)
     fsync_directory(target.parent)
 

@@ -24,6 +24,7 @@ from ledger.identifiers import parse_time
 NAME = "heads.sqlite"
 MARK_NAME = "head"
 INDEX_VERSION = 2
+MARK_BYTES = 187
 FLUSH_EVENTS = 256  # at most so many appended events are parsed again by the next process
 STREAMS_REMEMBERED_MAX = 10_000
 
@@ -108,6 +109,11 @@ class Mark(KeptFile):
             state.journal_first,
         )
         line = b"%b %b\n" % (text, sha256(text).hexdigest()[:16].encode())
+        # written over the last line, in place: a shorter one would leave that one's end behind it, and `read` would
+        # take the two for a mark that cannot be read, so that a cut log is no longer noticed
+        assert len(line) == MARK_BYTES, line
+        # an empty log has no journal file it could end in; any other has a hash
+        assert (head.position == 0) == (head.hash == GENESIS_HASH), head
         with contextlib.suppress(OSError):
             if self._fd is None:
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -222,6 +228,11 @@ class Heads:
 
     def add(self, rows: Sequence[Row], seen: Indexed) -> None:
         """Take in events that follow `known`, and the state of the log they lead to."""
+        # the index answers "is this id known" with what it was given: a position left out here is an event that a
+        # retry records a second time
+        assert not rows or rows[0].position == self.known.head.position + 1, (rows[0], self.known)
+        assert not rows or rows[-1].position - rows[0].position == len(rows) - 1, (rows[0], rows[-1])
+        assert seen.head.position == (rows[-1].position if rows else self.known.head.position), (rows[-1:], seen)
         for row in rows:
             self._streams[row.stream] = (row.version, row.position)
             self._dirty.add(row.stream)

@@ -55,6 +55,9 @@ class JournalWriter(disk.KeptFile):
 
         Raises `Unavailable` when the line is certainly not recorded, `OutcomeUnknown` when that is not certain.
         """
+        # without its end a line would be one with the next, and both torn; behind the end of the file it would leave
+        # a hole of zeros, which readers take for padding
+        assert line[-1:] == b"\n" and 0 <= at <= self._size, (line[-20:], at, self._size)
         fd = self._open()
         if at == 0:
             # whoever created the file may have died before its name was durable
@@ -69,6 +72,7 @@ class JournalWriter(disk.KeptFile):
 
     def replace(self, data: bytes) -> int:
         """Put a journal of whole lines in the place of this one, durably. Return its inode."""
+        assert data[-1:] in (b"", b"\n"), data[-20:]  # as above: the next line is written behind it
         disk.overwrite(self.path, data)
         return self.look()[0]
 
@@ -79,6 +83,8 @@ class JournalWriter(disk.KeptFile):
         folder = self.folder / "torn"
         disk.make_directory(folder)
         disk.put_if_absent(folder / f"{found.inode}-{found.size}", found.torn)
+        # the file that was read, not one that a seal has put in its place since: its bytes are acknowledged
+        assert found.inode == self._inode, (found.inode, self._inode)
         self._cut(self._open(), found.size)
         lock.say(f"perfledger: {len(found.torn)} bytes of an unfinished write were set aside in {folder}")
 
@@ -95,6 +101,7 @@ class JournalWriter(disk.KeptFile):
                 os.pwrite(fd, PADDING, end)
 
     def _cut(self, fd: int, size: int) -> None:
+        assert 0 <= size <= self._size, (size, self._size)  # a cut that makes it longer would add zeros
         os.ftruncate(fd, size)
         os.fdatasync(fd)
         self._size = size

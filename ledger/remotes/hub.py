@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ledger.errors import BadInput
 from ledger.remotes import hub_session
 from ledger.remotes.hub_access import HubAccess, access_to
-from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path, timeout_s
+from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path
 from ledger.remotes.retry import Busy, RetryPolicy, Unsure, asking
+from ledger.remotes.timeout import timeout_s
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

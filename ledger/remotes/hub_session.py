@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ledger.errors import BadInput, PerfledgerError, Unavailable
-from ledger.remotes.remote import timeout_s
 from ledger.remotes.retry import Busy, Moved, asked_to_wait
+from ledger.remotes.timeout import timeout_s
 
 if TYPE_CHECKING:
     import httpx2

@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from ledger import disk
 from ledger.errors import BadInput, PerfledgerError, Unavailable
-from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path, timeout_s
+from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path
 from ledger.remotes.retry import Busy, RetryPolicy, Unsure
+from ledger.remotes.timeout import timeout_s
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

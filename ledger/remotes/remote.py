@@ -12,7 +12,6 @@ Each origin writes only its own files, so machines never contend for a name.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +19,11 @@ from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from ledger.errors import BadInput, Unavailable
+from ledger.errors import Unavailable
 from ledger.remotes.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from ledger.remotes.hub_access import HubAddress
-
-TIMEOUT_S = 60.0
-TIMEOUT_VARIABLE = "PERFLEDGER_REMOTE_TIMEOUT"
 
 
 @dataclass(frozen=True)
@@ -127,19 +123,3 @@ def safe_path(path: str) -> str:
             hint="look at the remote's files; this one has a name that is never written",
         )
     return path
-
-
-def timeout_s() -> float:
-    """Return the seconds of silence after which a request is given up."""
-    text = os.environ.get(TIMEOUT_VARIABLE, "")
-    try:
-        seconds = float(text) if text else TIMEOUT_S
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 86_400:
-        raise BadInput(
-            f"{TIMEOUT_VARIABLE}={text!r} is not a number of seconds",
-            code="bad_timeout",
-            hint=f"export {TIMEOUT_VARIABLE}=60",
-        )
-    return seconds

@@ -15,14 +15,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from projections.state.state import State
+from typing import Any, Protocol
 
 Rows = Iterable[Mapping[str, Any]]
 # The package above `state`: by its own name, for the wheel has it below another.
 PROJECTIONS = __package__.rpartition(".")[0]
+
+
+class Session(Protocol):
+    """What a relation needs of the `State`: its moment, and an answer to SQL. Here, so that no import runs back."""
+
+    as_of: str
+    as_recorded: str
+
+    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run a query over views and facts."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,10 @@ class Relation:
     about: str
     columns: Mapping[str, str]
 
-    def rows(self, state: State) -> Rows:
+    def rows(self, state: Session) -> Rows:
         """Compute the rows as of the moment of a session."""
         module, name = self.where.split(":")
-        function: Callable[[State], Rows] = getattr(importlib.import_module(f"{PROJECTIONS}.{module}"), name)
+        function: Callable[[Any], Rows] = getattr(importlib.import_module(f"{PROJECTIONS}.{module}"), name)
         return function(state)
 
 

@@ -9,8 +9,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "sync.md"
 
 def test_the_page_names_every_setting_of_sharing() -> None:
     from ledger.remotes.hub_session import TOKEN_VARIABLES
-    from ledger.remotes.remote import TIMEOUT_VARIABLE
     from ledger.remotes.retry import WAIT_VARIABLE
+    from ledger.remotes.timeout import TIMEOUT_VARIABLE
     from ledger.sync.outbox import REMOTE_VARIABLE
 
     text = PAGE.read_text(encoding="utf-8")

@@ -6,7 +6,6 @@ import httpx2
 import pytest
 
 from ledger.errors import BadInput, Unavailable
-from ledger.remotes.remote import TIMEOUT_VARIABLE, timeout_s
 from ledger.remotes.retry import (
     WAIT_VARIABLE,
     Allowance,
@@ -18,6 +17,7 @@ from ledger.remotes.retry import (
     asking,
     default_policy,
 )
+from ledger.remotes.timeout import TIMEOUT_VARIABLE, timeout_s
 
 
 def waits(policy: RetryPolicy, failure: Busy | Moved) -> list[float]:
