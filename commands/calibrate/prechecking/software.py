@@ -16,7 +16,8 @@ from commands.calibrate.prechecking.findings import Findings
 from gpu_runner import workspace
 
 IMPORT_TIMEOUT_S = 300
-PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*==\s*([^\s;,]+)")
+# `==2.11.*` is a range and pins nothing; the extras may stand apart from the name
+PIN = re.compile(r"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;,=*]+)(?!\S*\*)")
 
 # How a version must agree with its pin: wheels of torch carry their CUDA version behind a plus sign. A model's
 # config.yaml may add names under `precheck_pins`.
@@ -48,7 +49,7 @@ def check_interpreter(findings: Findings, python: str) -> None:
 
 
 def read_pins(root: Path) -> dict[str, str]:
-    """`name==version` entries of `[project].dependencies`, names in lower case."""
+    """Return the `name==version` entries of `[project].dependencies`, names in lower case."""
     document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     entries = document.get("project", {}).get("dependencies", [])
     found = (PIN.match(entry) for entry in entries if isinstance(entry, str))
