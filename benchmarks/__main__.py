@@ -1,7 +1,8 @@
 """Run every benchmark: `python -m benchmarks [NAME ...] [--quick] [--json FILE] [--write-docs]`.
 
 Each prints a ratio against a peer or a physical limit measured in the same run: milliseconds are a guide, ratios the
-result. `--quick` scales the long ones down. `--write-docs` makes docs/performance.md of this run's own output.
+result. `--quick` scales the long ones down. `--write-docs` puts this run's own output into docs/performance.md, where
+the sections of benchmarks that did not run stay as they are, each with its own date and load.
 Exit code 1 when a ratio is outside its limit.
 """
 
@@ -40,22 +41,47 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def page(results: dict[str, list[dict[str, Any]]], about: dict[str, Any]) -> str:
-    """Return docs/performance.md."""
-    parts = [
-        "# Performance",
-        "",
-        "Made by `python -m benchmarks --write-docs` from that run's own output; do not edit it by hand.",
-        "",
+def sections(page: str) -> dict[str, str]:
+    """Return the sections of docs/performance.md as they are there, by benchmark."""
+    found = (part.partition("\n") for part in page.split("\n## ")[1:])
+    return {name: text.strip("\n") for name, _, text in found}
+
+
+def section(name: str, rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
+    """Return the section of one benchmark: what it is, when and where it ran, its table."""
+    described = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip().split("\n\n")[0]
+    ran = (
         f"Run on {about['when']}: {about['cores']} cores, load average {about['load']} before and "
         f"{about['load_after']} after, Python {about['python']}, {about['system']}"
-        f"{', scaled down with --quick' if about['quick'] else ''}. Each ratio has its peer in the same run, so "
-        "it holds on a busy machine better than the milliseconds do.",
+        f"{', scaled down with --quick' if about['quick'] else ''}."
+    )
+    return "\n\n".join((" ".join(described.split()), ran, table(rows)))
+
+
+def page(found: dict[str, str]) -> str:
+    """Return docs/performance.md of these sections, in the order of `names`; those of no benchmark are left out."""
+    parts = [
+        "# Performance",
+        "Made by `python -m benchmarks --write-docs` from its own output; do not edit it by hand. A section stays as "
+        "it is until its benchmark runs again.",
+        "Each ratio has its peer in the same run, so it holds on a busy machine better than the milliseconds do; the "
+        "load average says how busy it was.",
     ]
-    for name, rows in results.items():
-        described = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").strip().split("\n\n")[0]
-        parts += ["", f"## {name}", "", " ".join(described.split()), "", table(rows)]
-    return "\n".join(parts) + "\n"
+    parts += [f"## {name}\n\n{found[name]}" for name in names() if name in found]
+    return "\n\n".join(parts) + "\n"
+
+
+def about(load: float, *, quick: bool) -> dict[str, Any]:
+    """Return when and where a benchmark has just run. `load`: the load average when it began."""
+    return {
+        "when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "load": f"{load:.1f}",
+        "load_after": f"{os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "quick": quick,
+    }
 
 
 def main() -> int:
@@ -68,25 +94,19 @@ def main() -> int:
     given = parser.parse_args()
     if given.quick:
         os.environ["PERFLEDGER_BENCH_QUICK"] = "1"
-    load = os.getloadavg()[0]
     results: dict[str, list[dict[str, Any]]] = {}
+    ran: dict[str, dict[str, Any]] = {}
     for name in given.names or names():
+        load = os.getloadavg()[0]
         results[name] = [dict(row) for row in importlib.import_module(f"benchmarks.{name}").main()]
+        ran[name] = about(load, quick=given.quick)
         print(name)
         print_rows(results[name])
-    about = {
-        "when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-        "cores": os.cpu_count(),
-        "load": f"{load:.1f}",
-        "load_after": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "quick": given.quick,
-    }
     if given.json:
-        Path(given.json).write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+        Path(given.json).write_text(json.dumps({"about": ran, "results": results}, indent=1) + "\n")
     if given.write_docs:
-        PAGE.write_text(page(results, about))
+        new = {name: section(name, rows, ran[name]) for name, rows in results.items()}
+        PAGE.write_text(page(sections(PAGE.read_text()) | new))
     return 0 if all(row["ok"] for rows in results.values() for row in rows) else 1
 
 

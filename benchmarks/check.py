@@ -52,7 +52,7 @@ def main() -> list[dict[str, Any]]:
     """Measure and return the rows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        history = _write_history(folder / "history")
+        history = write_history(folder / "history", RECORDS)
         result = folder / "perf_a.json"
         result.write_text(json.dumps(raw_result(3_000, "model-007")))
         imported = _import(folder, history)
@@ -85,9 +85,9 @@ def main() -> list[dict[str, Any]]:
     ]
 
 
-def _write_history(history: Path) -> Path:
-    """Write RECORDS records, one file each, a folder per model; return the folder of all."""
-    for number in range(RECORDS):
+def write_history(history: Path, records: int) -> Path:
+    """Write so many records, one file each, a folder per model; return the folder of all."""
+    for number in range(records):
         record = record_of(number)
         path = history / record["model_id"] / f"{number:07d}.json"
         if number < MODELS:

@@ -14,3 +14,9 @@ def best(work: Callable[[], object], repeats: int = 7) -> float:
         work()
         times.append(time.perf_counter() - began)
     return min(times)
+
+
+def in_turns(repeats: int, *ways: Callable[[], object]) -> list[float]:
+    """Return the seconds of the fastest call of each way, the ways taking turns so that a busy spell hits all."""
+    rounds = [[best(way, 1) for way in ways] for _ in range(repeats)]
+    return [min(times) for times in zip(*rounds, strict=True)]

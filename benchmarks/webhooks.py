@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,7 +35,7 @@ SECRET = b"benchmark-secret"
 
 def main() -> list[dict[str, Any]]:
     """Measure the four in turn, several rounds, and return a row for each with its ratio to the floor."""
-    bodies = [_body(n) for n in range(COUNT)]
+    bodies = [body(n) for n in range(COUNT)]
     kinds: dict[str, Callable[[list[bytes]], float]] = {
         "floor": _floor,
         "one by one": lambda b: asyncio.run(_intake(b, 1)),
@@ -68,8 +71,8 @@ def _row(
     }
 
 
-def _body(number: int) -> bytes:
-    """A status webhook as long as GitHub sends them."""
+def body(number: int, *, message: int = 1_500) -> bytes:
+    """A status webhook as long as GitHub sends them; `message` is the length of its commit's message."""
     repository = {"id": 1, "full_name": "octocat/Hello-World", "owner": {"login": "octocat", "url": "x" * 200}}
     return json.dumps(
         {
@@ -81,7 +84,7 @@ def _body(number: int) -> bytes:
             "target_url": "https://ci.example.org/1",
             "repository": repository,
             "updated_at": "2026-06-01T10:00:00Z",
-            "commit": {"message": "x" * 1500},
+            "commit": {"message": "x" * message},
             "sender": {"login": "octocat"},
         }
     ).encode()
@@ -145,57 +148,66 @@ async def _intake(bodies: list[bytes], batch_max: int) -> float:
     return len(bodies) / took
 
 
+@contextmanager
+def serving(ledger: Path) -> Iterator[tuple[int, int]]:
+    """The server process on a ledger while the block runs: its process id, and the port it listens on."""
+    program = str(Path(sys.executable).with_name("perfledger"))
+    server = subprocess.Popen(
+        [program, "serve", "--port", "0", "-q", "--ledger", str(ledger)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PERFLEDGER_GITHUB_SECRET": SECRET.decode()},
+    )
+    assert server.stdout is not None
+    try:
+        yield server.pid, int(server.stdout.readline().split(";")[0].rsplit(":", 1)[1])
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        server.stdout.close()
+
+
+def send(port: int, bodies: list[bytes], *, first: int = 0) -> float:
+    """Send all deliveries over CONNECTIONS connections and return the seconds. `first` is the number of the first."""
+    from commands.service.signatures import sign
+
+    headers = [
+        {
+            "Content-Type": "application/json",
+            "X-GitHub-Event": "status",
+            "X-GitHub-Delivery": f"d-{first + n}",
+            "X-Hub-Signature-256": f"sha256={sign(SECRET, body)}",
+        }
+        for n, body in enumerate(bodies)
+    ]
+
+    def each(start: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for n in range(start, len(bodies), CONNECTIONS):
+            connection.request("POST", "/webhooks/github", bodies[n], headers[n])
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            answer.read()
+        connection.close()
+
+    senders = [threading.Thread(target=each, args=(n,)) for n in range(CONNECTIONS)]
+    started = time.perf_counter()
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    return time.perf_counter() - started
+
+
 def _http(bodies: list[bytes]) -> float:
     """Deliveries a second through the server process, over real connections."""
-    import http.client
-    import subprocess
-
-    from commands.service.signatures import sign
     from ledger.ledger import Ledger
 
     with tempfile.TemporaryDirectory() as folder:
         book = Ledger.create(folder, origin="bench", actor="bench")
-        program = str(Path(sys.executable).with_name("perfledger"))
-        server = subprocess.Popen(
-            [program, "serve", "--port", "0", "-q", "--ledger", str(book.path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PERFLEDGER_GITHUB_SECRET": SECRET.decode()},
-        )
-        assert server.stdout is not None
-        port = int(server.stdout.readline().split(";")[0].rsplit(":", 1)[1])
-        headers = [
-            {
-                "Content-Type": "application/json",
-                "X-GitHub-Event": "status",
-                "X-GitHub-Delivery": f"d-{n}",
-                "X-Hub-Signature-256": f"sha256={sign(SECRET, body)}",
-            }
-            for n, body in enumerate(bodies)
-        ]
-
-        def send(first: int) -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            for n in range(first, len(bodies), CONNECTIONS):
-                connection.request("POST", "/webhooks/github", bodies[n], headers[n])
-                answer = connection.getresponse()
-                assert answer.status == 200, answer.read()
-                answer.read()
-            connection.close()
-
-        try:
-            senders = [threading.Thread(target=send, args=(n,)) for n in range(CONNECTIONS)]
-            started = time.perf_counter()
-            for sender in senders:
-                sender.start()
-            for sender in senders:
-                sender.join()
-            took = time.perf_counter() - started
+        with serving(book.path) as (_, port):
+            took = send(port, bodies)
             assert book.head().position == 1 + 2 * len(bodies)
-        finally:
-            server.terminate()
-            server.wait(timeout=20)
-            server.stdout.close()
     return len(bodies) / took
 
 
