@@ -41,13 +41,16 @@ def plain_targets(statement: ast.stmt) -> list[str]:
 def _walk(node: ast.AST, *, inside: bool) -> Iterator[str]:
     """Yield bound names; `inside` a function or class only `global` speaks of the module."""
     if isinstance(node, ast.Lambda):
+        yield from _walk(node.args, inside=inside)
         return
     if isinstance(node, ast.Global):
         yield from node.names
     elif not inside:
         yield from _bound_here(node)
     for child in _children(node):
-        yield from _walk(child, inside=inside or isinstance(node, _OWN_SCOPE))
+        # decorators, bases, defaults and annotations are evaluated where the function or class stands
+        own_scope = isinstance(node, _OWN_SCOPE) and isinstance(child, ast.stmt)
+        yield from _walk(child, inside=inside or own_scope)
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
@@ -72,6 +75,9 @@ def _bound_here(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
         if node.name is not None:
             yield node.name
+    elif isinstance(node, ast.MatchMapping):
+        if node.rest is not None:
+            yield node.rest
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING_CALLS:
         yield from _base_of(node.func.value)
 
