@@ -105,4 +105,18 @@ RELATIONS: dict[str, Relation] = {
             "passed_over": "BIGINT",
         },
     ),
+    "reseed_steps": Relation(
+        "reseed.relation:reseed_steps",
+        about="Each event of each reseed, with the step after it; passed_over says why, when it changed nothing.",
+        columns={
+            "reseed": "VARCHAR",
+            "type": "VARCHAR",
+            "step": "VARCHAR",
+            "passed_over": "VARCHAR",
+            "recorded_at": "TIMESTAMPTZ",
+            "event_id": "VARCHAR",
+            "origin": "VARCHAR",
+            "position": "BIGINT",
+        },
+    ),
 }

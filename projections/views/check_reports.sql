@@ -22,12 +22,12 @@ JOIN (SELECT DISTINCT event_id, commit_sha FROM fact_result
 WHERE j.learned_at <= as_of AND j.recorded_at <= as_recorded
 UNION ALL BY NAME
 SELECT DISTINCT lower(r.commit_sha) AS sha, 'perfledger/baseline' AS context, 'reseed ' || s.reseed AS part,
-       CASE WHEN s.step IN ('ReseedUploaded', 'ReseedCleanedUp', 'ReseedAborted', 'ReseedSuperseded') THEN 'success'
-            ELSE 'pending' END AS state,
+       CASE WHEN t.step IN ('uploaded', 'cleaned up', 'aborted', 'superseded') THEN 'success' ELSE 'pending' END AS state,
        s.recorded_at AS reported_at, 0 AS remote_id, 'perfledger:reseed' AS source,
        'reseed ' || s.reseed || ': ' || s.step || CASE WHEN s.reason <> '' THEN ', ' || s.reason ELSE '' END AS description,
        NULL AS target_url, NULL AS repository, s.event_id, s.recorded_at, s.learned_at, s.origin, s.position
 FROM fact_reseed_step s
+JOIN reseed_steps t ON t.event_id = s.event_id AND t.passed_over IS NULL
 JOIN fact_reseed_source f ON f.reseed = s.reseed AND f.learned_at <= as_of AND f.recorded_at <= as_recorded
 JOIN (SELECT DISTINCT sha256, commit_sha FROM fact_result
       WHERE learned_at <= as_of AND recorded_at <= as_recorded AND COALESCE(commit_sha, '') <> '') r

@@ -7,9 +7,10 @@ import pytest
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationEnded, CalibrationPlanned, CalibrationReported, Plan
 from ledger.events.checks import PullRequestObserved
-from ledger.events.reseeds import ReseedUploaded, ReseedUploadStarted, SourceValidated
+from ledger.events.reseeds import SourceValidated
 from ledger.events.results import ResultRecorded
 from tests.commands.records import IDENTITY, history, legacy, raw, write
+from tests.projections.reseed.steps import of_type, record
 
 SHA = "ab" * 20
 
@@ -65,24 +66,17 @@ def test_a_reseed_from_results_of_the_commit_keeps_the_context_open_until_it_is_
         [
             result("m@g", digest),
             NewEvent(stream="reseed/x", payload=SourceValidated(reseed="x", path="p", sha256=digest, target="m@g")),
-            NewEvent(
-                stream="reseed/x", payload=ReseedUploadStarted(reseed="x", dataset="o/d", parent="p", paths=["a"])
-            ),
         ]
     )
+    steps = ("ReseedPlanned", "ReseedApproved", "RecordsPrepared", "ReseedUploadStarted")
+    record(ledger, "x", *(of_type("x", step) for step in steps))
     state, said = contexts(invoke)["perfledger/baseline"]
     assert state == "pending" and "reseed x: ReseedUploadStarted" in said
-    ledger.append(
-        [
-            NewEvent(
-                stream="reseed/x",
-                payload=ReseedUploaded(
-                    reseed="x", dataset="o/d", revision="r", parent="p", written=["a"], already=[], medians={}
-                ),
-            )
-        ]
-    )
+    record(ledger, "x", of_type("x", "ReseedUploaded"))
     assert contexts(invoke)["perfledger/baseline"][0] == "success"
+    record(ledger, "x", of_type("x", "ReseedApproved"))
+    state, said = contexts(invoke)["perfledger/baseline"]
+    assert state == "success" and "ReseedUploaded" in said, "a late approval does not open the context again"
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,9 @@ def test_each_pair_of_state_and_event_type_does_what_the_rules_say(
     assert all(one.why for one in after.passed_over)
     rows = session.rows("SELECT step, passed_over FROM reseeds WHERE id = $id", {"id": named(step, kind)})
     assert rows == ([{"step": after.step, "passed_over": len(passed)}] if after.plan else [])
+    last = "SELECT type, step, passed_over FROM reseed_steps WHERE reseed = $id ORDER BY position DESC LIMIT 1"
+    why = after.passed_over[0].why if passed else None
+    assert session.rows(last, {"id": named(step, kind)}) == [{"type": kind, "step": after.step, "passed_over": why}]
 
 
 @pytest.mark.parametrize(("step", "kind"), PAIRS)
