@@ -86,72 +86,63 @@ def inputs(pull: FilePull, file: str) -> list[Known]:
     Raises `BadInput` naming `file` and the field of a commit, state or time that is none.
     """
     head = _value(file, "head_sha", names.commit, pull.head_sha)
-    mergeable = pull.mergeable if pull.conflict is None else not pull.conflict
-    found: list[Known] = [
-        _known(
-            PullSeen(
-                repository=pull.repository,
-                number=pull.number,
-                title=pull.title,
-                state=pull.state,
-                head_sha=head,
-                event_id="file:pull",
-                at="",
-                draft=pull.draft,
-                merged=pull.merged,
-                mergeable=mergeable,
-                labels=pull.labels,
-                author=pull.author,
-                mergeable_state=pull.mergeable_state,
-                head_ref=pull.head_ref,
-                base_ref=pull.base_ref,
-            ),
-            "",
-        )
-    ]
+    found: list[Known] = [_known(_pull(pull, head), "")]
     if pull.changed_files is not None:
         files = sorted(set(pull.changed_files))
         found.append(_known(ChangeSeen(sha=head, files=files, event_id="file:changed_files"), ""))
     for nth in range(pull.approvals):
-        found.append(
-            _known(
-                ReviewSeen(reviewer=f"approval {nth + 1}", state="approved", at="", event_id=f"file:approvals[{nth}]"),
-                "",
-            )
+        approval = ReviewSeen(
+            reviewer=f"approval {nth + 1}", state="approved", at="", event_id=f"file:approvals[{nth}]"
         )
+        found.append(_known(approval, ""))
     for nth, review in enumerate(pull.reviews):
         at = _value(file, f"reviews[{nth}].at", _time, review.at or "")
-        found.append(
-            _known(
-                ReviewSeen(
-                    reviewer=review.reviewer,
-                    state=review.state.lower(),
-                    at=at,
-                    recorded_at=f"{nth:06d}",
-                    event_id=f"file:reviews[{nth}]",
-                ),
-                at,
-            )
+        said = ReviewSeen(
+            reviewer=review.reviewer,
+            state=review.state.lower(),
+            at=at,
+            recorded_at=f"{nth:06d}",
+            event_id=f"file:reviews[{nth}]",
         )
-    for nth, status in enumerate(pull.statuses):
-        field = f"statuses[{nth}]"
-        at = _value(file, f"{field}.at", _time, status.at or "")
-        found.append(
-            _known(
-                Report(
-                    sha=_value(file, f"{field}.sha", names.commit, status.sha) if status.sha else head,
-                    context=status.context,
-                    state=_value(file, f"{field}.state", names.state, status.state),
-                    at=at,
-                    recorded_at=f"{nth:06d}",
-                    event_id=f"file:statuses[{nth}]",
-                    remote_id=status.id,
-                    description=status.description or "",
-                ),
-                at,
-            )
-        )
+        found.append(_known(said, at))
+    for nth in range(len(pull.statuses)):
+        report = _report(pull, nth, file, head)
+        found.append(_known(report, report.at))
     return sorted(found, key=lambda known: known.learned_at)
+
+
+def _pull(pull: FilePull, head: str) -> PullSeen:
+    return PullSeen(
+        repository=pull.repository,
+        number=pull.number,
+        title=pull.title,
+        state=pull.state,
+        head_sha=head,
+        event_id="file:pull",
+        at="",
+        draft=pull.draft,
+        merged=pull.merged,
+        mergeable=pull.mergeable if pull.conflict is None else not pull.conflict,
+        labels=pull.labels,
+        author=pull.author,
+        mergeable_state=pull.mergeable_state,
+        head_ref=pull.head_ref,
+        base_ref=pull.base_ref,
+    )
+
+
+def _report(pull: FilePull, nth: int, file: str, head: str) -> Report:
+    status, field = pull.statuses[nth], f"statuses[{nth}]"
+    return Report(
+        sha=_value(file, f"{field}.sha", names.commit, status.sha) if status.sha else head,
+        context=status.context,
+        state=_value(file, f"{field}.state", names.state, status.state),
+        at=_value(file, f"{field}.at", _time, status.at or ""),
+        recorded_at=f"{nth:06d}",
+        event_id=f"file:statuses[{nth}]",
+        remote_id=status.id,
+        description=status.description or "",
+    )
 
 
 def _known(seen: Any, at: str) -> Known:
