@@ -215,3 +215,33 @@ def test_a_staging_folder_lost_during_an_upload_is_written_again(world: World) -
     assert step() == "uploading"
     world.upload(made["id"], code=0)
     assert len(world.seeds()) == 3
+
+
+@pytest.mark.parametrize(
+    ("learned", "code", "error", "seeds"), [("GET", 1, "reseed_step", 0), ("/commit/", 3, "reseed_overtaken", 3)]
+)
+def test_an_abort_learned_during_an_upload_stops_it_or_is_told(
+    world: World, tmp_path: Path, learned: str, code: int, error: str, seeds: int
+) -> None:
+    """Learned before the commit is sent, nothing is sent; learned afterwards, the seeds are there and it says so."""
+    shared, made = f"file://{tmp_path}/shared", planned(world)
+    world.approve_and_prepare(made["id"])
+    world.run("sync", "push", "--remote", shared, "--create", code=0)
+    ours, other = Ledger.open(world.folder), Ledger.create(tmp_path / "other", origin="other", actor="o@example.org")
+    do_pull(other, shared)
+    record_step(other, fold.load(other, made["id"]), of_type(made["id"], "ReseedAborted"))
+    do_push(other, shared)
+
+    def hook(number: int, moment: str, line: str) -> None:
+        del number
+        if learned in line and moment == "before" and "other" not in ours.origins():
+            do_pull(ours, shared)
+
+    world.hub.hook = hook
+    refused = world.upload(made["id"], code=code).json["error"]
+    world.hub.hook = None
+    assert refused["code"] == error
+    assert len(world.seeds()) == seeds
+    state = agreed(ours, made["id"])
+    assert (state.step, state.standing.landed) == ("aborted", seeds > 0)
+    assert fold.next_step(state).startswith("perfledger reseed supersede" if seeds else "nothing;")
