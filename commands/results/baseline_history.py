@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from projections.state.state import State
 
 PLOT_WIDTH_MAX = 120
+EVERY = 2**31 - 1
 
 
 @command("history", reads=True)
@@ -80,9 +81,17 @@ def _history_text(target: str, rows: list[dict[str, Any]]) -> str:
 )
 def plot(app: App, target: str | None, metric: str, last: int, **selection: str | None) -> int:
     """Plot one metric of a target over its results, with the rolling baseline each was compared with."""
+    from projections.results.window import adopted_policy
+
     with app.state(app.ledger()) as state:
         name = resolve_target(state, target, **selection)
-        rows = [row for row in results_of(state, name, last=last) if row[metric] is not None]
+        window = adopted_policy(state).window
+        # the first shown result was compared with results that are not shown
+        every = results_of(state, name, last=EVERY)
+        rows = [row for row in every if row[metric] is not None]
+        points = _points(rows, metric, window)
+        shown = sum(row[metric] is not None for row in every[-last:])
+        rows, points = rows[len(rows) - shown :], points[len(points) - shown :]
         pins = state.rows("SELECT medians FROM pinned_baselines WHERE target = $target AND newest", {"target": name})
     if not rows:
         raise Inconclusive(
@@ -90,7 +99,6 @@ def plot(app: App, target: str | None, metric: str, last: int, **selection: str 
             code="nothing_measured",
             hint="perfledger baseline history shows which metrics it has",
         )
-    points = _points(rows, metric)
     pinned = _pinned(pins, metric)
     document = {
         "target": name,
@@ -113,14 +121,14 @@ def plot(app: App, target: str | None, metric: str, last: int, **selection: str 
     return 0
 
 
-def _points(rows: list[dict[str, Any]], metric: str) -> list[Point]:
-    """Return each value with the rolling median of the five counted results before it."""
+def _points(rows: list[dict[str, Any]], metric: str, size: int) -> list[Point]:
+    """Return each value with the rolling median of the `size` counted results before it."""
     window: list[float] = []
     points = []
     for row in rows:
         failed = row["status"] in ("REGRESSION", "INFRA_ERROR", "RECIPE_MISMATCH")
         mark = "counts" if row["counted"] else "failed" if failed else "other"
-        points.append(Point(row[metric], median(window[-5:]), mark))
+        points.append(Point(row[metric], median(window[-size:]), mark))
         if row["counted"]:
             window.append(row[metric])
     return points
