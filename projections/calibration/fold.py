@@ -56,18 +56,24 @@ def _past(session: Session, group: Sequence[Event], own_origin: str) -> Session:
 def _begin(event: Event) -> Session | None:
     payload = event.typed() if event.type in _BEGINNINGS else None
     if isinstance(payload, events.CalibrationPlanned):
-        return Session(id=payload.session, plan=payload.plan, imported=False)
+        return Session(id=payload.session, plan=payload.plan, imported=False, planned_by=event.event_id)
     if isinstance(payload, events.RunDirectoryImported):
-        return Session(id=payload.session, plan=payload.plan, imported=True)
+        return Session(id=payload.session, plan=payload.plan, imported=True, planned_by=event.event_id)
     if isinstance(payload, events.CalibrationMerged):
-        return Session(id=payload.session, plan=payload.plan, imported=False, sources=tuple(payload.sources))
+        return Session(
+            id=payload.session,
+            plan=payload.plan,
+            imported=False,
+            planned_by=event.event_id,
+            sources=tuple(payload.sources),
+        )
     return None
 
 
 def _imported(session: Session, event: Event) -> Session:
     payload = event.typed()
     assert isinstance(payload, events.RunDirectoryImported)
-    return msgspec.structs.replace(session, plan=payload.plan)
+    return msgspec.structs.replace(session, plan=payload.plan, planned_by=event.event_id)
 
 
 def _continued(session: Session, event: Event) -> Session:
@@ -98,7 +104,6 @@ def _observed(session: Session, event: Event) -> Session:
 
 
 def _from_repeat(payload: RepeatObserved, stage: StageObservation, event: Event) -> Observation:
-    commits = [c for c in (payload.git_sha, payload.git_sha_start) if c]
     diff = payload.diff_sha256 if payload.diff_sha256 != EMPTY_SHA256 else None
     return Observation(
         stage=stage.stage,
@@ -109,7 +114,9 @@ def _from_repeat(payload: RepeatObserved, stage: StageObservation, event: Event)
         metrics=stage.metrics,
         samples_total=stage.sample_counts.get("total"),
         samples_ok=stage.sample_counts.get("ok"),
-        commits=tuple(dict.fromkeys(commits)),
+        git_sha=payload.git_sha or "",
+        unit=payload.unit,
+        git_sha_start=payload.git_sha_start or "",
         diff_sha256=diff,
         recorded_at=payload.recorded_at,
         duration_s=payload.duration_s,
@@ -178,7 +185,7 @@ def _from_file(payload: events.RepeatImported, event: Event) -> Observation:
         metrics=payload.metrics,
         samples_total=payload.samples_total,
         samples_ok=payload.samples_ok,
-        commits=(payload.git_sha,) if payload.git_sha else (),
+        git_sha=payload.git_sha or "",
         recorded_at=payload.recorded_at,
         duration_s=payload.duration_s,
         attempts=payload.attempts,

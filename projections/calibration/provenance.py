@@ -17,6 +17,12 @@ from projections.calibration.session import Observation, Session
 SKILLS_FOLDER = ".claude/skills/"
 SHORT = 8
 
+OK = "ok"
+CORRUPT = "corrupt"
+MISSING = "missing"
+OTHER_COMMIT = "other commit"
+OTHER_WORKSPACE = "other workspace"
+
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every observation belongs to the calibration commit.
@@ -54,14 +60,12 @@ def provenance(session: Session) -> Provenance:
     for stage in session.plan.stages:
         for repeat in session.rounds(stage.key):
             seen = session.observations[stage.key, repeat]
-            problem = _problem(session, seen, accepted)
-            if problem == "":
-                continue
+            found = verdict(session, seen, accepted)
             name = f"{stage.key}/run{repeat}"
-            if problem is None:
+            if found == MISSING:
                 missing.append(name)
-            else:
-                mismatches.append(f"{name}: {problem}")
+            elif found != OK:
+                mismatches.append(f"{name}: {_explained(session, seen, accepted, found)}")
     return Provenance(
         ok=not mismatches and not missing,
         reason=_reason(len(mismatches), len(missing)),
@@ -72,20 +76,31 @@ def provenance(session: Session) -> Provenance:
     )
 
 
-def _problem(session: Session, seen: Observation, accepted: frozenset[str]) -> str | None:
-    """Return "" when the observation belongs to the session, None when it names no commit."""
+def verdict(session: Session, seen: Observation, accepted: frozenset[str]) -> str:
+    """Judge one observation: `OK`, or why it does not belong to the session, by the first rule that holds.
+
+    accepted: `session.accepted_commits`, asked once for many observations. This is the only place where the
+    rule is written: `calibrate audit` and the SQL relation `provenance` (`relation.py`) both ask it.
+    """
     if not seen.readable:
-        return "corrupt json"
+        return CORRUPT
     if not seen.commits:
-        return None
-    commit = session.plan.calibration_git_sha
-    for other in seen.commits:
-        if other not in accepted:
-            return f"artifact {other[:SHORT]} != calibration {commit[:SHORT]}"
+        return MISSING
+    if not accepted.issuperset(seen.commits):
+        return OTHER_COMMIT
     # a run file does not say what the workspace held at each repeat; our own observations do
-    if not seen.sha256 and seen.diff_sha256 != session.plan.diff_sha256:
+    if not seen.foreign_file and seen.diff_sha256 != session.plan.diff_sha256:
+        return OTHER_WORKSPACE
+    return OK
+
+
+def _explained(session: Session, seen: Observation, accepted: frozenset[str], found: str) -> str:
+    if found == CORRUPT:
+        return "corrupt json"
+    if found == OTHER_WORKSPACE:
         return "tracked files were changed since the plan was made"
-    return ""
+    other = next(commit for commit in seen.commits if commit not in accepted)
+    return f"artifact {other[:SHORT]} != calibration {session.plan.calibration_git_sha[:SHORT]}"
 
 
 def _reason(mismatches: int, missing: int) -> str:

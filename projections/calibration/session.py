@@ -1,4 +1,4 @@
-"""A calibration session: the state its events fold into (`calibration_fold.py`).
+"""A calibration session: the state its events fold into (`fold.py`).
 
 Runs, audits, reports and applies all read this one state, so they cannot disagree about what was
 measured.
@@ -47,9 +47,11 @@ class Unit(msgspec.Struct, frozen=True):
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """One stage's share of one repeat, whoever measured it.
 
-    metrics are raw values, null when not read. not_finite: metric to `NaN` or `inf` as text; such a
-    value is null in metrics. commits: HEAD at the end and, when known, at the start. extra: what a
-    foreign run file held beyond the known fields.
+    unit: the one that measured it, empty where a run file does not say. metrics are raw values, null
+    when not read. not_finite: metric to `NaN` or `inf` as text; such a value is null in metrics.
+    git_sha, git_sha_start: HEAD at the end and at the start, empty where not known. sha256: of the run
+    file it was read from, empty for what a runner of ours measured. extra: what a foreign run file held
+    beyond the known fields.
     """
 
     stage: str
@@ -60,7 +62,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, float | None]
     samples_total: int | None = None
     samples_ok: int | None = None
-    commits: tuple[str, ...] = ()
+    unit: str = ""
+    git_sha: str = ""
+    git_sha_start: str = ""
     diff_sha256: str | None = None
     recorded_at: str = ""
     duration_s: float | None = None
@@ -80,12 +84,23 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """The commits it names: at the end, then at the start where that is another one."""
+        return tuple(dict.fromkeys(c for c in (self.git_sha, self.git_sha_start) if c))
+
+    @property
+    def foreign_file(self) -> bool:
+        """Whether it was read from a run file, and not measured by a runner of ours."""
+        return self.sha256 != ""
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything known of one calibration; built by `evolve`, never by hand.
 
     imported: the run directory is another tool's, and the source of what is known. sources: the
     sessions this one was merged from.
+    planned_by: the id of the event its plan begins with.
     position: the last position of this ledger's own origin in the stream, for optimistic appends.
     observations hold what counts now; purged repeats are gone from it and listed in `purged`.
     environment: digest of the last repeat's environment. sm_clocks_mhz: GPU UUID to the median SM
@@ -95,6 +110,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     id: str
     plan: Plan
     imported: bool
+    planned_by: str = ""
     event_ids: tuple[str, ...] = ()
     position: int = 0
     observations: Mapping[Cell, Observation] = msgspec.field(default_factory=dict)

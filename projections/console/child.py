@@ -145,7 +145,7 @@ def open_and_serve(request: dict[str, Any], frames: Frames) -> None:
     state = State.open(ledger, as_of=request["as_of"], as_recorded=request["as_recorded"])
     if mentions_events(request["query"]):
         define_events(state)
-    state.prepare(request["query"])
+    state.prepare(request["query"], request["parameters"])
     serve(state.connection.raw, {**catalogue.about(), "events": ABOUT_EVENTS}, request, frames)
 
 

@@ -128,9 +128,12 @@ def mentioned(sql: str) -> list[str]:
 
 
 def refuse_own_moments(sql: str) -> None:
-    """Raise `BadInput` where a query asks a computed relation for a moment of its own, as a view can be asked."""
+    """Raise `BadInput` where a query asks for a moment of its own what has one moment only.
+
+    That is a computed relation, and a view that one is part of.
+    """
     for name in _CALL.findall(_COMMENT.sub("", sql)):
-        if name.lower() in computed.RELATIONS:
+        if not computed.RELATIONS.keys().isdisjoint(mentioned(name)):
             raise BadInput(
                 f"{name} is computed for one moment, that of the whole query; it takes no as_of of its own",
                 code="sql_computed_relation",

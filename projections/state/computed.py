@@ -37,21 +37,129 @@ class Relation:
     """A relation that Python computes.
 
     where: `module:function` below `projections`. about: what a row is, in one sentence. columns: name to the type
-    the engine has for it, in the order they are shown.
+    the engine has for it, in the order they are shown. key: a column of text that a function can compute the rows of
+    one value of, given it by that name; a query of that value alone is then answered from these (`narrowing.py`).
     """
 
     where: str
     about: str
     columns: Mapping[str, str]
+    key: str = ""
 
-    def rows(self, state: Session) -> Rows:
-        """Compute the rows as of the moment of a session."""
+    def rows(self, state: Session, value: str | None = None) -> Rows:
+        """Compute the rows as of the moment of a session: all, or those whose key is `value`."""
         module, name = self.where.split(":")
-        function: Callable[[Any], Rows] = getattr(importlib.import_module(f"{PROJECTIONS}.{module}"), name)
-        return function(state)
+        function: Callable[..., Rows] = getattr(importlib.import_module(f"{PROJECTIONS}.{module}"), name)
+        return function(state) if value is None else function(state, **{self.key: value})
 
 
 RELATIONS: dict[str, Relation] = {
+    "audit_matrix": Relation(
+        "calibration.relation:audit_matrix",
+        about="One row for each stage and repeat of a session: the strict cell and what it was decided from.",
+        columns={
+            "session": "VARCHAR",
+            "model": "VARCHAR",
+            "number": "BIGINT",
+            "stage": "VARCHAR",
+            "title": "VARCHAR",
+            "stage_group": "VARCHAR",
+            "repeat": "BIGINT",
+            "cell": "VARCHAR",
+            "status": "VARCHAR",
+            "reason": "VARCHAR",
+            "samples_total": "BIGINT",
+            "samples_ok": "BIGINT",
+            "expected_samples": "BIGINT",
+            "metrics": "VARCHAR",
+            "git_sha": "VARCHAR",
+            "measured_at": "VARCHAR",
+            "duration_s": "DOUBLE",
+            "attempts": "BIGINT",
+            "suspect": "VARCHAR",
+            "required": "BIGINT",
+            "event_id": "VARCHAR",
+        },
+        key="session",
+    ),
+    "provenance": Relation(
+        "calibration.relation:provenance",
+        about="One row for each observed stage-repeat: does it belong to the commit its session was planned on?",
+        columns={
+            "session": "VARCHAR",
+            "model": "VARCHAR",
+            "number": "BIGINT",
+            "stage": "VARCHAR",
+            "repeat": "BIGINT",
+            "calibration_git_sha": "VARCHAR",
+            "git_sha": "VARCHAR",
+            "verdict": "VARCHAR",
+            "measured_at": "VARCHAR",
+            "event_id": "VARCHAR",
+        },
+        key="session",
+    ),
+    "calibration_rounds": Relation(
+        "calibration.relation:calibration_rounds",
+        about="The observation that counts for each session, stage and repeat: the newest that no purge took away. "
+        "aside: it is on record as destructive and enters no worst-of-N.",
+        columns={
+            "session": "VARCHAR",
+            "stage": "VARCHAR",
+            "repeat": "BIGINT",
+            "unit": "VARCHAR",
+            "readable": "BOOLEAN",
+            "status": "VARCHAR",
+            "reason": "VARCHAR",
+            "metrics": "VARCHAR",
+            "metric_keys": "VARCHAR",
+            "metric_count": "BIGINT",
+            "null_count": "BIGINT",
+            "samples_total": "BIGINT",
+            "samples_ok": "BIGINT",
+            "git_sha": "VARCHAR",
+            "git_sha_start": "VARCHAR",
+            "diff_sha256": "VARCHAR",
+            "measured_at": "VARCHAR",
+            "duration_s": "DOUBLE",
+            "attempts": "BIGINT",
+            "pytest_rc": "BIGINT",
+            "suspect": "VARCHAR",
+            "foreign_file": "BOOLEAN",
+            "event_id": "VARCHAR",
+            "recorded_at": "TIMESTAMPTZ",
+            "learned_at": "TIMESTAMPTZ",
+            "aside": "BOOLEAN",
+        },
+        key="session",
+    ),
+    "calibrations": Relation(
+        "calibration.relation:calibrations",
+        about="One row for each session: scope, how many stages are strict-ready, whether provenance holds, "
+        "how far it is.",
+        columns={
+            "session": "VARCHAR",
+            "model": "VARCHAR",
+            "repeats": "BIGINT",
+            "stages": "BIGINT",
+            "strict_stages": "BIGINT",
+            "strict_complete": "BOOLEAN",
+            "provenance_ok": "BOOLEAN",
+            "provenance_broken": "BIGINT",
+            "calibration_git_sha": "VARCHAR",
+            "git_branch": "VARCHAR",
+            "dirty": "BOOLEAN",
+            "run_dir": "VARCHAR",
+            "started_at": "VARCHAR",
+            "gpu_summary": "VARCHAR",
+            "imported": "BOOLEAN",
+            "reported": "BOOLEAN",
+            "last_step": "VARCHAR",
+            "recorded_at": "TIMESTAMPTZ",
+            "learned_at": "TIMESTAMPTZ",
+        },
+        key="session",
+    ),
     "merge_gate": Relation(
         "ci.relation:merge_gate",
         about="Every merge condition of every pull request under the CI policy in force: met or not, and why. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import json
 import math
 import uuid
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # How the engine words a disk or a memory that failed; it has one class for these and for files it cannot read.
 OUTSIDE = ("Could not write", "No space left", "File too large", "Disk quota", "truncate")
+FILLED_AT_ONCE = 10_000  # rows of a table made from Python
 
 
 class EngineFailed(Exception):
@@ -127,14 +129,18 @@ def attach(connection: Connection, path: Path, name: str) -> bool:
 
 
 def fill(connection: Connection, name: str, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Make a table of the session from rows of JSON values. columns: name to the engine's type."""
+    """Make a table of the session from rows of JSON values. columns: name to the engine's type.
+
+    Rows are taken a part at a time, so that a generator of many may itself ask the connection between two parts.
+    """
     shape = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
     connection.execute(f"CREATE TEMP TABLE {name} ({shape})")
-    text = json.dumps([{column: row[column] for column in columns} for row in rows])
-    connection.execute(
-        f"INSERT INTO {name} SELECT unnest(line) FROM (SELECT unnest(from_json($rows, $shape)) AS line)",
-        {"rows": text, "shape": json.dumps([dict(columns)])},
-    )
+    left = iter(rows)
+    while part := [{column: row[column] for column in columns} for row in itertools.islice(left, FILLED_AT_ONCE)]:
+        connection.execute(
+            f"INSERT INTO {name} SELECT unnest(line) FROM (SELECT unnest(from_json($rows, $shape)) AS line)",
+            {"rows": json.dumps(part), "shape": json.dumps([dict(columns)])},
+        )
 
 
 def quote(text: str) -> str:

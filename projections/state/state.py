@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import BadInput, Unavailable
 from ledger.identifiers import format_time, parse_time
-from projections.state import arrivals, catalogue, computed, engine, store
+from projections.state import arrivals, catalogue, computed, engine, narrowing, store
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -33,6 +34,7 @@ class State:
         self._arms: list[str] = []
         self._present: set[str] = set()  # event types among the newest events
         self._made: set[str] = set()
+        self._narrowed: dict[str, str] = {}  # computed relations made for one value of their key alone
         self._staged = False  # the newest results are read out of their JSON once, for two tables
         self._batch = arrivals.Batch(ledger.origin, {})
 
@@ -136,24 +138,25 @@ class State:
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a query over views and facts; return dicts of JSON-ready values. `$name` takes a parameter."""
-        self.prepare(sql)
+        self.prepare(sql, parameters)
         return engine.rows(self.connection, sql, parameters)
 
-    def prepare(self, sql: str) -> None:
+    def prepare(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Create the views and macros a query mentions, and the ones those are made of.
 
+        parameters: the values of `$name` in it; the query is then to be run before the next one is prepared.
         Raises `BadInput` for a computed relation that is asked for a moment of its own.
         """
         if "events" not in self._made and re.search(r"\bevents\b", sql, re.IGNORECASE):
             self._make_events()
         catalogue.refuse_own_moments(sql)
         for name in catalogue.mentioned(sql):
-            if name not in self._made:
+            if name in computed.RELATIONS:
+                self._make_computed(name, sql, parameters)
+            elif name not in self._made:
                 self._made.add(name)
                 if name in catalogue.facts():
                     self._make_fact(name)
-                elif name in computed.RELATIONS:
-                    self._make_computed(name)
                 else:
                     self._make_view(name, catalogue.views()[name])
 
@@ -161,9 +164,22 @@ class State:
         """Create every view, for a console whose queries are not known yet."""
         self.prepare(" ".join(["events", *catalogue.facts(), *catalogue.views(), *computed.RELATIONS]))
 
-    def _make_computed(self, name: str) -> None:
+    def _make_computed(self, name: str, sql: str, parameters: Mapping[str, Any] | None) -> None:
+        """Compute a relation, only the rows a query can see where that is plain; whole, it serves every later query."""
+        if name in self._made and name not in self._narrowed:
+            return
         relation = computed.RELATIONS[name]
-        engine.fill(self.connection, name, relation.columns, relation.rows(self))
+        alone = relation.key and [one for one in catalogue.mentioned(sql) if one not in catalogue.facts()] == [name]
+        value = narrowing.only(self.connection, sql, (name, relation.key), parameters) if alone else None
+        if name in self._made:
+            if value == self._narrowed.pop(name):
+                self._narrowed[name] = value
+                return
+            self.connection.execute(f"DROP TABLE {name}")
+        self._made.add(name)
+        if value is not None:
+            self._narrowed[name] = value
+        engine.fill(self.connection, name, relation.columns, relation.rows(self, value))
 
     def _make_fact(self, name: str) -> None:
         table = catalogue.facts()[name]

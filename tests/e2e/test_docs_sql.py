@@ -92,3 +92,11 @@ def test_every_view_of_the_page_exists_and_every_view_of_the_contract_is_on_it()
     named = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[2:])))
     assert named <= {*about(), "events"}
     assert contract <= named
+
+
+def test_the_page_names_what_takes_no_moment_of_its_own() -> None:
+    from projections.state.catalogue import about, mentioned
+    from projections.state.computed import RELATIONS
+
+    told = PAGE.split("Not so ")[1].split(":")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == {name for name in about() if RELATIONS.keys() & set(mentioned(name))}

@@ -1,19 +1,30 @@
-"""The SQL views give the same answers as the audit, for any history of a session."""
+"""The relations `audit_matrix`, `provenance` and `calibrations` give the audit's answers, for any history."""
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.events.calibrations import BlockDiscarded, RepeatsSettled, RoundRejected, RunFileVanished, UnitFlagged
+from ledger.events.calibrations import (
+    BlockDiscarded,
+    PlanContinued,
+    RepeatsSettled,
+    RoundRejected,
+    RunFileVanished,
+    UnitFlagged,
+)
 from ledger.ledger import Ledger
 from projections.calibration.audit import readiness
 from projections.calibration.fold import evolve
 from projections.calibration.session import Session
+from projections.console.query import Question, ask
 from projections.state.state import State
 from tests.projections.calibration.story import COMMIT, OTHER, Story, metric, share, stage
 
@@ -115,11 +126,71 @@ def test_sql_and_audit_agree_on_every_cell_and_on_provenance(history: list[tuple
     assert (summary[0]["strict_stages"], summary[0]["provenance_ok"]) == (result.strict_ready, proof.ok)
 
 
-def test_the_views_answer_as_of_any_moment(ledger: Any) -> None:
+def cells(ledger: Ledger, **moment: str) -> Any:
+    """The cells of every round and every round that is kept, as a console answers them."""
+    query = """SELECT string_agg(cell, '' ORDER BY "repeat") AS cells,
+                      (SELECT string_agg("repeat", ' ' ORDER BY "repeat") FROM calibration_rounds) AS kept,
+                      (SELECT count(*) FROM events WHERE type = 'RepeatObserved') AS observed FROM audit_matrix"""
+    sink = io.BytesIO()
+    ask(ledger.path, Question(query, **moment), sink)
+    return json.loads(sink.getvalue())
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_the_relations_answer_as_of_any_moment_also_beside_the_log_itself(ledger: Ledger, sealed: bool) -> None:
     story = Story(ledger, stage("s"), repeats=2).observe(1)
-    before = ledger.read_stream(story.stream)[-1].recorded_at
+    before = ledger.read_stream(story.stream)[-1]
+    if sealed:
+        ledger.seal()
     story.observe(2).purge(1)
+    assert cells(ledger) == [{"cells": "—✓", "kept": "2", "observed": 2}]
+    then = [{"cells": "✓—", "kept": "1", "observed": 1}]
+    assert cells(ledger, as_of=before.event_id) == cells(ledger, as_recorded=before.recorded_at) == then
+
+
+def test_a_round_keeps_the_columns_of_what_measured_it(ledger: Ledger) -> None:
+    values = {"throughput_qps": 1.5, "rtf_mean": None}
+    story = Story(ledger, stage("s"), repeats=2).observe(1, share("s", metrics=values), git_sha_start=OTHER)
+    story.import_file("s", 2, pytest_rc=1, destructive=True)
+    (measured, imported) = ledger.read_stream(story.stream)[-2:]
     with State.open(ledger) as state:
-        ask = "SELECT string_agg(cell, '' ORDER BY \"repeat\") AS c FROM audit_matrix"
-        assert state.rows(ask) == [{"c": "—✓"}]
-        assert state.rows(f"{ask}(as_of := TIMESTAMPTZ '{before}')") == [{"c": "✓—"}]
+        first, second = state.rows('FROM calibration_rounds ORDER BY "repeat"')
+    assert first == {
+        "session": "story",
+        "stage": "s",
+        "repeat": 1,
+        "unit": "test_a_ci",
+        "readable": True,
+        "status": "ok",
+        "reason": "",
+        "metrics": '{"rtf_mean":null,"throughput_qps":1.5}',
+        "metric_keys": "rtf_mean throughput_qps",
+        "metric_count": 2,
+        "null_count": 1,
+        "samples_total": 10,
+        "samples_ok": 10,
+        "git_sha": COMMIT,
+        "git_sha_start": OTHER,
+        "diff_sha256": None,
+        "measured_at": "2026-06-27T12:03:11Z",
+        "duration_s": 1.5,
+        "attempts": 1,
+        "pytest_rc": 0,
+        "suspect": "",
+        "foreign_file": False,
+        "event_id": measured.event_id,
+        "recorded_at": measured.recorded_at,
+        "learned_at": measured.recorded_at,
+        "aside": False,
+    }
+    told = {"unit": None, "git_sha_start": None, "pytest_rc": 1, "foreign_file": True, "aside": True}
+    assert second | told == second
+    assert second["event_id"] == imported.event_id
+
+
+def test_stages_of_a_plan_in_several_events_are_numbered_in_its_order(ledger: Ledger) -> None:
+    story = Story(ledger, stage("b"), repeats=1)
+    story.append(PlanContinued(session="story", part=1, stages=[stage("a"), stage("c")]))
+    with State.open(ledger) as state:
+        rows = state.rows("SELECT number, stage, cell FROM audit_matrix ORDER BY number")
+    assert [tuple(row.values()) for row in rows] == [(1, "b", "—"), (2, "a", "—"), (3, "c", "—")]
