@@ -24,7 +24,7 @@ COMMANDS = {
     "watch": (f"{_HERE}.watch:watch", "Follow the repeat that is running now."),
     "purge": (f"{_HERE}.purge:purge", "Set repeats aside so that they run again."),
     "merge": (f"{_HERE}.merge:merge", "Join strict-ready runs of disjoint stages."),
-    "plan-apply": (f"{_HERE}.plan_apply:plan_apply", "What apply would write, beside what is there."),
+    "plan-apply": (f"{_HERE}.plan_apply:plan_apply", "What apply would write, beside the current value."),
     "apply": (f"{_HERE}.apply:apply", "Write thresholds into the test files."),
     "import": (f"{_HERE}.import_run:import_run", "Turn a run directory into events."),
     "pr-body": (f"{_HERE}.pr_body:pr_body", "Write the pull request text of a calibration."),

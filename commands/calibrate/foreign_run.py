@@ -115,7 +115,7 @@ def look_for_evidence(stage: PlannedStage, log: Path) -> dict[str, str | None]:
     """Return, for each evidence pattern of a stage, the first log line it matches, or None.
 
     Empty when the stage has no patterns or the log is not there. Raises `BadInput` for a pattern that
-    is no regular expression.
+    is not a regular expression.
     """
     if not stage.evidence_patterns or not log.is_file():
         return {}
@@ -125,7 +125,7 @@ def look_for_evidence(stage: PlannedStage, log: Path) -> dict[str, str | None]:
             patterns[wanted.name] = re.compile(wanted.pattern)
         except re.error as error:
             raise BadInput(
-                f"stage {stage.key}: runtime evidence {wanted.name!r} is no regular expression: {error}",
+                f"stage {stage.key}: runtime evidence {wanted.name!r} is not a regular expression: {error}",
                 code="bad_pattern",
                 hint="correct runtime_evidence in config.yaml and run discover again",
             ) from None

@@ -81,7 +81,7 @@ def _lines(path: str) -> list[str]:
 def diff_names(base: str, repo_dir: str) -> list[str]:
     """Return what HEAD changed since it left `base`, old names of renames too. Raises `BadInput` for no such ref."""
     if base.startswith("-"):
-        raise BadInput(f"{base!r} is no git ref", code="bad_ref", hint="git branch -a")
+        raise BadInput(f"{base!r} is not a git ref", code="bad_ref", hint="git branch -a")
     # --no-renames: taking a file out of a watched folder is a change of that folder
     return git_names(repo_dir, ["diff", "--name-only", "--no-renames", "-z", f"{base}...HEAD", "--"])
 

@@ -110,7 +110,7 @@ def _measured(event: Event, change: dict[str, Any]) -> dict[str, Any]:
             "log_sha256": payload.log_sha256,
             "copy_of": payload.from_event,
         }
-    return {**row, "missing": "it is no observation"}
+    return {**row, "missing": "it is not an observation"}
 
 
 def _line(row: dict[str, Any], change: dict[str, Any]) -> str:

@@ -120,7 +120,7 @@ def _edit(path: Path, line: int, row: dict[str, str]) -> Edit:
         return BadInput(
             f"{path}, line {line}, {field}: {why}",
             code="bad_csv",
-            hint="mend that line and import again",
+            hint="correct that line and import again",
             file=str(path),
             line=line,
             field=field,
@@ -138,10 +138,10 @@ def _edit(path: Path, line: int, row: dict[str, str]) -> Edit:
     try:
         when = format_time(parse_time(row["committed_at"]))
     except BadInput:
-        raise bad("committed_at", f"is no time: {row['committed_at']!r}") from None
+        raise bad("committed_at", f"is not a time: {row['committed_at']!r}") from None
     pr = row["pr"].strip()
     if pr and not (pr.isascii() and pr.isdigit() and len(pr) < 19):
-        raise bad("pr", f"is no number: {pr!r}")
+        raise bad("pr", f"is not a number: {pr!r}")
     for field in ("old", "new"):
         value = _number(row[field].strip())
         if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -44,7 +44,7 @@ class Check(msgspec.Struct, frozen=True):
 def doctor(app: App, fast: bool) -> int:
     """Look at Python, ledger, git, tokens, GPUs and disk; name what is wrong and the command that mends it.
 
-    Never prints a token. Exit 1 when something has to be mended; warnings alone are exit 0.
+    Never prints a token. Exit 1 when something has to be fixed; warnings alone are exit 0.
     """
     checks = list(_checks(app, fast=fast))
     failed = sum(check.state == "fail" for check in checks)

@@ -34,7 +34,7 @@ ENDPOINT = click.option(
     lazy={
         "push": ("ledger_commands.sync:push", "Send what waits: record uploads, own events, evidence."),
         "pull": ("ledger_commands.sync:pull", "Take in what other machines pushed, verified."),
-        "status": ("ledger_commands.sync:status", "What waits to be sent; asks nobody."),
+        "status": ("ledger_commands.sync:status", "What waits to be sent; contacts no server."),
     },
 )
 @global_options

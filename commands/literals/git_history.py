@@ -181,7 +181,7 @@ def _resolve(repo: Path, revision: str) -> str:
     if inside.returncode != 0:
         said = inside.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
         raise BadInput(
-            f"{repo} is no git repository that can be read ({said[0]})",
+            f"{repo} is not a readable git repository ({said[0]})",
             code="no_repository",
             hint="give one with --repo PATH",
         )

@@ -67,7 +67,7 @@ _KINDS: Mapping[str, str] = {
     "table": "a dictionary, not a number",
     "expression": "an expression, not a literal",
     "derived": "a value computed from other names",
-    "other": "something that is no number",
+    "other": "something that is not a number",
 }
 
 

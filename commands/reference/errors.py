@@ -23,7 +23,7 @@ MEANINGS = {
     5: "nothing measured, or too little to judge",
     6: "a write may or may not have happened",
     7: "the ledger does not verify",
-    70: "a bug of ours",
+    70: "an internal error",
     130: "interrupted",
 }
 

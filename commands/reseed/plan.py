@@ -44,7 +44,7 @@ def one_line(option: str, text: str | None) -> str:
         raise BadInput(
             f"{option} is not one printable line; nothing was planned",
             code="bad_reason",
-            hint="say it in one line; longer text belongs into the pull request",
+            hint="write it in one line; longer text belongs in the pull request",
         )
     return line
 

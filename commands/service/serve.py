@@ -108,7 +108,7 @@ def size(text: str) -> int:
     """Return bytes of `8MiB`, `500KiB` or a number. Raises `BadInput`."""
     found = re.fullmatch(r"(\d{1,12})\s*(B|KiB|MiB)?", text.strip(), re.IGNORECASE)
     if not found or int(found[1]) == 0:
-        raise BadInput(f"--max-body {text!r} is no size", code="usage", hint="--max-body 8MiB")
+        raise BadInput(f"--max-body {text!r} is not a size", code="usage", hint="--max-body 8MiB")
     return int(found[1]) * {"b": 1, "kib": 2**10, "mib": 2**20}[(found[2] or "B").lower()]
 
 

@@ -120,6 +120,6 @@ class JournalWriter(disk.KeptFile):
         raise Unavailable(
             f"{self.path}: {why}; nothing was recorded",
             code="append_failed",
-            hint="free some space or mend the disk, then run it again",
+            hint="free some space or repair the disk, then run it again",
             errno=error.errno,
         ) from error

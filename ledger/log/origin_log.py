@@ -120,7 +120,7 @@ class OriginLog(LogReader):
         return Unavailable(
             f"{self.folder / HEADS_NAME}: {error}; nothing was recorded",
             code="index_failed",
-            hint="free some space or mend the disk, then run it again",
+            hint="free some space or repair the disk, then run it again",
         )
 
     def _refuse_moved(self, seen: Mapping[str, int]) -> None:

@@ -160,7 +160,7 @@ def busy_from(error: httpx2.TransportError) -> Busy:
     import httpx2
 
     if isinstance(error, httpx2.UnsupportedProtocol):
-        return Busy("was given an address that is no http address", sent=False)
+        return Busy("was given an address that is not an http address", sent=False)
     if isinstance(error, httpx2.ConnectTimeout):
         return Busy("did not accept a connection in time", sent=False)
     if isinstance(error, (httpx2.ConnectError, httpx2.ProxyError)):

@@ -118,7 +118,7 @@ def safe_path(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or "\\" in path or "\0" in path or any(p in ("..", ".") for p in parts):
         raise Unavailable(
-            f"the remote lists a file named {path!r}, which is no path inside it; nothing was taken",
+            f"the remote lists a file named {path!r}, which is not a path inside it; nothing was taken",
             code="remote_bad_path",
             hint="look at the remote's files; this one has a name that is never written",
         )

@@ -139,7 +139,7 @@ def open_known(
         access = access_to(url, last_address(ledger, url), chosen=endpoint)
     elif endpoint:
         raise BadInput(
-            f"{url} is at no Hub, so --endpoint says nothing about it",
+            f"{url} is not on a Hub, so --endpoint does not apply to it",
             code="no_hub_remote",
             hint="leave --endpoint out, or name hf://datasets/OWNER/NAME with --remote",
         )

@@ -298,17 +298,17 @@ def _readable_pattern(where: str, place: str, pattern: str) -> None:
 def _readable_regex(where: str, place: str, pattern: str | None) -> None:
     if re.search(r"\(\?[=!<P]|\\[1-9]", pattern or ""):
         # the same expression is read by RE2 in SQL, which has neither and never takes exponential time
-        raise _bad(where, f"{place}: {pattern!r} looks around or back, which is not supported here")
+        raise _bad(where, f"{place}: {pattern!r} uses a lookaround or a backreference, which is not supported here")
     try:
         re.compile(pattern or "")
     except re.error as error:
-        raise _bad(where, f"{place}: {pattern!r} is no regular expression: {error}") from None
+        raise _bad(where, f"{place}: {pattern!r} is not a regular expression: {error}") from None
 
 
 def _unique(where: str, place: str, values: list[str]) -> None:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        raise _bad(where, f"{place}: {', '.join(map(repr, twice))} stands there twice")
+        raise _bad(where, f"{place}: {', '.join(map(repr, twice))} is listed twice")
 
 
 def _bad(where: str, fault: str) -> BadInput:

@@ -140,7 +140,7 @@ def policy_from(data: Any, *, where: str) -> MetricPolicy:
         raise _refused(where, str(error).replace(" - at `$", " at `")) from None
     for name, change in policy.metrics.items():
         if name not in CATALOGUE:
-            raise _refused(where, f"metrics.{name} is no metric; the metrics are {', '.join(METRICS)}")
+            raise _refused(where, f"metrics.{name} is not a metric; the metrics are {', '.join(METRICS)}")
         for field in ("threshold_percent", "threshold_absolute"):
             value = getattr(change, field)
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -154,7 +154,9 @@ def policy_from(data: Any, *, where: str) -> MetricPolicy:
 
 
 def _refused(where: str, what: str) -> BadInput:
-    return BadInput(f"{where}: {what}", code="bad_policy", hint="perfledger policy show prints a whole one", file=where)
+    return BadInput(
+        f"{where}: {what}", code="bad_policy", hint="perfledger policy show prints a complete policy", file=where
+    )
 
 
 def read_policy_file(path: str) -> MetricPolicy:

@@ -242,7 +242,7 @@ def _site(
 ) -> tuple[NumberSite | None, str, str]:
     """The literal's place, or why there is none, as a sentence and as the code of the refusal."""
     if kind == "unknown":
-        return None, f"{symbol!r} is no constant of a Python file", "no_literal"
+        return None, f"{symbol!r} is not a constant of a Python file", "no_literal"
     try:
         return locate(constants, symbol, subkey, concurrency), "", ""
     except Refused as refusal:

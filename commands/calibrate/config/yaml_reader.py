@@ -139,7 +139,7 @@ class _Values:
         found: dict[str, Any] = {}
         for source in node.value if node.id == "sequence" else [node]:
             if source.id != "mapping":
-                raise _bad(self.path, node.start_mark.line + 1, "merges something that is no mapping")
+                raise _bad(self.path, node.start_mark.line + 1, "merges something that is not a mapping")
             found = {**self.of(source), **found}
         return found
 

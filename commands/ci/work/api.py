@@ -75,7 +75,7 @@ class GitHubApi:
         for page in range(1, PAGES_MAX + 1):
             found = _document(self._ask("GET", f"{path}{sign}per_page={PER_PAGE}&page={page}"))
             if not isinstance(found, list):
-                raise self._refusal("sent an answer that is no list", None)
+                raise self._refusal("sent an answer that is not a list", None)
             rows += [row for row in found if isinstance(row, dict)]
             if len(found) < PER_PAGE:
                 return rows
@@ -111,13 +111,13 @@ class GitHubApi:
 
 
 def check_url(url: str) -> str:
-    """Return a base URL without its last slash. Raises `BadInput` where a token would travel in the open."""
+    """Return a base URL without its last slash. Raises `BadInput` where a token would be sent unencrypted."""
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise BadInput(f"not an API URL: {url!r}", code="bad_url", hint="--api-url https://api.github.com")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise BadInput(
-            f"{url} is not https: the token would travel in the open", code="bad_url", hint="--api-url https://..."
+            f"{url} is not https: the token would be sent unencrypted", code="bad_url", hint="--api-url https://..."
         )
     return url.rstrip("/")
 

@@ -45,7 +45,7 @@ def points(value: Mapping[str, Any]) -> Iterator[tuple[str, Measured | str]]:
     for suite, runs in value["entries"].items():
         for run in runs if isinstance(runs, list) else []:
             if not isinstance(run, dict):
-                yield str(suite), "a run that is no object"
+                yield str(suite), "a run that is not an object"
                 continue
             commit = run.get("commit")
             sha = str(commit.get("id") or "") if isinstance(commit, dict) else ""

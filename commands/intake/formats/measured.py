@@ -82,7 +82,7 @@ def refuse_unusable(measured: Measured) -> None:
             raise BadInput(
                 f"{measured.path}: field {name} is {reason}, which is not a measurement; nothing was recorded",
                 code="not_finite",
-                hint="mend the benchmark; a policy file with `rules: {not_finite: drop}` reads it as not measured",
+                hint="correct the benchmark; a policy file with `rules: {not_finite: drop}` reads it as not measured",
                 file=measured.path,
                 field=name,
             )

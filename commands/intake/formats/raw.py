@@ -111,7 +111,7 @@ def _text(value: Mapping[str, Any], name: str, default: str, path: str) -> str:
         raise BadInput(
             f"{path}: field {name} is {found!r}; it must be text",
             code="bad_field",
-            hint="mend the file that the benchmark wrote",
+            hint="correct the file that the benchmark wrote",
             file=path,
             field=name,
         )

@@ -209,7 +209,7 @@ def _drop(sources: Sequence[Source], names: Sequence[str]) -> tuple[list[Source]
     unknown = [n for n in names if n not in {s.path for s in sources}]
     if unknown:
         raise BadInput(
-            f"--drop {unknown[0]} is no source of this plan",
+            f"--drop {unknown[0]} is not a source of this plan",
             code="no_such_source",
             hint="name it exactly as in --source",
         )

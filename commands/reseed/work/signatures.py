@@ -19,7 +19,7 @@ def message(reseed_id: str, digest: str) -> bytes:
 def sign(key: str, reseed_id: str, digest: str) -> str:
     """Sign an approval with an SSH private key (or a public key whose private half an agent holds)."""
     if not Path(key).is_file():
-        raise BadInput(f"{key} is no key file", code="bad_key", hint="--sign-key ~/.ssh/id_ed25519")
+        raise BadInput(f"{key} is not a key file", code="bad_key", hint="--sign-key ~/.ssh/id_ed25519")
     done = _run(["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", key], message(reseed_id, digest))
     if done.returncode != 0:
         raise BadInput(

@@ -80,7 +80,7 @@ def _record(name: str, data: bytes) -> dict[str, Any]:
     try:
         record = parse_object(data)
     except Unreadable as error:
-        raise _bad(name, "", f"is no normalized record: {error}", code="not_normalized") from None
+        raise _bad(name, "", f"is not a normalized record: {error}", code="not_normalized") from None
     if "benchmark_id" in record and "model_id" not in record:
         raise _bad(
             name,
@@ -89,7 +89,9 @@ def _record(name: str, data: bytes) -> dict[str, Any]:
             code="not_normalized",
         )
     if "model_id" not in record or "gpu_type" not in record:
-        raise _bad(name, "model_id", "or gpu_type is missing, so this is no normalized record", code="not_normalized")
+        raise _bad(
+            name, "model_id", "or gpu_type is missing, so this is not a normalized record", code="not_normalized"
+        )
     for field, why in storable(record)[1].items():
         raise _bad(name, ascii(field)[1:-1], f"is {why}, which no record may hold", code="bad_measurement")
     return record
@@ -119,7 +121,7 @@ def _fetch(url: str) -> bytes:
                 data += chunk
                 if time.monotonic() > ends:
                     raise Unavailable(
-                        f"{name}: not there whole after {URL_TIMEOUT_S:g} s",
+                        f"{name}: not fully downloaded after {URL_TIMEOUT_S:g} s",
                         code="download_failed",
                         hint="run it again, or download it by hand and give --source FILE",
                     )
@@ -165,7 +167,7 @@ def validate(source: Source, *, model: str, gpu: str, identity: Mapping[str, str
         if isinstance(value, bool) or number is None or not math.isfinite(number):
             raise _bad(source.path, metric, f"is {value!r}, not a finite number", code="bad_measurement")
         if number <= 0 if metric in CORE_METRICS else number < 0:
-            raise _bad(source.path, metric, f"is {value!r}, which is no measurement", code="bad_measurement")
+            raise _bad(source.path, metric, f"is {value!r}, which is not a measurement", code="bad_measurement")
     if all(record.get(metric) is None for metric in METRICS):
         raise _bad(
             source.path, "latency", "and every other metric is missing: nothing was measured", code="bad_measurement"

@@ -91,7 +91,7 @@ def test_repeats_run_here_copies_and_ids_that_lead_nowhere_are_told_apart(cli: C
     assert rows[2]["missing"] == "it observed nothing of s"
     assert rows[3]["copy_of"] == "0190-elsewhere"
     assert nowhere in rows[4]["missing"]
-    assert rows[5]["missing"] == "it is no observation"
+    assert rows[5]["missing"] == "it is not an observation"
     text = cli("explain", event["event_id"], code=0).out
     assert "upper bound: the most of 6 observation(s) is 2.0:" in text
     assert "run 1: 2.0 (the worst)" in text

@@ -93,7 +93,7 @@ def test_a_growing_data_js_adds_only_its_new_runs_and_says_what_it_cannot_read(c
         "not a number: 'n/a'",
         "the unit 'points' says neither time, rate nor size",
         "a bench without a name",
-        "a run that is no object",
+        "a run that is not an object",
     ]
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_data_js_is_refused(cli: Cli, tmp_path: Path, content:
     [
         ([], "no suite has a run"),
         ([{"benches": []}], "no suite has a run"),
-        (["junk"], "a run that is no object"),
+        (["junk"], "a run that is not an object"),
         ([{"benches": [{"name": "a", "value": 1, "unit": "points"}]}], "the unit 'points'"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_reason_is_one_printable_line(reason: str, world: World) -> None:
 
 def test_a_wrong_drop_is_wrong_usage(world: World) -> None:
     unknown = world.plan("--drop", "nothing.json", "--drop-reason", "x", code=2).json["error"]
-    assert unknown["message"].startswith("--drop nothing.json is no source of this plan")
+    assert unknown["message"].startswith("--drop nothing.json is not a source of this plan")
     every = world.plan(*[a for s in world.sources for a in ("--drop", s)], "--drop-reason", "x", code=2).json["error"]
     assert every["code"] == "nothing_left"
 
