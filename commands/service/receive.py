@@ -22,7 +22,8 @@ BYTES_MAX = 8 * 2**20
 def receive(app: App, file: str, event: str, source: str, delivery: str | None) -> None:
     """Record what a webhook payload says: in a GitHub Action, `ci receive "$GITHUB_EVENT_PATH" --event pull_request`.
 
-    A payload that arrives twice is recorded once; slash commands in a comment are decided at once. FILE may be - for stdin.
+    A payload that arrives twice is recorded once. Slash commands in a comment are decided at once. FILE may be -
+    for stdin.
     """
     from commands.service import buildkite, github, reading
     from commands.service.desk import CommandDesk
