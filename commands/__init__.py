@@ -1,1 +1,1 @@
-"""The face and the write side: each command loads state, decides, appends events, prints."""
+"""The command line and the write side: each command loads state, decides, appends events, prints."""

@@ -1,1 +1,1 @@
-"""The hands: frees GPUs, runs repeats, samples telemetry, emits observation events."""
+"""Waits for free GPUs, runs repeats, samples telemetry, emits observation events."""

@@ -1,4 +1,4 @@
-"""Taking in another origin's sealed segments: verified to the last link before they count.
+"""Adopt another origin's sealed segments: the whole chain is verified before they count.
 
 The segments are put in place first and announced by an `EventsPulled` event of our own after that; events
 of another origin count from that event on. A crash in between leaves segments that the next pull announces.

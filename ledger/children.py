@@ -1,9 +1,9 @@
-"""How a process of our own starts: this interpreter, the installed package, and the variables that it needs.
+"""How perfledger starts its child processes: this interpreter, the installed package, and the variables they need.
 
     subprocess.Popen(children.command("sync", "push"), env=children.environment("HF_*", "HOME"))
 
 Neither the working directory nor PYTHONPATH decides what it imports, so that no file of a measured repository runs in
-it: trust rule T14. Nothing of ours starts Python in any other way; a test reads the sources for it.
+it: trust rule T14. No module starts Python in any other way; a test reads the sources for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import site
 import sys
 
-PROGRAM = "perfledger"  # named, never imported: it lies above this room
+PROGRAM = "perfledger"  # named, never imported: it is above `ledger` in the import order
 # The hidden commands of perfledger/__main__.py
 KEEP_REPEAT = "_keep-repeat"
 ANSWER_QUERY = "_answer-query"
@@ -22,13 +22,13 @@ ALWAYS = ("LD_LIBRARY_PATH",)
 
 
 def command(*arguments: str) -> list[str]:
-    """Return the command line of a process of ours. The user's own site folder counts where it counts for us."""
+    """Return the command line of a child process. It uses the user's own site folder where this process does."""
     own_site = [] if site.ENABLE_USER_SITE else ["-s"]
     return [sys.executable, *own_site, "-P", "-m", PROGRAM, *arguments]
 
 
 def environment(*names: str, **values: str) -> dict[str, str]:
-    """Return the variables of a process of ours: those of this process that `names` name, then `values`.
+    """Return the variables of a child process: those of this process that `names` name, then `values`.
 
     names: as in a shell, `HF_*`; one that says what Python imports is never passed on.
     """

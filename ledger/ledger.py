@@ -85,7 +85,7 @@ class Ledger:
                 )
             ]
         )
-        # last: a ledger whose description is there is whole
+        # Write ledger.toml last: its presence marks a complete ledger.
         text = f'format = {layout.FORMAT_VERSION}\norigin = "{name}"\ncreated = "{format_time(next_time(0))}"\n'
         disk.put_if_absent(folder / "ledger.toml", text.encode())
         return ledger
@@ -112,7 +112,7 @@ class Ledger:
     # ---------------------------------------------------------------- reading
 
     def origins(self) -> list[str]:
-        """Return all origins this ledger has, its own first; a folder that holds no log is none."""
+        """Return all origins this ledger has, its own first; a folder without a log is not an origin."""
         found = {p.name for p in (self.path / "log").iterdir() if p.is_dir() and holds_log(p)}
         return [self.origin, *sorted(found - {self.origin})]
 

@@ -1,4 +1,4 @@
-"""Small pieces of evidence on disk: lines of a tail, rows of a pack. One form each, so that every byte counts."""
+"""Small pieces of evidence on disk: lines of a tail, rows of a pack. One form each, so that every byte is verified."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def piece_of(digest: str, data: bytes) -> Piece:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """Return the lines of a tail that end. What stands after them is an unfinished write, never acknowledged."""
+    """Return the complete lines of a tail. What follows them is an unfinished write, never acknowledged."""
     try:
         return path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from ledger.event import Event
 from ledger.log import chain
 
 NAME = "journal.jsonl"
-PADDING = b"\n\0"  # the bytes that stand for nothing after the last line
+PADDING = b"\n\0"  # padding after the last line, without meaning
 READ_COUNT_MAX = 50
 
 
@@ -28,7 +28,7 @@ READ_COUNT_MAX = 50
 class Journal:
     """What a journal held when it was read.
 
-    `size` counts the bytes of whole lines; `torn` is what stands after them, without the padding around it.
+    `size` counts the bytes of whole lines; `torn` is what follows them, without the padding around it.
     `inode` tells whether the file was replaced since (a seal does that).
     """
 

@@ -95,7 +95,7 @@ class JournalWriter(disk.KeptFile):
         return self._fd
 
     def _pad(self, fd: int, end: int) -> None:
-        """Write padding behind a line that reaches the end of the file. Without room for it the line stands alone."""
+        """Write padding behind a line that reaches the end of the file, where there is room for it."""
         if end >= self._size:
             with contextlib.suppress(OSError):
                 os.pwrite(fd, PADDING, end)

@@ -9,7 +9,7 @@ Writers queue on the origin's lock; readers (`ledger.log.reading`) take none. Th
 
 A crash between any two steps leaves events in the journal, in a segment, or in both; the same event in
 both places is one event, and the next writer finishes the seal. A writer syncs what it finds and no mark
-vouches for before it builds on it, so nothing durable ever stands on something that is not.
+vouches for before it builds on it, so nothing durable ever depends on something that is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading the log of one origin. Readers take no lock and never meet one.
+"""Reading the log of one origin. Readers take no lock and never wait for one.
 
 The journal is read before the segments are listed: a seal in between shows its events in both places, never in
 none. A listing alone is not trusted: positions must follow without a gap.

@@ -190,11 +190,11 @@ class HubRepo:
         if self._api is None:
             from huggingface_hub import HfApi
 
-            # token=False: without one of ours, none at all; never the one another tool left in the home folder
+            # token=False: without a token of the ledger send none, never the one another tool left in the home folder
             self._api = HfApi(endpoint=self.endpoint, token=self.token or False, library_name="perfledger")
         try:
             return function(self._api)
-        except Exception as error:  # noqa: BLE001  (everything the library raises becomes one of ours or goes on)
+        except Exception as error:  # noqa: BLE001  (every library error becomes a PerfledgerError or goes on)
             hub_session.raise_translated(
                 error, self.repo_id, token=self.token, at=self.endpoint, withheld=self.access.withheld
             )

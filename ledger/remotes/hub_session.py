@@ -1,4 +1,4 @@
-"""How we talk to a Hugging Face Hub: tokens, timeouts, and every failure said in one sentence.
+"""Requests to a Hugging Face Hub: tokens, timeouts, and one sentence for every failure.
 
 The client library waits without a timeout by default, retries some calls inside itself and not others, and puts
 what the server said, URLs with signatures included, into its errors. So every request goes through a client
@@ -55,7 +55,7 @@ def named_endpoint() -> str | None:
 
 
 def check_endpoint(address: str, source: str) -> str:
-    """Return a Hub's address in the form it is remembered by. Raises `BadInput` naming `source` when it is none."""
+    """Return a Hub's address in the form it is remembered by. Raises `BadInput` naming `source` when it is not one."""
     from urllib.parse import urlsplit
 
     hint = f"for example {DEFAULT_ENDPOINT}, which is also the default"

@@ -96,7 +96,7 @@ class ObjectRemote(Remote):
         try:
             self._call(lambda: self._put_durably(path, data), writes=True)
         except AlreadyExistsError:
-            # an earlier push of ours that died here, or its answer was lost; or another ledger took the name
+            # an earlier push from this ledger was killed here, or its answer was lost; or another ledger took the name
             if self._get(path) != data:
                 raise Taken(path) from None
 

@@ -1,6 +1,6 @@
 """How often and how long a remote is asked again: one policy for every store and every API.
 
-Every request of ours is retried here and nowhere else. The Hub client's own loops are bypassed, because they
+Every request is retried here and nowhere else. The Hub client's own loops are bypassed, because they
 differ from call to call: some wait 23 seconds, some for as long as a Retry-After says, some never.
 """
 
@@ -142,7 +142,7 @@ def given_up(failure: Busy, name: str, *, tries: int) -> Unavailable:
     """Return what `Busy` becomes when patience has ended; `name` is the remote's."""
     times = f" ({tries} tries)" if tries > 1 else ""
     return Unavailable(
-        f"{name} {failure.reason}{times}; this ledger is whole and goes on working without it",
+        f"{name} {failure.reason}{times}; this ledger is complete and goes on working without it",
         code="remote_unavailable",
         remote=name,
         reason=failure.reason,

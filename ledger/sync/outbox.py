@@ -1,4 +1,4 @@
-"""What waits to leave this machine. It is the log itself, so it is known without asking anybody."""
+"""What waits to leave this machine. It is the log itself, so it is known without contacting a server."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def _grew(remote: Remote, origin: str, reach: int) -> bool:
 
 
 def _check_own(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> None:
-    """Say so when somebody else writes under our own origin's name; a push would be refused."""
+    """Warn when another ledger writes under this origin's name; a push would be refused."""
     held = {path.name: path for path in ledger.log.segment_paths()}
     for path in _segments(snapshot, ledger.origin):
         name = path.rpartition("/")[2]

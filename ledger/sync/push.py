@@ -1,4 +1,4 @@
-"""Push: everything of our own that a remote lacks, in one commit where the store has commits."""
+"""Push: all events and evidence of this origin that a remote lacks, in one commit where the store has commits."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _lacking(
 ) -> Upload | None:
     """Return what the remote lacks of the sealed log up to `through` (None: all of it), or None.
 
-    Evidence comes first: no event may stand there without what it cites. A segment that is there and that the
+    Evidence comes first: no event may be stored there without what it cites. A segment that is there and that the
     checkpoint covers is not opened, so a push costs the same however long the history is.
     """
     additions: dict[str, Path] = {}
@@ -219,7 +219,7 @@ def _lacking(
 
 
 def _reached(part: dict[str, Path], covered: int, head: SegmentInfo, *, whole: bool) -> SegmentInfo | None:
-    """Return where the log ends once `part` is there; None when that is where the checkpoint stands already."""
+    """Return where the log ends once `part` is there; None when the checkpoint is already at that position."""
     if whole:
         return head
     ends = [info(local) for path, local in part.items() if path.startswith("log/")]

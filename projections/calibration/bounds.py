@@ -1,4 +1,4 @@
-"""Which side a threshold bounds, told by its name, and what an edit of it therefore does.
+"""Which side a threshold bounds, derived from its name, and what an edit of it therefore does.
 
 A lower bound (`min`) holds things that are better when larger: throughput, accuracy, similarity. An upper one
 (`max`) holds the others: latency, error rates, failures. The last word of the name that tells decides, after

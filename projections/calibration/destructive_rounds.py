@@ -80,7 +80,7 @@ def destructive_values(
 def is_degenerate(values: Iterable[float | None], *, resolution: float) -> bool:
     """Whether a sample is two populations: at least two values each, half a median apart or more.
 
-    A split no wider than what the display resolves is none: a count that is sometimes 1 and
+    A split no wider than the display resolution does not count as one: a count that is sometimes 1 and
     sometimes 2 is one population.
     """
     ordered = sorted(v for v in values if is_finite(v) and v is not None)

@@ -177,7 +177,7 @@ def units_of(plan: Plan) -> list[Unit]:
     """Group stages by (test file, extra environment), in the order of their first stage.
 
     Two units of the same name (same stem in two folders, or two environments without presets) are
-    told apart by a number, so that they never share a log or a basetemp.
+    distinguished by a number, so that they never share a log or a basetemp.
     """
     groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[PlannedStage]] = {}
     for stage in plan.stages:

@@ -75,7 +75,7 @@ def accuracy_interval(accuracies: Sequence[float], samples: int) -> tuple[float,
     """Wilson 95 % interval of the median accuracy over `samples` questions.
 
     The repeats ask the same questions, so they are not pooled: that would narrow the interval by a
-    certainty nobody has. None when the values are no proportions or nothing was asked.
+    certainty that the data does not support. None when the values are no proportions or nothing was asked.
     """
     if not accuracies or samples <= 0 or not all(0 <= a <= 1 for a in accuracies):
         return None

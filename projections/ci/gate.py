@@ -1,7 +1,7 @@
 """The merge gate: each condition met or not, why, since when, and by which event.
 
 Pure: `evolve` takes one input into the state, `evaluate` reads the conditions off it, and `judge`
-folds a whole history so that it can say since when a condition stands as it stands. What was known
+folds a whole history so that it can say since when a condition has its present state. What was known
 at 14:00 is the same fold over the inputs known at 14:00.
 """
 
@@ -137,7 +137,7 @@ def evolve(policy: Policy, state: GateState, seen: Input) -> None:
             state.pull = seen
     elif isinstance(seen, ReviewSeen):
         if seen.state in ("commented", "pending"):
-            return  # says nothing for or against
+            return  # neither an approval nor a rejection
         known = state.reviews.get(seen.reviewer)
         if known is None or seen.order() >= known.order():
             state.reviews[seen.reviewer] = seen
@@ -184,7 +184,7 @@ def evaluate(policy: Policy, state: GateState) -> GateVerdict:
 
 
 def settle(policy: Policy, inputs: Iterable[Input]) -> GateVerdict:
-    """Read the conditions off a whole history, without saying since when each stands so: the quick half of `judge`."""
+    """Read the conditions off a whole history, without saying since when each holds: the quick half of `judge`."""
     state = GateState()
     for seen in inputs:
         evolve(policy, state, seen)
@@ -192,7 +192,7 @@ def settle(policy: Policy, inputs: Iterable[Input]) -> GateVerdict:
 
 
 def judge(policy: Policy, history: Iterable[Known], *, posted_counts: bool = False) -> GateVerdict:
-    """Fold a history in the order it was learned; say of each condition since when it stands so, and by what."""
+    """Fold a history in the order it was learned; say of each condition since when it holds, and by which event."""
     state = GateState(posted_counts=posted_counts)
     since: dict[str, tuple[bool, str, str]] = {}
     verdict = evaluate(policy, state)

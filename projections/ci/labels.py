@@ -69,7 +69,7 @@ def _fault(title: str) -> str:
         return "The bracket of the tag is not closed."
     colon = re.match(r"([A-Za-z-]{2,12})(\([^)]*\))?!?:", title)
     if colon:
-        return f"The tag stands before a colon (`{colon[0]}`), not in square brackets."
+        return f"The tag is before a colon (`{colon[0]}`), not in square brackets."
     return "The title does not begin with a tag in square brackets."
 
 

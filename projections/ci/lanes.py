@@ -76,7 +76,7 @@ def _names(policy: Policy, files: Iterable[str]) -> list[str]:
 
 
 class Dead(msgspec.Struct, frozen=True):
-    """A pattern of the policy that no file of the repository matches. place: the field it stands in."""
+    """A pattern of the policy that no file of the repository matches. place: the field that holds it."""
 
     place: str
     pattern: str

@@ -1,7 +1,7 @@
 """The CI policy: all rules in one file, read strictly, with a digest that decisions name.
 
 `docs/ci.md` explains every field for people who write one. Reading is strict: an unknown field, a
-tier that does not exist or a context claimed by two lanes is refused with the place it stands at.
+tier that does not exist or a context claimed by two lanes is refused with its place in the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ConditionKind = Literal[
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every part of the policy file has in common: no field that nobody reads."""
+    """What every part of the policy file has in common: no unknown field."""
 
 
 class Tier(_Part, frozen=True, kw_only=True):

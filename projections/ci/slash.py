@@ -1,9 +1,9 @@
 """Slash commands: read a comment, decide what each command means, and answer its author.
 
-A command stands at the beginning of a line (or of the comment, as the policy says) and is a whole
+A command is at the beginning of a line (or of the comment, as the policy says) and is a whole
 word: `/merged` is not `/merge`, `/test lora` is not `/test lora-training`. Case and the kind and
 amount of white space do not matter; invisible signs are taken out. Quoted lines and code blocks
-are somebody else's words. There is always an answer.
+are ignored, because they repeat what others wrote. There is always an answer.
 """
 
 from __future__ import annotations

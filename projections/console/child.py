@@ -75,7 +75,7 @@ class Frames:
         self._frame(b"E", json.dumps(document).encode())
 
     def broken(self, error: Exception) -> None:
-        """Send a bug of ours, for the parent to report as one."""
+        """Send an internal error, for the parent to report as one."""
         self._frame(b"E", json.dumps({"exit": INTERNAL, "message": f"{type(error).__name__}: {error}"}).encode())
 
     def _flush(self) -> None:

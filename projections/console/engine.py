@@ -42,7 +42,7 @@ SELECT 1::HUGEINT AS a, 1.5::DECIMAL(4, 1) AS b, 1.5::REAL AS c, 1.5::DOUBLE AS 
 def lock(connection: Any, *, memory_mb: int, lossless: bool) -> None:
     """Take from an open connection everything a query does not need. It cannot be given back.
 
-    lossless: whether results keep the types Arrow has no word for (HUGEINT) instead of the nearest one it has.
+    lossless: whether results keep the types Arrow does not have (HUGEINT) instead of the nearest one it has.
     """
     for statement in (
         f"SET memory_limit = '{memory_mb}MiB'",
@@ -195,6 +195,6 @@ def _line_and_column(shown: str, query: str) -> dict[str, int]:
     if not number.isdigit() or at < 0 or not 0 < int(number) <= len(lines):
         return {}
     start = 0
-    if line.startswith("..."):  # a long line is shown from its middle on; what is shown stands in the query
+    if line.startswith("..."):  # a long line is shown from its middle on; the shown part is found in the query
         start = max(0, lines[int(number) - 1].find(line.strip("."))) - len("...")
     return {"line": int(number), "column": start + at + 1}

@@ -29,7 +29,7 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 class Writer(ABC):
     """One result being written. `names` are its columns, each once."""
 
-    lossless = True  # whether the engine hands over types Arrow has no word for as they are
+    lossless = True  # whether the engine hands over types that Arrow does not have as they are
     refused: tuple[str, ...] = INEXACT
 
     def __init__(self, schema: pa.Schema, send: Send) -> None:
@@ -44,7 +44,7 @@ class Writer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what stands at the end."""
+        """Write the end of the output."""
 
     def summary(self) -> dict[str, Any]:
         """What the parent tells people: columns, and rows written."""

@@ -1,7 +1,7 @@
 """Arrow columns as text: JSON that any parser reads back exactly, and cells for people and CSV.
 
-Numbers stay numbers, also those beyond 64 bits and decimals; NaN and the infinities are null, since JSON has
-no word for them; a TIMESTAMPTZ is ISO 8601 UTC with six decimals and `Z`, as events write it; intervals are
+Numbers stay numbers, also those beyond 64 bits and decimals; NaN and the infinities are null, since JSON cannot
+express them; a TIMESTAMPTZ is ISO 8601 UTC with six decimals and `Z`, as events write it; intervals are
 ISO 8601 durations; bytes are lower-case hex; lists, structs, maps and JSON columns are JSON.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Texts = list[str | None]
 QUOTED = re.compile(r"""(["'])(?:(?!\1).|\1\1)*\1""")  # names of fields, values of enums
-# What Arrow has no word for, so that its bytes would go out as if they were the value.
+# Types that Arrow does not have: without care their raw bytes would be output as the value.
 INEXACT = ("BIGNUM", "BIT", "GEOMETRY", "TIME WITH TIME ZONE", "UNION", "VARIANT")
 EPOCH_ENDS = {2**63 - 1: "infinity", -(2**63 - 1): "-infinity", 2**31 - 1: "infinity", -(2**31 - 1): "-infinity"}
 
@@ -117,7 +117,7 @@ _BIG = frozenset({"hugeint", "uhugeint"})
 
 
 def _opaque(kind: Any) -> str:
-    """The name of an extension type: DuckDB's own for what Arrow has no word for."""
+    """The name of an extension type: DuckDB's own for a type that Arrow does not have."""
     name = str(getattr(kind, "type_name", None) or getattr(kind, "extension_name", ""))
     return "bool8" if name == "arrow.bool8" else name
 

@@ -54,7 +54,7 @@ class FactStageRepeat(Fact, table=True):
     """One stage's share of one repeat, measured here or imported.
 
     metrics: raw values as JSON text. null_count: how many of metric_count are null. foreign_file: it
-    comes from a run file and not from a runner of ours.
+    comes from a run file and not from this product's runner.
     """
 
     __tablename__ = "fact_stage_repeat"

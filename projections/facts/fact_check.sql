@@ -1,4 +1,4 @@
--- A reporter's clock that is more than five minutes ahead of ours is not believed: such a report would
+-- A reporter's clock that is more than five minutes ahead of this machine's is not trusted: such a report would
 -- stay the latest for ever.
 SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        p.sha, p.context, p.state,

@@ -49,7 +49,7 @@ class Reseed:
 
     @property
     def step(self) -> str:
-        """Where it stands, one of `transitions.STEPS`."""
+        """Return its step, one of `transitions.STEPS`."""
         return self.standing.step
 
     @property

@@ -54,7 +54,7 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a reseed stands. approvers: distinct, in the order in which they approved exactly this plan."""
+    """The step of a reseed. approvers: distinct, in the order in which they approved exactly this plan."""
 
     step: str = "new"
     digest: str = ""

@@ -1,4 +1,4 @@
-"""Which results are like: the six-field identity of newer records, model and GPU of older ones."""
+"""Which results are comparable: the six-field identity of newer records, model and GPU of older ones."""
 
 from __future__ import annotations
 

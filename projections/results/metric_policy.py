@@ -223,7 +223,7 @@ def _flag(value: Any) -> bool | None:
 def effective_limits(overrides: Any, policy: MetricPolicy | None = None) -> dict[str, Limit]:
     """Return the limit of every metric for one result: its overrides over the policy over the defaults.
 
-    A normalized record spells out all limits, so an override that equals the default is none: it must
+    A normalized record spells out all limits, so an override that equals the default is ignored: it must
     not undo what a policy file says.
     """
     policy = policy or MetricPolicy()

@@ -48,7 +48,7 @@ def safe_float(value: Any) -> float | None:
 
 
 def measurement(value: Any) -> tuple[float | None, str | None]:
-    """Return a finite measurement, or None with the reason why the value is none.
+    """Return a finite measurement, or None with the reason why the value is not one.
 
     null and a missing value are no measurement and need no reason.
     """

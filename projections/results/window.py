@@ -32,7 +32,7 @@ class ThisRun(msgspec.Struct, frozen=True):
     """The results being judged together: all of them, and those judged already that may count.
 
     A result does not count for itself, nor for one judged before it; what was judged eligible earlier
-    in the run counts for the rest of it (`counting`), and what was judged successful from a trusted
+    in the run enters the baseline of the rest of it (`counting`), and what was judged successful from a trusted
     source holds its recipe (`trusted`).
     """
 

@@ -1,4 +1,4 @@
-"""The only module that speaks to duckdb."""
+"""The only module that uses duckdb directly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILLED_AT_ONCE = 10_000  # rows of a table made from Python
 
 
 class EngineFailed(Exception):
-    """The engine refused a statement of ours. Its first line says why."""
+    """The engine refused a statement that perfledger wrote. The first line of the message says why."""
 
 
 class EngineOutside(EngineFailed):

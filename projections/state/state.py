@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
 
 FOREVER = "infinity"
-# From here the segments nobody has projected yet are worth waiting for another builder.
+# From this many unprojected bytes on, waiting for another process that builds the state is worthwhile.
 WAIT_BYTES = 16 * 2**20
 
 

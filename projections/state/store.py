@@ -113,7 +113,7 @@ def advance(ledger: Ledger, base: Meta | None, recent: Meta | None, *, wait: boo
 
 
 def rebuild(ledger: Ledger) -> Meta:
-    """Build the state from nothing. A reader sees the old one until the new one is whole."""
+    """Build the state from nothing. A reader sees the old one until the new one is complete."""
     with building(ledger.path, wait=True):
         meta = build(ledger, ledger.path / BASE_NAME, Meta(shape()))
         (ledger.path / RECENT_NAME).unlink(missing_ok=True)

@@ -1,4 +1,5 @@
--- The last word of every reviewer. A mere comment says nothing for or against; a dismissal keeps the time
+-- The latest decision of every reviewer. A mere comment is neither an approval nor a rejection;
+-- a dismissal keeps the time
 -- and number of the review it takes back.
 SELECT repository, number, reviewer, state, sha, submitted_at, review_id, event_id, recorded_at
 FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY repository, number, reviewer

@@ -1,7 +1,7 @@
-"""JSON in which a key given twice is an error: RFC 8259 leaves open which counts, and the last must not win silently.
+"""JSON in which a duplicate key is an error: RFC 8259 does not define its value, and the last must not win silently.
 
-The fast reader does not tell. So the keys of what it read are counted against the text: a `":` stands behind every key
-of the text and perhaps in a string, so as many as there are keys means that none was given twice. Only texts that the
+The fast reader does not report it. So the keys that it read are counted against the text: a `":` follows every key
+of the text and perhaps in a string, so a count equal to the number of keys means no duplicate. Only texts that the
 count does not settle are read again, slowly.
 """
 

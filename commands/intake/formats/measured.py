@@ -34,7 +34,7 @@ def parse_object(data: bytes, *, settled: bool = False) -> dict[str, Any]:
     """Return the JSON object in `data`, accepting what Python's own reader does (the bare tokens NaN and
     Infinity). Raises `Unreadable` with the reason.
 
-    A key given twice is one. `settled` are bytes the ledger took before: there the last one won.
+    A duplicate key is also an error. `settled` are bytes the ledger took before: there the last value won.
     """
     if len(data) > RECORD_BYTES_MAX:
         raise Unreadable(f"{len(data)} bytes are too many for one record (at most {RECORD_BYTES_MAX})")
