@@ -128,6 +128,7 @@ def plan_text(plan: ReseedPlanned) -> str:
             rows,
             right=["old", "batch", "candidate", "move", "spread", *(f"after {n}" for n in seeds)],
         ),
+        *_readers_text(plan, metrics),
         "",
         "sources:",
         *(
@@ -143,6 +144,31 @@ def plan_text(plan: ReseedPlanned) -> str:
     ]
     lines += [f"warning: {w}" for w in plan.warnings]
     return "\n".join(lines)
+
+
+def _readers_text(plan: ReseedPlanned, metrics: list[str]) -> list[str]:
+    """Return what the other readers of the dataset see, where it is something else."""
+    from commands.cli.output import table
+
+    theirs = plan.readers
+    if theirs is None:
+        return []
+    seeds = list(theirs.will_move_median)[: len(plan.sources)]
+    columns = ["old", "candidate", "move", *(f"after {n}" for n in seeds)]
+    rows = [
+        (
+            CATALOGUE[m].label,
+            *(_value(m, v.get(m)) for v in (theirs.old, theirs.candidate)),
+            _move(theirs.old.get(m), theirs.candidate.get(m)),
+            *(_value(m, theirs.will_move_median[n].get(m)) for n in seeds),
+        )
+        for m in metrics
+    ]
+    return [
+        "",
+        f"other readers of the dataset differ; their baseline rests on {len(theirs.window)}:",
+        table(["metric", *columns], rows, right=columns),
+    ]
 
 
 def _percent(value: float | None) -> str:

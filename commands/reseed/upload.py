@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,16 +11,17 @@ import click
 from commands.cli.app import App, command
 from commands.reseed.preview import of_upload
 from commands.reseed.work.approval import require_approved
-from commands.reseed.work.history import History, same_window, sync
+from commands.reseed.work.history import History, sync
+from commands.reseed.work.moved import standing
 from commands.reseed.work.recording import overtaken
 from commands.reseed.work.staging import staged
 from commands.reseed.work.upload_text import Done, message, report, report_text
+from commands.reseed.work.windows import record_of, windows
 from ledger.errors import Conflict
 from ledger.event import Event, NewEvent
 from ledger.events.reseeds import ReseedSuperseded, ReseedUploaded, ReseedUploadStarted
 from ledger.sync import announced
 from projections.reseed import fold as decider
-from projections.reseed.medians import medians_of
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -135,9 +137,12 @@ def _require_unmoved(ledger: Ledger, state: decider.Reseed, parent: str, ours: s
     if parent == plan.revision:
         return
     history = sync(ledger, f"{plan.dataset}@{parent}")
-    window = [r for r in history.window(plan.target) if r.path not in ours]
-    if not same_window([(w.path, w.sha256) for w in plan.window], window):
-        fresh = sorted({r.path for r in window} - {w.path for w in plan.window})
+    found = windows(ledger, replace(history, dataset=plan.dataset), record_of(plan))
+    theirs = plan.readers.window if plan.readers else plan.window
+    pairs = ((plan.window, found.check), (theirs, found.readers))
+    now = [[s for s in standing(window) if s.path not in ours] for _, window in pairs]
+    if now != [planned for planned, _ in pairs]:
+        fresh = sorted({s.path for window in now for s in window} - {s.path for s in (*plan.window, *theirs)})
         raise Conflict(
             f"the baseline of {plan.target} moved since the plan"
             + (f": {fresh[0]} came in" if fresh else "")
@@ -171,7 +176,9 @@ def _read_back(app: App, ledger: Ledger, state: decider.Reseed) -> History:
 def _uploaded(ledger: Ledger, state: decider.Reseed, committed: Committed, history: History) -> list[NewEvent]:
     """Return the end of this reseed, and of the one it supersedes."""
     plan = state.needed()
-    medians = medians_of([r.record for r in history.window(plan.target)])
+    bad = decider.load(ledger, plan.supersedes) if plan.supersedes else None
+    taken_back = [s.path for s in bad.needed().prepared] if bad else []
+    medians = windows(ledger, history, record_of(plan), superseded=taken_back).medians
     events = [
         NewEvent(
             stream=state.stream,
@@ -188,8 +195,7 @@ def _uploaded(ledger: Ledger, state: decider.Reseed, committed: Committed, histo
             ),
         )
     ]
-    if plan.supersedes:
-        bad = decider.load(ledger, plan.supersedes)
+    if bad:
         events.append(
             NewEvent(
                 stream=bad.stream,
@@ -200,7 +206,7 @@ def _uploaded(ledger: Ledger, state: decider.Reseed, committed: Committed, histo
                     by=state.id,
                     reason=plan.reason,
                     dataset=plan.dataset,
-                    paths=[s.path for s in bad.needed().prepared],
+                    paths=taken_back,
                 ),
             )
         )

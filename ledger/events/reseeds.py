@@ -86,6 +86,15 @@ class BackupTaken(EventPayload):
     records: list[BackedUp]
 
 
+class OtherReaders(EventPayload):
+    """What the dataset's other readers, its performance CI, would take: as in `ReseedPlanned`, by their own rules."""
+
+    old: Medians
+    candidate: Medians
+    will_move_median: dict[str, Medians]
+    window: list[BackedUp]
+
+
 @event_type()
 class ReseedPlanned(EventPayload):
     """What will be done, whole: an approval names the digest of this.
@@ -93,9 +102,10 @@ class ReseedPlanned(EventPayload):
     digest: SHA-256 over the canonical JSON of this payload without `digest`. kind: `reseed`, `first_seed` or
     `corrective`. old, batch, candidate: medians per metric before, of the sources alone, and of the window after.
     spread: per metric the worst regression of a source against the batch median, a fraction.
-    will_move_median: the medians after 1 to 5 seeds, those beyond the sources taken at the batch medians.
-    window: paths and digests of the records the old medians rest on. violations: fixed limits the batch
-    medians still breach.
+    old and candidate are what `check` compares with. will_move_median: the medians after 1 to 5 seeds (the window's
+    length), those beyond the sources taken at the batch medians. window: paths and digests of the records the old
+    medians rest on. violations: fixed limits the batch medians still breach. readers: the same numbers for the
+    dataset's other readers where theirs differ, else null.
     """
 
     reseed: str
@@ -125,6 +135,7 @@ class ReseedPlanned(EventPayload):
     supersedes: str | None = None
     violations: list[dict[str, Any]] = []
     warnings: list[str] = []
+    readers: OtherReaders | None = None
 
 
 @event_type()

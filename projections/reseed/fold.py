@@ -154,6 +154,8 @@ def plan_digest(plan: reseeds.ReseedPlanned) -> str:
     """Return what an approval binds: SHA-256 over the plan's canonical JSON without the digest itself."""
     body = msgspec.to_builtins(plan)
     del body["digest"]
+    if body["readers"] is None:  # plans of earlier versions have no such field, and keep their digest
+        del body["readers"]
     return sha256(canonical.encode(body)).hexdigest()
 
 

@@ -1,7 +1,6 @@
-"""What seeds would do to a baseline: pure arithmetic over the records of a dataset.
+"""What seeds would do to a baseline: pure arithmetic over a window, oldest first.
 
-Records are ordered by (instant, path) as every reader of the dataset orders them; the window is the last five
-that count. See docs/reseed.md.
+Which results a window has is not decided here, see `projections.results.window`. See docs/reseed.md.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from projections.results.identity import target_of
-from projections.results.record_shape import METRICS, measurement, median, parse_instant, succeeded
+from projections.results.metric_policy import CATALOGUE
+from projections.results.record_shape import METRICS, measurement, median, parse_instant
 
-WINDOW = 5
-HIGHER_IS_BETTER = frozenset({"throughput"})
 Medians = dict[str, float | None]
 
 
@@ -33,28 +30,6 @@ class HistoryRecord:
         return (instant is not None, instant.isoformat(timespec="microseconds") if instant else "", self.path)
 
 
-def counts(record: Mapping[str, Any], *, identity: bool) -> bool:
-    """Whether a record enters the baseline of its target.
-
-    Successful, where a missing `success` is a yes; with an identity also eligible: literally true, or of the
-    older shape that has neither field.
-    """
-    if not succeeded(record.get("success", True)):
-        return False
-    if not identity:
-        return True
-    if record.get("baseline_eligible") is True:
-        return True
-    return "baseline_eligible" not in record and "run_source" not in record
-
-
-def window_of(records: Sequence[HistoryRecord], target: str, size: int = WINDOW) -> list[HistoryRecord]:
-    """Return the records a target's baseline rests on, oldest first."""
-    identity = target.startswith("identity:")
-    counting = [r for r in records if target_of(r.record) == target and counts(r.record, identity=identity)]
-    return sorted(counting, key=lambda r: r.order)[-size:]
-
-
 def medians_of(records: Sequence[Mapping[str, Any]]) -> Medians:
     """Return the median per metric over the records that measured it."""
     found: Medians = {}
@@ -64,7 +39,7 @@ def medians_of(records: Sequence[Mapping[str, Any]]) -> Medians:
     return found
 
 
-def after_seeds(window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int = WINDOW) -> Medians:
+def after_seeds(window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int) -> Medians:
     """Return the medians of the window once the seeds, newer than all of it, have come in."""
     return medians_of([*window, *seeds][-size:])
 
@@ -82,18 +57,19 @@ def spread_of(sources: Sequence[Mapping[str, Any]]) -> Medians:
         if len(values) < 2 or middle is None or middle <= 0:
             found[metric] = None
             continue
-        sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+        sign = -1.0 if CATALOGUE[metric].higher_is_better else 1.0
         found[metric] = max(sign * (value - middle) / middle for value in values)
     return found
 
 
-def moves(
-    window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int = WINDOW
-) -> dict[str, Medians]:
+def moves(window: Sequence[Mapping[str, Any]], seeds: Sequence[Mapping[str, Any]], size: int) -> dict[str, Medians]:
     """Return, for 1 to `size` seeds, the medians they would give: computed, not a rule of thumb.
 
-    Where more seeds are asked about than there are, the rest are taken at the batch medians.
+    `seeds` are those that count; without any the medians stay. Where more seeds are asked about than there are, the
+    rest are taken at the batch medians.
     """
+    if not seeds:
+        return {str(n): medians_of(window) for n in range(1, size + 1)}
     typical = medians_of(seeds)
     enough = [*seeds, *([typical] * max(0, size - len(seeds)))]
     return {str(n): after_seeds(window, enough[:n], size) for n in range(1, size + 1)}

@@ -12,6 +12,9 @@ from ledger.identifiers import format_time, parse_time
 from projections.state import arrivals, catalogue, computed, engine, narrowing, store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.event import NewEvent
     from ledger.ledger import Ledger
 
 FOREVER = "infinity"
@@ -41,11 +44,19 @@ class State:
     # ---------------------------------------------------------------- opening
 
     @classmethod
-    def open(cls, ledger: Ledger, *, as_of: str | None = None, as_recorded: str | None = None) -> State:
+    def open(
+        cls,
+        ledger: Ledger,
+        *,
+        as_of: str | None = None,
+        as_recorded: str | None = None,
+        supposing: Sequence[NewEvent] = (),
+    ) -> State:
         """Open a session caught up with the log.
 
         as_of: a time, `position@origin` or an event id: as this ledger knew it then. as_recorded: a time: what
-        had happened by then, as known now. Raises `BadInput` for one that names no moment.
+        had happened by then, as known now. supposing: events this session takes as recorded just now, by nobody.
+        Raises `BadInput` for a moment that is none.
         """
         state = cls(
             ledger,
@@ -54,7 +65,7 @@ class State:
             as_recorded=format_time(parse_time(as_recorded)) if as_recorded else FOREVER,
         )
         try:
-            state._catch_up()
+            state._catch_up(supposing)
             if as_of is not None:
                 state.as_of = state._moment(as_of)
         except BaseException:
@@ -70,7 +81,17 @@ class State:
         state._load_newest(state._batch)
         return state
 
-    def _catch_up(self) -> None:
+    @classmethod
+    def of_events(cls, ledger: Ledger, events: Sequence[NewEvent]) -> State:
+        """Open a session that knows these events alone, none of them recorded, as if `ledger` held nothing else."""
+        from projections.state.supposed import supposed
+
+        state = cls(ledger, engine.connect(), as_of=FOREVER, as_recorded=FOREVER)
+        state._batch = arrivals.Batch(ledger.origin, {}, tail=supposed(events, origin=ledger.origin))
+        state._load_newest(state._batch)
+        return state
+
+    def _catch_up(self, supposing: Sequence[NewEvent] = ()) -> None:
         base, recent = store.attach(self.connection, self.ledger.path)
         known = (recent or base).checkpoint if base else {}
         batch = arrivals.after(self.ledger, known, tail=True)
@@ -86,6 +107,10 @@ class State:
         self._arms = [name for name, meta in (("base", base), ("recent", recent)) if meta]
         self.checkpoint = known
         self._batch = batch
+        if supposing:
+            from projections.state.supposed import supposed
+
+            batch.tail += supposed(supposing, origin=self.ledger.origin)
         if batch.files or batch.tail:
             self._load_newest(batch)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from commands.reseed.work.sources import Source
 from ledger.errors import BadInput, Refused
 from projections.reseed.medians import HistoryRecord
-from projections.results.identity import RECIPE_COHORT_FIELDS, target_of
+from projections.results.identity import RECIPE_COHORT_FIELDS
 from projections.results.record_shape import succeeded
 
 REQUIRED = (
@@ -59,13 +59,6 @@ def check_history(sources: Sequence[Source], records: Sequence[HistoryRecord]) -
                 hint="give the new recipe a new benchmark_version",
                 path=found.path,
             )
-
-
-def is_first(records: Sequence[HistoryRecord], target: str) -> bool:
-    """Whether the dataset has no record yet that counts for the target's baseline."""
-    from projections.reseed.medians import window_of
-
-    return not window_of([r for r in records if target_of(r.record) == target], target)
 
 
 def _bad(path: str, field: str, why: str) -> BadInput:

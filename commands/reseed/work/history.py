@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -17,7 +17,7 @@ from commands.intake.formats.measured import Unreadable, parse_object
 from ledger import disk
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
-from projections.reseed.medians import HistoryRecord, window_of
+from projections.reseed.medians import HistoryRecord
 from projections.results.identity import target_of
 from projections.results.record_shape import sanitize
 
@@ -45,10 +45,6 @@ class History:
     def of(self, target: str) -> list[HistoryRecord]:
         """Return the records of a target, in baseline order."""
         return sorted((r for r in self.records if target_of(r.record) == target), key=lambda r: r.order)
-
-    def window(self, target: str) -> list[HistoryRecord]:
-        """Return the records a target's baseline rests on, oldest first."""
-        return window_of(self.records, target)
 
 
 def dataset_url(given: str | None) -> str:
@@ -125,8 +121,3 @@ def own_folder(root: Path, name: str, reseed_id: str) -> Path:
         disk.overwrite(folder / CREATED_MARK, reseed_id.encode())
         return folder
     raise BadInput(f"{root} has a thousand folders named {name}", code="too_many_folders", hint="clean up that folder")
-
-
-def same_window(planned: Sequence[tuple[str, str]], found: Sequence[HistoryRecord]) -> bool:
-    """Whether a window still rests on the same records with the same bytes."""
-    return list(planned) == [(r.path, r.sha256) for r in found]

@@ -14,12 +14,14 @@ import msgspec
 from commands.reseed.work import first_seed, seed_records
 from commands.reseed.work import sources as source_files
 from commands.reseed.work.history import History, back_up
+from commands.reseed.work.moved import Moved, standing
 from commands.reseed.work.sources import Source
+from commands.reseed.work.windows import windows
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events import reseeds
 from projections.reseed import medians as reseed_medians
-from projections.reseed.fold import plan_digest
+from projections.reseed.fold import load, plan_digest
 from projections.results.identity import identity_of
 from projections.results.metric_policy import CATALOGUE
 
@@ -80,6 +82,12 @@ class Draft:
     now: datetime
     has_history: bool
 
+    @property
+    def rests_on(self) -> list[str]:
+        """The paths of every result that the plan's numbers rest on."""
+        others = self.plan.readers.window if self.plan.readers else []
+        return [piece.path for piece in (*self.plan.window, *others)]
+
 
 def draft(ledger: Ledger, request: Request, sources: Sequence[Source], history: History) -> Draft:
     """Validate and compute a plan; nothing is written anywhere. Every refusal is raised here."""
@@ -89,7 +97,8 @@ def draft(ledger: Ledger, request: Request, sources: Sequence[Source], history: 
         source_files.validate(source, model=request.model, gpu=request.gpu, identity=request.identity)
     kept, dropped = _drop(sources, request.drop)
     target = source_files.same_target(kept)
-    first = first_seed.is_first(history.records, target)
+    found = windows(ledger, history, kept[0].record)
+    first = not found.check and not found.readers
     identity = target.startswith("identity:")
     if first and identity and request.supersedes is None:
         first_seed.check_sources(kept)
@@ -111,15 +120,30 @@ def draft(ledger: Ledger, request: Request, sources: Sequence[Source], history: 
     seeds = seed_records.build(
         ordered, history=known, batch=batch, times=seed_records.fresh_times(len(ordered), now=now, history=known)
     )
-    plan = _plan(ledger, request, _Parts(reseed_id, target, first, history, ordered, seeds, spread, warnings))
+    taken_back = _seeds_of(ledger, request.supersedes)
+    moved = Moved(
+        found,
+        windows(ledger, history, kept[0].record, superseded=taken_back),
+        windows(ledger, history, kept[0].record, superseded=taken_back, seeds=seeds),
+        seeds,
+    )
+    warnings += moved.warnings()
+    plan = _plan(ledger, request, _Parts(reseed_id, target, first, history, ordered, seeds, spread, warnings, moved))
     return Draft(plan, seeds, ordered, dropped, now, has_history=bool(known))
+
+
+def _seeds_of(ledger: Ledger, reseed: str | None) -> list[str]:
+    """Return the paths of the seeds that a corrective reseed takes back."""
+    return [seed.path for seed in load(ledger, reseed).needed().prepared] if reseed else []
 
 
 def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: History) -> reseeds.ReseedPlanned:
     """Validate, back up, compute and record a plan. Every refusal comes before anything is recorded."""
     made = draft(ledger, request, sources, history)
     ordered, dropped, target, reseed_id = made.ordered, made.dropped, made.plan.target, made.plan.reseed
-    ledger.evidence.put_many([*(source.data for source in sources), *(data for _, data in made.seeds)])
+    there = {r.path for r in history.records}
+    cited = [(history.root / path).read_bytes() for path in made.rests_on if path in there]
+    ledger.evidence.put_many([*(source.data for source in sources), *(data for _, data in made.seeds), *cited])
     backup, backup_event = _back_up(ledger, history, target, request, ordered, reseed_id, made.now)
     plan = msgspec.structs.replace(made.plan, backup=backup)
     plan = msgspec.structs.replace(plan, digest=plan_digest(plan))
@@ -147,12 +171,12 @@ class _Parts:
     seeds: list[tuple[str, bytes]]
     spread: reseeds.Medians
     warnings: list[str]
+    moved: Moved
 
 
 def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlanned:
     records = [s.record for s in parts.ordered]
-    window = parts.history.window(parts.target)
-    old = [r.record for r in window]
+    moved = parts.moved
     policy = policy_of(ledger)
     kind = "corrective" if request.supersedes else "first_seed" if parts.first else "reseed"
     batch = reseed_medians.medians_of(records)
@@ -169,13 +193,13 @@ def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlan
         dataset=parts.history.dataset,
         revision=parts.history.revision,
         sources=[_seed_source(i, s) for i, s in enumerate(parts.ordered, start=1)],
-        old=reseed_medians.medians_of(old),
+        old=moved.now.medians,
         batch=batch,
-        candidate=reseed_medians.after_seeds(old, records),
+        candidate=moved.after.medians,
         spread=parts.spread,
         old_count=len(parts.history.of(parts.target)),
-        window=[reseeds.BackedUp(path=r.path, sha256=r.sha256) for r in window],
-        will_move_median=reseed_medians.moves(old, records),
+        window=standing(moved.now.check),
+        will_move_median=moved.moves(),
         destination=[path for path, _ in parts.seeds],
         prepared=[
             reseeds.PreparedSeed(path=path, sha256=sha256(data).hexdigest(), source_sha256=source.digest)
@@ -187,6 +211,7 @@ def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlan
         supersedes=request.supersedes,
         violations=_violations(records, batch),
         warnings=parts.warnings,
+        readers=moved.readers(),
     )
 
 

@@ -54,7 +54,7 @@ EMPTY = dict.fromkeys(("throughput", "memory", "text_encoder_time_s", "dit_time_
 
 def every_combination() -> list[dict[str, Any]]:
     """Return one record per combination of what records say, with and without identity."""
-    made = []
+    made: list[dict[str, Any]] = []
     for number, values in enumerate(itertools.product(*SAID.values())):
         said = {key: value for key, value in zip(SAID, values, strict=True) if value is not ABSENT}
         for identity in ({}, IDENTITY):
