@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.calibrate.plan_apply import require_ready
-from commands.calibrate.session_options import open_session, run_dir_options
+from commands.calibrate.session_options import Opened, open_session, run_dir_options
 from commands.calibrate.sessions import read_session
 from commands.cli.app import App, command
 from ledger.errors import Conflict, Refused
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from commands.calibrate.applying.plan import ApplyPlan, MetricPlan
     from commands.calibrate.applying.targets import Rewrite
     from ledger.ledger import Ledger
-    from projections.calibration.session import Session
 
 PHRASE = "apply thresholds"
 
@@ -66,14 +65,16 @@ def apply(app: App, asked: Asked) -> int:
     files stays. An apply that was interrupted is finished first, or put back with --rollback.
     """
     from commands.calibrate.applying.decisions import decide, parse_answers
-    from commands.calibrate.applying.plan import build_plan, root_of
+    from commands.calibrate.applying.plan import build_plan
     from commands.calibrate.applying.targets import check_targets, rewrites_of
+    from commands.calibrate.measured_repository import root_to_write
 
     answers = parse_answers(asked.keep, asked.assignments)
-    ledger, session = open_session(app, asked.run_dir, stages_yaml=asked.stages_yaml, repo_root=asked.repo_root)
-    root = root_of(session, asked.repo_root)
+    opened = open_session(app, asked.run_dir, stages_yaml=asked.stages_yaml, repo_root=asked.repo_root)
+    ledger, session = opened.ledger, opened.session
+    root = root_to_write(session, opened.place, asked.repo_root)
     writes_nothing = asked.dry_run or (asked.mode == "report" and not asked.rollback)
-    ended = _end_interrupted(ledger, session, root, asked.rollback, refuse=writes_nothing)
+    ended = _end_interrupted(opened, root, asked.rollback, refuse=writes_nothing)
     if ended is not None or asked.rollback:
         ended = ended or {"outcome": "nothing_interrupted", "changes": []}
         app.emit(ended, _ended_text(ended))
@@ -95,7 +96,7 @@ def apply(app: App, asked: Asked) -> int:
         return 0
     app.confirm(PHRASE, given=asked.confirm, question=_preview(decisions, rewrites))
     after = _write(ledger, plan, rewrites, decisions, asked.mode)
-    _renew_report(ledger, session, asked.run_dir)
+    _renew_report(opened)
     document = _document(after, decisions, rewrites, "applied")
     app.emit(document, lambda: _result(after, decisions))
     return 0
@@ -123,16 +124,15 @@ def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: 
     return after
 
 
-def _end_interrupted(
-    ledger: Ledger, session: Session, root: Path, rollback: bool, *, refuse: bool
-) -> dict[str, Any] | None:
+def _end_interrupted(opened: Opened, root: Path, rollback: bool, *, refuse: bool) -> dict[str, Any] | None:
     """Finish (or put back) an apply of this session that was cut short; None when there is none.
 
     It was confirmed when it was announced. Raises `Refused` instead for a call that must not write.
     """
     from commands.calibrate.applying import execute
 
-    announced = execute.unfinished(ledger.read_stream(session.stream))
+    ledger, stream = opened.ledger, opened.session.stream
+    announced = execute.unfinished(ledger.read_stream(stream))
     if announced is None:
         return None
     if refuse:
@@ -142,11 +142,11 @@ def _end_interrupted(
             hint="apply with --mode smart or full finishes it, --rollback puts it back",
             apply=announced.body()["apply"],
         )
-    ended = execute.carry_on(ledger, session.stream, root, back=rollback)
+    ended = execute.carry_on(ledger, stream, root, back=rollback)
     if ended is None:
         return None
     outcome, changes = ended
-    _renew_report(ledger, session, Path(session.plan.run_dir))
+    _renew_report(opened)
     return {"outcome": outcome, "interrupted": True, "changes": execute.as_json(changes)}
 
 
@@ -158,14 +158,15 @@ def _ended_text(ended: dict[str, Any]) -> str:
     return "\n".join([f"an interrupted apply was {word}; run apply again for more", *lines])
 
 
-def _renew_report(ledger: Ledger, session: Session, run_dir: Path) -> None:
+def _renew_report(opened: Opened) -> None:
     """Write the report again where there is one, so that it lists the applied changes."""
     from commands.calibrate.report import write_report
 
-    if (Path(session.plan.run_dir) / "report.md").is_file():
-        current = read_session(ledger, session.id)
+    directory = opened.directory
+    if directory is not None and directory.report_path.is_file():
+        current = read_session(opened.ledger, opened.session.id)
         assert current is not None
-        write_report(ledger, current, shown_dir=str(run_dir))
+        write_report(opened.ledger, current, directory, shown_dir=str(opened.named))
 
 
 def _may_ask(dry_run: bool) -> bool:

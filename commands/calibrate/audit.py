@@ -16,7 +16,7 @@ def audit(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | N
 
     Exit 0 only when the session is ready: the same rule status, report and apply ask.
     """
-    _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root).session
     result = readiness(session)
     document = {"session": session.id, "model": session.plan.model, **result.as_json()}
     app.emit(document, lambda: "\n".join(audit_lines(session, result)))

@@ -110,8 +110,8 @@ def compare(app: App, before_dir: Path, after_dir: Path, repo_root: Path | None,
 
     `better` and `worse` follow from the bound of the metric. Exit 5 when they have nothing in common.
     """
-    _, before = open_session(app, before_dir, repo_root=repo_root)
-    _, after = open_session(app, after_dir, repo_root=repo_root)
+    before = open_session(app, before_dir, repo_root=repo_root).session
+    after = open_session(app, after_dir, repo_root=repo_root).session
     found = moves(before, after)
     if not found:
         raise Inconclusive(

@@ -14,6 +14,7 @@ import msgspec
 
 from commands.calibrate.config.planned_stages import file_digest, planned_stages
 from commands.calibrate.config.stages import read_stages
+from commands.calibrate.measured_repository import came_along, moved_along
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, read_run_file
 from ledger import canonical
 from ledger.errors import BadInput
@@ -155,7 +156,7 @@ def _plan(
             hint="name a run directory written by `calibrate run` or tune.py",
             field="stages",
         )
-    root = _repo_root(document, known, sources)
+    root = _repo_root(directory, document, known, sources)
     stages, schema, schema_sha = _schema(ledger, document, known, sources, root)
     precheck = directory.precheck()
     versions = precheck.get("versions")
@@ -212,7 +213,10 @@ def _schema_path(
     if sources.stages_yaml is not None:
         return sources.stages_yaml.resolve()
     named = document.get("stages_yaml")
-    candidates = [Path(known.plan.stages_yaml)] if known and known.plan.stages_yaml else []
+    candidates = []
+    if known and known.plan.stages_yaml:
+        recorded = known.plan.stages_yaml
+        candidates = [*([moved_along(known.plan, root, recorded)] if root else []), Path(recorded)]
     if isinstance(named, str) and named:
         candidates.append(Path(named))
     if root is not None:
@@ -222,14 +226,16 @@ def _schema_path(
     return next((path.resolve() for path in candidates if path.is_file()), None)
 
 
-def _repo_root(document: Mapping[str, Any], known: Session | None, sources: Sources) -> Path | None:
+def _repo_root(
+    directory: RunDirectory, document: Mapping[str, Any], known: Session | None, sources: Sources
+) -> Path | None:
     """The given root, the one known, else the checkout the named stages.yaml lies in."""
     if sources.repo_root is not None:
         if not sources.repo_root.is_dir():
             raise BadInput(f"no such folder: {sources.repo_root}", code="no_repository", hint="give --repo-root")
         return sources.repo_root.resolve()
     if known is not None and known.plan.repo_root:
-        return Path(known.plan.repo_root)
+        return came_along(known.plan, directory.path) or Path(known.plan.repo_root)
     schema = sources.stages_yaml or Path(str(document.get("stages_yaml") or ""))
     for folder in schema.resolve().parents if str(schema) not in ("", ".") else ():
         if (folder / ".git").exists():

@@ -11,7 +11,7 @@ import msgspec
 
 from commands.calibrate.config.stamps import utc_stamp
 from commands.calibrate.run_directory import SESSION_KEY, RunDirectory, run_file_document, to_file_json
-from commands.calibrate.session_options import open_session
+from commands.calibrate.session_options import Opened, open_session
 from commands.calibrate.sessions import read_session
 from commands.cli.app import App, command
 from ledger import canonical
@@ -48,8 +48,8 @@ def merge(
         raise BadInput("merging takes two run directories or more", code="too_few", hint="name another")
     outside_ledger(output_dir)
     opened = [open_session(app, d, stages_yaml=stages_yaml, repo_root=repo_root) for d in run_dirs]
-    ledger, sessions = opened[0][0], [session for _, session in opened]
-    check_mergeable(sessions)
+    ledger, sessions = opened[0].ledger, [each.session for each in opened]
+    check_mergeable(opened)
     target = RunDirectory(output_dir)
     plan = merged_plan(sessions, output_dir)
     merged_id = _merged_id(sessions)
@@ -63,45 +63,45 @@ def merge(
     if target.exists() and target.plan()[0].get(SESSION_KEY) != merged_id:
         raise BadInput(f"{output_dir} holds another run", code="plan_exists", hint="give a fresh --output-dir")
     if not dry_run:
-        session = _append(ledger, merged_id, plan, sessions)
+        session = _append(ledger, merged_id, plan, opened)
         target.path.mkdir(parents=True, exist_ok=True)
         target.project(session)
     verb = "would merge" if dry_run else "merged"
     app.emit(document, f"{verb} {len(sessions)} partitions, {len(plan.stages)} stages into {output_dir}")
 
 
-def check_mergeable(sessions: list[Session]) -> None:
+def check_mergeable(opened: list[Opened]) -> None:
     """Raise `Refused` naming the first thing that makes the partitions different calibrations."""
-    for session in sessions:
-        result = readiness(session)
+    for each in opened:
+        result = readiness(each.session)
         if not result.ready:
             raise Refused(
-                f"{session.plan.run_dir} is not ready: {'; '.join(result.reasons)}",
+                f"{each.named} is not ready: {'; '.join(result.reasons)}",
                 code="not_ready",
-                hint=f"perfledger calibrate audit {session.plan.run_dir}",
+                hint=f"perfledger calibrate audit {each.named}",
             )
-    first = sessions[0]
-    for other in sessions[1:]:
+    first = opened[0]
+    for other in opened[1:]:
         for field in SAME:
-            ours, theirs = getattr(first.plan, field), getattr(other.plan, field)
+            ours, theirs = getattr(first.session.plan, field), getattr(other.session.plan, field)
             if ours != theirs:
                 raise Refused(
-                    f"{first.plan.run_dir} and {other.plan.run_dir} differ in {field}: {ours} and {theirs}",
+                    f"{first.named} and {other.named} differ in {field}: {ours} and {theirs}",
                     code="not_mergeable",
                     hint="only partitions of one calibration can be merged",
                     field=field,
                 )
-    seen: dict[str, str] = {}
-    for session in sessions:
-        for key in session.stages:
+    seen: dict[str, Path] = {}
+    for each in opened:
+        for key in each.session.stages:
             if key in seen:
                 raise Refused(
-                    f"stage {key} is in {seen[key]} and in {session.plan.run_dir}",
+                    f"stage {key} is in {seen[key]} and in {each.named}",
                     code="stages_overlap",
                     hint="merge disjoint partitions",
                     stage=key,
                 )
-            seen[key] = session.plan.run_dir
+            seen[key] = each.named
 
 
 def merged_plan(sessions: list[Session], output_dir: Path) -> Plan:
@@ -126,17 +126,18 @@ def _merged_id(sessions: list[Session]) -> str:
     return f"merged-{hashlib.sha256(canonical.encode(identity)).hexdigest()[:16]}"
 
 
-def _append(ledger: Ledger, merged_id: str, plan: Plan, sessions: list[Session]) -> Session:
+def _append(ledger: Ledger, merged_id: str, plan: Plan, opened: list[Opened]) -> Session:
     known = read_session(ledger, merged_id)
     if known is not None:
         return known
     stream = STREAM_PREFIX + merged_id
+    sessions = [each.session for each in opened]
     whole, parts = plan_in_parts(plan)
     payload = CalibrationMerged(
         session=merged_id,
         plan=whole,
         sources=[s.id for s in sessions],
-        source_run_dirs=[s.plan.run_dir for s in sessions],
+        source_run_dirs=[str(each.place or each.session.plan.run_dir) for each in opened],
         merged_at=utc_stamp(),
     )
     continued = [PlanContinued(session=merged_id, part=n, stages=p) for n, p in enumerate(parts, 1)]

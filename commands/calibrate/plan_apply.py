@@ -21,12 +21,13 @@ def plan_apply(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Pat
     Exit 1 when the session is not ready: worst-of-N of a partial run means nothing.
     """
     from commands.calibrate.apply_text import plan_table
-    from commands.calibrate.applying.plan import build_plan, root_of
+    from commands.calibrate.applying.plan import build_plan
+    from commands.calibrate.measured_repository import root_of
 
-    _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
-    require_ready(session, run_dir)
-    plan = build_plan(session, root_of(session, repo_root))
-    app.emit(plan.as_json(), lambda: plan_table(plan))
+    opened = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    require_ready(opened.session, run_dir)
+    plan = build_plan(opened.session, root_of(opened.session, opened.place, repo_root))
+    app.emit(plan.as_json(run_dir=str(opened.place or run_dir)), lambda: plan_table(plan))
     return 0
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from commands.calibrate.applying.commit import commit
+from commands.calibrate.applying.commit import Change, commit
+from commands.calibrate.measured_repository import root_to_write
 from commands.calibrate.reporting.contents import applied_changes, display, trimmed
 from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
@@ -40,7 +41,8 @@ def pr_body(
             code="usage",
             hint="leave one of them out",
         )
-    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    opened = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    session = opened.session
     result = readiness(session)
     if not result.ready:
         raise Refused(
@@ -52,12 +54,13 @@ def pr_body(
     text = body(session, result, str(run_dir))
     document = {"session": session.id, "title": title(session), "body": text}
     if make_commit:
-        files = applied_files(session)
+        files = applied_files(session, run_dir)
+        root = root_to_write(session, opened.place, repo_root)
         document["files"] = ", ".join(files)
         if dry_run:
-            app.note(f"would commit {', '.join(files)} in {session.plan.repo_root}")
+            app.note(f"would commit {', '.join(files)} in {root}")
         else:
-            document["commit"] = commit(ledger, session, files, title(session))
+            document["commit"] = commit(opened.ledger, session, Change(root, files, title(session)), run_dir)
             app.note(f"committed {document['commit']}")
     app.emit(document, text.rstrip("\n"))
 
@@ -126,8 +129,8 @@ def _evidence(session: Session, result: Readiness) -> list[str]:
     return lines
 
 
-def applied_files(session: Session) -> list[str]:
-    """The files this session's applies rewrote. Raises `Refused` when there are none."""
+def applied_files(session: Session, run_dir: Path) -> list[str]:
+    """The files this session's applies rewrote. Raises `Refused`, naming `run_dir`, when there are none."""
     files: dict[str, None] = {}
     for event in session.applied:
         payload = event.typed()
@@ -138,6 +141,6 @@ def applied_files(session: Session) -> list[str]:
         raise Refused(
             "no threshold was applied, so there is nothing to commit",
             code="nothing_applied",
-            hint=f"perfledger calibrate apply {session.plan.run_dir} --mode smart",
+            hint=f"perfledger calibrate apply {run_dir} --mode smart",
         )
     return list(files)

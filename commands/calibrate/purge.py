@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from commands.calibrate.measuring.purging import Purge, purge_events
-from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.session_options import open_session, run_dir_options
 from commands.calibrate.sessions import follow
 from commands.cli.app import App, command
@@ -102,15 +101,16 @@ class Asked:
 @click.option("--dry-run", is_flag=True, help="Show what would be purged; change nothing.")
 def purge(app: App, asked: Asked) -> None:
     """Set repeats aside for all stages of their unit, as events, and remove their run files."""
-    ledger, session = open_session(app, asked.run_dir, stages_yaml=asked.stages_yaml, repo_root=asked.repo_root)
+    opened = open_session(app, asked.run_dir, stages_yaml=asked.stages_yaml, repo_root=asked.repo_root)
+    session, directory = opened.session, opened.directory
     purges = chosen(session, stages=asked.stages, repeats=asked.repeats, stale=asked.stale, incomplete=asked.incomplete)
     events = purge_events(session, purges)
     if purges and not asked.dry_run:
-        directory = RunDirectory(Path(session.plan.run_dir))
-        follow(ledger, session, events)
-        for item in purges:
-            for key in item.unit.keys:
-                directory.remove_run_file(key, item.repeat)
+        follow(opened.ledger, session, events)
+        cells = [(key, item.repeat) for item in purges for key in item.unit.keys]
+        if directory is not None:
+            for key, repeat in cells:
+                directory.remove_run_file(key, repeat)
     document = {
         "session": session.id,
         "dry_run": asked.dry_run,

@@ -44,7 +44,8 @@ def report(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | 
     printed, and nothing is written.
     """
     past = bool(app.as_of or app.as_recorded)
-    ledger, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    opened = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    session = opened.session
     result = readiness(session)
     if not result.ready:
         lines = refusal_lines(result)
@@ -58,31 +59,33 @@ def report(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | 
         click.echo("\n".join(lines), err=True)
         return 1
     if dry_run or past:
-        contents = contents_of(ledger, session, shown_dir=str(run_dir), past=app if past else None)
+        contents = contents_of(
+            opened.ledger, session, opened.directory, shown_dir=str(run_dir), past=app if past else None
+        )
         text = markdown.render(contents)
         app.emit({"session": session.id, "dry_run": True, "report": text}, text.rstrip("\n"))
         return 0
-    path = write_report(ledger, session, shown_dir=str(run_dir))
+    path = write_report(opened.ledger, session, opened.needed(), shown_dir=str(run_dir))
     document = {"session": session.id, "report": str(path), "html": str(path.with_suffix(".html"))}
     app.emit(document, f"report written to {path}")
     return 0
 
 
-def write_report(ledger: Ledger, session: Session, *, shown_dir: str) -> Path:
-    """Write both files of a ready session and record what was written; return the Markdown's path.
+def write_report(ledger: Ledger, session: Session, directory: RunDirectory, *, shown_dir: str) -> Path:
+    """Write both files of a ready session into `directory` and record what was written; return the Markdown's path.
 
     The event comes first: a crash leaves a report that is announced and can be written again, never
     one nobody knows of.
     """
     assert readiness(session).ready, session.id
-    directory = RunDirectory(Path(session.plan.run_dir))
+    directory = directory.absolute()
     if not directory.path.is_dir():
         raise BadInput(
             f"the run directory {directory.path} is not there to write the report into",
             code="no_run_dir",
             hint="restore it, or `calibrate report --dry-run` prints the report",
         )
-    contents = contents_of(ledger, session, shown_dir=shown_dir)
+    contents = contents_of(ledger, session, directory, shown_dir=shown_dir)
     text = markdown.render(contents)
     page = html.render(contents, text)
     before = contents.comparison
@@ -102,8 +105,10 @@ def write_report(ledger: Ledger, session: Session, *, shown_dir: str) -> Path:
     return directory.report_path
 
 
-def contents_of(ledger: Ledger, session: Session, *, shown_dir: str, past: App | None = None) -> Contents:
-    """Gather what the report says, keeping what people wrote into an earlier one.
+def contents_of(
+    ledger: Ledger, session: Session, directory: RunDirectory | None, *, shown_dir: str, past: App | None = None
+) -> Contents:
+    """Gather what the report says, keeping what people wrote into an earlier one in `directory`.
 
     `past`: as of the moment its options name; the earlier report is then the last one recorded by that time, not the
     file as it is now.
@@ -111,7 +116,7 @@ def contents_of(ledger: Ledger, session: Session, *, shown_dir: str, past: App |
     ours = ""
     if session.reports and ledger.evidence.has(session.reports[-1].report_sha256):
         ours = ledger.evidence.get(session.reports[-1].report_sha256).decode("utf-8", "replace")
-    existing = _read(RunDirectory(Path(session.plan.run_dir)).report_path)
+    existing = _read(directory.report_path) if directory else ""
     if past:
         existing, ours = ours, ""
     kept = kept_contexts(existing, ours)
@@ -125,7 +130,11 @@ def contents_of(ledger: Ledger, session: Session, *, shown_dir: str, past: App |
         applied=applied_changes(session),
         kept_applied=kept_section(existing),
         comparison=last_comparable(
-            ledger, session, as_of=past.as_of if past else None, as_recorded=past.as_recorded if past else None
+            ledger,
+            session,
+            directory.path if directory else None,
+            as_of=past.as_of if past else None,
+            as_recorded=past.as_recorded if past else None,
         ),
     )
 

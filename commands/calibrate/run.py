@@ -9,6 +9,7 @@ import click
 
 from commands.calibrate.config.selection import ALL
 from commands.calibrate.config.workspace import find_workspace
+from commands.calibrate.measured_repository import root_of
 from commands.calibrate.measuring import milestones
 from commands.calibrate.measuring.beside import end_dead_runs, shared_beside
 from commands.calibrate.measuring.loop import Halted, Measuring
@@ -91,11 +92,11 @@ def run(app: App, **options: Any) -> int:
             app.note(line)
 
         say(f"calibration_git_sha: {session.plan.calibration_git_sha}")
-        say(f"run directory: {session.plan.run_dir}")
+        say(f"run directory: {place.directory.path.resolve()}")
         settings = settings_of(session, place.model, place.host, asked)
         with shared_beside(place.ledger, place.directory, say, wanted=asked.sync) as share:
             after = after_each_repeat(app, place.ledger, session.id, share)
-            measuring = Measuring(place.ledger, session, settings, say, after)
+            measuring = Measuring(place, session, settings, say, after)
             session = _measure(measuring, wanted, resumed=known is not None)
     return _conclude(app, place, session)
 
@@ -120,14 +121,17 @@ def _place(app: App, asked: Asked) -> tuple[Place, Session | None]:
                 run_dir=str(directory.path),
             )
         known = known_session(ledger, directory)
-    root = Path(known.plan.repo_root) if known else space.repo_root(given=asked.repo_root, host=host)
+    if known:
+        root = root_of(known, directory.path, Path(asked.repo_root) if asked.repo_root else None)
+    else:
+        root = space.repo_root(given=asked.repo_root, host=host)
     return Place(ledger=ledger, directory=directory, root=root, model=model, host=host), known
 
 
 def _measure(measuring: Measuring, wanted: frozenset[str], *, resumed: bool) -> Session:
     """Run to the end and record how it ended; interruptions pass through, resumable."""
     say, session = measuring.say, measuring.session
-    again = resume_command(session)
+    again = resume_command(session, measuring.place)
     try:
         passes = measuring.run(wanted, resumed=resumed)
     except Halted as halt:
@@ -155,7 +159,7 @@ def _conclude(app: App, place: Place, session: Session) -> int:
     result = readiness(session)
     document = {
         "session": session.id,
-        "run_dir": session.plan.run_dir,
+        "run_dir": str(place.directory.path.resolve()),
         "calibration_git_sha": session.plan.calibration_git_sha,
         "ready": result.ready,
         "complete": result.complete,
@@ -165,18 +169,18 @@ def _conclude(app: App, place: Place, session: Session) -> int:
         "reasons": list(result.reasons),
         "missing": [m.name() for m in result.missing],
         "saved_gpu_s": sum(s.saved_gpu_s for s in session.settled.values()),
-        "resume": resume_command(session),
+        "resume": resume_command(session, place),
     }
     if not result.ready:
         lines = [f"error: not ready: {'; '.join(result.reasons)}"]
         if result.missing:
-            lines = milestones.incomplete_lines(result, resume_command(session))
+            lines = milestones.incomplete_lines(result, resume_command(session, place))
         app.emit(document, milestones.joined(lines))
         return 1
     from commands.calibrate.report import write_report
 
     shown = str(place.directory.path)
-    written = write_report(place.ledger, session, shown_dir=shown)
+    written = write_report(place.ledger, session, place.directory, shown_dir=shown)
     app.emit({**document, "report": str(written)}, f"report written to {written}")
     return 0
 

@@ -74,6 +74,10 @@ class RunDirectory:
         """report.md; its HTML twin stands beside it."""
         return self.path / "report.md"
 
+    def absolute(self) -> RunDirectory:
+        """The same folder by its absolute path, as processes that work elsewhere need it."""
+        return RunDirectory(self.path.resolve())
+
     def exists(self) -> bool:
         """Whether there is a plan here."""
         return self.plan_path.is_file()

@@ -8,12 +8,11 @@ from typing import Any
 
 from commands.calibrate.config.stamps import utc_stamp
 from commands.calibrate.measuring.active import active_repeats
-from commands.calibrate.session_options import open_session, run_dir_options
+from commands.calibrate.session_options import Opened, open_session, run_dir_options
 from commands.cli.app import App, command
 from commands.cli.output import to_json
 from ledger.errors import Unavailable
 from projections.calibration.audit import Readiness, readiness
-from projections.calibration.session import Session
 
 MISSING_SHOWN = 30
 LOG_TAIL_LINES = 15
@@ -29,19 +28,20 @@ def status(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | 
 
     Exit 0 only when the session is ready by the rule that audit, report and apply ask too.
     """
-    _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
-    result = readiness(session)
-    document = status_document(session, result, run_dir)
+    opened = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
+    result = readiness(opened.session)
+    document = status_document(opened, result)
     app.emit(document, lambda: to_json(document))
     return 0 if result.ready else 1
 
 
-def status_document(session: Session, result: Readiness, run_dir: Path) -> dict[str, Any]:
+def status_document(opened: Opened, result: Readiness) -> dict[str, Any]:
     """The status object, the existing tool's fields first and in its order."""
-    running = active_repeats(Path(session.plan.run_dir))
+    session, directory = opened.session, opened.directory
+    running = active_repeats(directory.path) if directory else []
     missing = [{"stage_key": m.stage_key, "run": m.run, "reason": m.reason} for m in result.missing[:MISSING_SHOWN]]
     return {
-        "run_dir": str(run_dir),
+        "run_dir": str(opened.named),
         "model": session.plan.model,
         "repeats": session.plan.repeats,
         "complete": result.complete,
@@ -52,7 +52,7 @@ def status_document(session: Session, result: Readiness, run_dir: Path) -> dict[
         **_gpus(),
         "gpu_mem_limit_mib": MEMORY_LIMIT_MIB,
         "pytest_active": bool(running),
-        "run_log_tail": _tail(Path(session.plan.run_dir) / "run.log"),
+        "run_log_tail": _tail(directory.log_path) if directory else [],
         "agent_poll_interval_s": POLL_INTERVAL_S,
         "strict_ready": result.strict_ratio,
         "strict_complete": result.strict_complete,

@@ -74,8 +74,7 @@ def watch(
     """
     if not RunDirectory(run_dir).exists():
         # a session named by its id; a run directory itself is followed without any ledger
-        _, session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root)
-        run_dir = Path(session.plan.run_dir)
+        run_dir = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root).needed().path
     followed: dict[Seen, Follower] = {}
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < wait or wait == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -341,3 +342,20 @@ def test_a_run_needs_a_commit_to_plan_on(tmp_path: Path, cli: Any) -> None:
     refused = cli("calibrate", "run", "--model", "tiny", "--output-dir", "runs/a", cwd=root, code=2)
     assert "git rev-parse failed" in refused.err
     assert not (root / "runs" / "a" / "plan.json").exists()
+
+
+def test_a_copy_is_resumed_in_the_copy(project: Path, cli: Any) -> None:
+    run = ("calibrate", "run", "--model", "tiny", "--skip-precheck", "--repeats", "2", "--stages", "slow_speed")
+    cli(*run, "--output-dir", "runs/a", cwd=project, code=0)
+    cli("calibrate", "purge", "runs/a", "--repeat", "2", cwd=project, code=0)
+    original = project / "runs" / "a"
+    shutil.copytree(original, project / "runs" / "b")
+    before = {path: path.read_bytes() for path in original.rglob("*") if path.is_file()}
+    resume = ("calibrate", "run", "--model", "tiny", "--skip-precheck", "--resume", "--output-dir", "runs/b")
+    resumed = cli(*resume, "--json", cwd=project, code=0)
+    assert resumed.json["run_dir"] == str(project / "runs" / "b")
+    assert resumed.json["resume"].endswith("--output-dir runs/b --resume")
+    assert resumed.json["report"] == str(project / "runs" / "b" / "report.md")
+    assert (project / "runs" / "b" / "slow_speed" / "run2.json").is_file()
+    assert "run 2/2" in (project / "runs" / "b" / "run.log").read_text()
+    assert {path: path.read_bytes() for path in original.rglob("*") if path.is_file()} == before

@@ -23,24 +23,34 @@ if TYPE_CHECKING:
 COMMIT = announced.Kind("PullRequestCommitIntended", frozenset({"PullRequestCommitted"}))
 
 
-def commit(ledger: Ledger, session: Session, files: list[str], title: str) -> str:
+@dataclass(frozen=True)
+class Change:
+    """What is committed: files below the measured repository, and the first line of the message."""
+
+    root: Path
+    files: list[str]
+    title: str
+
+
+def commit(ledger: Ledger, session: Session, change: Change, run_dir: Path) -> str:
     """Commit exactly these files and return the commit; one that an interrupted run made is found, not made again.
+
+    run_dir: how the command line named the session, for the command that finds out.
 
     Raises `BadInput` when they hold nothing to commit or git refuses it, `OutcomeUnknown` when nobody can tell
     whether it was made, or when it was and could not be recorded.
     """
-    root = Path(session.plan.repo_root)
     intended = PullRequestCommitIntended(
-        session=session.id, repo_root=str(root), files=files, message=_message(session, title)
+        session=session.id, repo_root=str(change.root), files=change.files, message=_message(session, change.title)
     )
     with announced.alone(ledger, LOCK) as writer:  # nothing is applied to the files meanwhile
-        write = _Commit(ledger, session, intended)
+        write = _Commit(ledger, session, intended, run_dir)
         left = write.unsettled()
         if left is not None and left.typed() != intended:
             # more was applied since: what was cut off is looked for by itself
             if writer.find_out(write, reason="it is not in the repository"):
                 session = msgspec.structs.replace(session, position=ledger.head().position)
-            write = _Commit(ledger, session, intended)
+            write = _Commit(ledger, session, intended, run_dir)
         writer.carry_out(write)
     return write.sha
 
@@ -56,18 +66,18 @@ def _message(session: Session, title: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Change:
+class _Missing:
     """The files that are to be committed."""
 
     paths: list[str]
 
 
-class _Commit(announced.Announced[_Change]):
+class _Commit(announced.Announced[_Missing]):
     """One commit of the applied files. sha: where it is, once that is known."""
 
-    def __init__(self, ledger: Ledger, session: Session, intended: PullRequestCommitIntended) -> None:
+    def __init__(self, ledger: Ledger, session: Session, intended: PullRequestCommitIntended, run_dir: Path) -> None:
         root = intended.repo_root
-        find_out = f"perfledger calibrate pr-body {session.plan.run_dir} --commit"
+        find_out = f"perfledger calibrate pr-body {run_dir} --commit"
         self.words = announced.Words(f"git in {root}", f"the commit of {', '.join(intended.files)}", find_out)
         self.policy = RetryPolicy(tries_max=1)
         self.seen = {session.stream: session.position}
@@ -81,14 +91,17 @@ class _Commit(announced.Announced[_Change]):
         """Return the announcement of a commit that is not known to exist."""
         return announced.unsettled(reversed(self._events), COMMIT)
 
-    def look(self) -> _Change | None:
+    def look(self) -> _Missing | None:
         """Look in the repository for the commit that was announced."""
         if not self.sha and isinstance(self.plan, PullRequestCommitIntended):
             known = {event.body()["git_sha"] for event in self._events if event.type in COMMIT.settled}
-            self.sha = self._repository.commit_of(self.plan.files, self.plan.message, but_not=known) or ""
-        return None if self.sha else _Change(self._intended.files)
+            # an announced commit is looked for where it was to be made, unless that checkout is gone
+            announced_in = Path(self.plan.repo_root)
+            repository = Repository(announced_in) if announced_in.is_dir() else self._repository
+            self.sha = repository.commit_of(self.plan.files, self.plan.message, but_not=known) or ""
+        return None if self.sha else _Missing(self._intended.files)
 
-    def planned(self, missing: _Change) -> NewEvent:
+    def planned(self, missing: _Missing) -> NewEvent:
         """Announce the commit. Raises `BadInput` when there is nothing to commit."""
         if not self._repository.modified(missing.paths):
             raise BadInput(
@@ -98,7 +111,7 @@ class _Commit(announced.Announced[_Change]):
             )
         return NewEvent(stream=self._stream, payload=self._intended)
 
-    def send(self, missing: _Change) -> list[str]:
+    def send(self, missing: _Missing) -> list[str]:
         """Commit, whatever else is staged."""
         try:
             self.sha = self._repository.commit(missing.paths, self._intended.message)
@@ -106,7 +119,7 @@ class _Commit(announced.Announced[_Change]):
             raise Unsure(f"did not end: {error.message}") from None
         return missing.paths
 
-    def settle(self, landed: announced.Landed[_Change]) -> list[NewEvent]:
+    def settle(self, landed: announced.Landed[_Missing]) -> list[NewEvent]:
         """Say which commit it is."""
         del landed
         done = PullRequestCommitted(

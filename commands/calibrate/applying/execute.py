@@ -21,7 +21,7 @@ from commands.calibrate.applying.plan import ApplyPlan
 from commands.calibrate.applying.targets import Rewrite
 from commands.calibrate.applying.write_value import percent_change
 from commands.literals.files import remove_leftovers, replace_file
-from ledger.errors import Conflict
+from ledger.errors import Conflict, Refused
 from ledger.event import Event, NewEvent
 from ledger.events.thresholds import (
     FileRewrite,
@@ -104,6 +104,7 @@ def carry_on(ledger: Ledger, stream: str, root: Path, *, back: bool) -> tuple[st
             return None
         planned = left.typed()
         assert isinstance(planned, ThresholdApplyPlanned)
+        _refuse_elsewhere(planned, root)
         for file in planned.files:
             remove_leftovers(root / file.file)
         written = _Apply(ledger, planned, root)
@@ -113,6 +114,18 @@ def carry_on(ledger: Ledger, stream: str, root: Path, *, back: bool) -> tuple[st
             return "rolled_back", put_back.changes_of(written.recorded(undone=False))
         writer.carry_out(written)
         return "applied", planned.changes
+
+
+def _refuse_elsewhere(planned: ThresholdApplyPlanned, root: Path) -> None:
+    """Refuse to end an apply in another checkout than its own, as long as that one is there."""
+    begun = Path(planned.repo_root)
+    if begun.is_dir() and not begun.samefile(root):
+        raise Refused(
+            f"the apply {planned.apply} was interrupted in {begun}, not in {root}; nothing was written",
+            code="apply_elsewhere",
+            hint=f"end it there first: --repo-root {begun}",
+            apply=planned.apply,
+        )
 
 
 def unfinished(events: Sequence[Event]) -> Event | None:

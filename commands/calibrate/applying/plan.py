@@ -12,6 +12,7 @@ import msgspec
 from commands.calibrate.applying.write_value import percent_change, write_value
 from commands.calibrate.config.metrics import Registry, default_registry
 from commands.calibrate.config.stages import WorstOp
+from commands.calibrate.measured_repository import moved_along
 from commands.literals.finder import Constants, NumberSite, find_constants
 from commands.literals.rewriter import locate
 from commands.literals.source import read_source
@@ -109,11 +110,11 @@ class ApplyPlan(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[MetricPlan, ...]
     constants: Mapping[Path, Constants]
 
-    def as_json(self) -> dict[str, Any]:
-        """The document of `plan-apply --json`. Stages without metrics are left out."""
+    def as_json(self, *, run_dir: str) -> dict[str, Any]:
+        """The document of `plan-apply --json`; stages without metrics are left out."""
         return {
             "model": self.session.plan.model,
-            "run_dir": self.session.plan.run_dir,
+            "run_dir": run_dir,
             "repeats": self.session.plan.repeats,
             "stages": [
                 self._stage(stage, [m for m in self.metrics if m.stage.key == stage.key])
@@ -147,7 +148,7 @@ def build_plan(session: Session, root: Path) -> ApplyPlan:
 
     Raises `BadInput` for a test or threshold file that is missing or not Python.
     """
-    registry = registry_of(session)
+    registry = registry_of(session, root)
     constants: dict[Path, Constants] = {}
     metrics = [
         _metric_plan(session, stage, metric, root, registry, constants)
@@ -157,7 +158,7 @@ def build_plan(session: Session, root: Path) -> ApplyPlan:
     return ApplyPlan(session=session, root=root, registry=registry, metrics=tuple(metrics), constants=constants)
 
 
-def registry_of(session: Session) -> Registry:
+def registry_of(session: Session, root: Path) -> Registry:
     """Return the metric registry of the session's model: its config.yaml beside stages.yaml.
 
     A run directory that came without its configuration gets the defaults.
@@ -165,22 +166,10 @@ def registry_of(session: Session) -> Registry:
     from commands.calibrate.config.model import load_model
 
     if session.plan.stages_yaml:
-        path = Path(session.plan.stages_yaml).with_name("config.yaml")
+        path = moved_along(session.plan, root, session.plan.stages_yaml).with_name("config.yaml")
         if path.is_file():
             return load_model(path).registry
     return default_registry()
-
-
-def root_of(session: Session, given: Path | None) -> Path:
-    """Return the repository the literals are in. Raises `BadInput` when nobody says where it is."""
-    root = given or (Path(session.plan.repo_root) if session.plan.repo_root else None)
-    if root is None or not root.is_dir():
-        raise BadInput(
-            f"the measured repository is not known here ({root or 'the run does not name it'})",
-            code="no_repository",
-            hint="give it with --repo-root DIR",
-        )
-    return root.resolve()
 
 
 def _metric_plan(

@@ -15,7 +15,6 @@ import msgspec
 
 from commands.calibrate.measuring import milestones
 from commands.calibrate.measuring.purging import Purge, purge_events
-from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import follow, read_session
 from gpu_runner.request import GatePolicy, Limits, RepeatRequest, StageSpec, ValueSource
 from ledger.errors import Conflict
@@ -36,7 +35,7 @@ from projections.calibration.session import Session, Unit, units_of
 from projections.calibration.worst_of_n import is_complete, metric_worst, missing_reason
 
 if TYPE_CHECKING:
-    from ledger.ledger import Ledger
+    from commands.calibrate.measuring.run_planning import Place
 
 DECISIONS_MAX = 200  # of one unit in one pass; fifteen rounds and their judgements need far fewer
 
@@ -68,16 +67,17 @@ class Measuring:
 
     def __init__(
         self,
-        ledger: Ledger,
+        place: Place,
         session: Session,
         settings: Settings,
         say: Callable[[str], None],
         share: Callable[[], None] = lambda: None,
     ) -> None:
-        self.ledger = ledger
+        self.place = place
+        self.ledger = place.ledger
         self.session = session
         self.settings = settings
-        self.directory = RunDirectory(Path(session.plan.run_dir))
+        self.directory = place.directory.absolute()
         self.say = say
         self.share = share
         self.launched = 0
@@ -170,7 +170,7 @@ class Measuring:
                 repeat=repeat,
                 python=self.settings.python,
                 test=unit.test,
-                cwd=Path(self.session.plan.repo_root),
+                cwd=self.place.root,
                 basetemp=basetemp,
                 log=self.directory.pytest_log(unit.name, repeat),
                 stages=tuple(stage_spec(stage) for stage in unit.stages),

@@ -21,6 +21,7 @@ from commands.calibrate.config.repository import Repository
 from commands.calibrate.config.selection import ALL, select_stages
 from commands.calibrate.config.stages import read_stages
 from commands.calibrate.config.stamps import compact_stamp, utc_stamp
+from commands.calibrate.measured_repository import root_of
 from commands.calibrate.run_directory import RunDirectory, to_file_json
 from commands.calibrate.sessions import follow, read_session
 from gpu_runner import workspace
@@ -245,7 +246,7 @@ def resume_session(place: Place, session: Session, wanted: str, head: HeadNow) -
     commit = session.plan.calibration_git_sha
     changed: list[str] = []
     if head.sha not in session.accepted_commits:
-        changed, breaking = Repository(Path(session.plan.repo_root)).prove_equivalent(commit, head.sha)
+        changed, breaking = Repository(place.root).prove_equivalent(commit, head.sha)
         if breaking:
             raise BadInput(
                 f"HEAD {head.sha[:8]} is not the calibration commit {commit[:8]}, and "
@@ -259,9 +260,9 @@ def resume_session(place: Place, session: Session, wanted: str, head: HeadNow) -
         raise BadInput(
             "tracked files are not as they were when the session was planned",
             code="workspace_changed",
-            hint=f"git -C {session.plan.repo_root} diff HEAD, and undo what is not of the plan",
+            hint=f"git -C {place.root} diff HEAD, and undo what is not of the plan",
         )
-    refuse_drift(session.plan.stages, Path(session.plan.repo_root), session.plan.model)
+    refuse_drift(session.plan.stages, place.root, session.plan.model)
     payload = CalibrationResumed(
         session=session.id,
         git_sha=head.sha,
@@ -301,10 +302,12 @@ def _write_workspace(directory: RunDirectory, session: Session, head: HeadNow) -
         (directory.path / DIFF_NAME).write_bytes(head.diff)
 
 
-def resume_command(session: Session) -> str:
-    """The command line that goes on with a session; it works as printed, for subsets too."""
-    plan = session.plan
-    words = ("perfledger", "calibrate", "run", "--model", plan.model, "--output-dir", plan.run_dir, "--resume")
+def resume_command(session: Session, place: Place) -> str:
+    """The command line that goes on with a session in this place; it works as printed, for subsets too."""
+    words = ["perfledger", "calibrate", "run", "--model", session.plan.model]
+    words += ["--output-dir", str(place.directory.path), "--resume"]
+    if root_of(session, place.directory.path) != place.root.resolve():
+        words += ["--repo-root", str(place.root)]
     return shlex.join(words)
 
 

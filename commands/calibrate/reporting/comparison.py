@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.calibrate.config.repository import Repository
+from commands.calibrate.measured_repository import came_along
 from commands.calibrate.reporting.contents import Comparison
 from ledger.errors import PerfledgerError
 from projections.calibration.provenance import performance_sensitive
@@ -34,9 +35,17 @@ SENSITIVE = (
 
 
 def last_comparable(
-    ledger: Ledger, session: Session, *, as_of: str | None = None, as_recorded: str | None = None
+    ledger: Ledger,
+    session: Session,
+    named: Path | None = None,
+    *,
+    as_of: str | None = None,
+    as_recorded: str | None = None,
 ) -> Comparison | None:
-    """Return the newest earlier reported session of the same model on the same GPUs, or None."""
+    """Return the newest earlier reported session of the same model on the same GPUs, or None.
+
+    named: the run directory, beside which the measured repository may lie.
+    """
     from projections.state.state import State
 
     with State.open(ledger, as_of=as_of, as_recorded=as_recorded) as state:
@@ -55,17 +64,18 @@ def last_comparable(
     if not rows:
         return None
     row = rows[0]
-    old, new = str(row["calibration_git_sha"]), session.plan.calibration_git_sha
-    base = Comparison(session=row["session"], git_sha=old, started_at=row["started_at"])
-    return _with_history(base, session, old, new)
+    base = Comparison(session=row["session"], git_sha=str(row["calibration_git_sha"]), started_at=row["started_at"])
+    return _with_history(base, session, named)
 
 
-def _with_history(base: Comparison, session: Session, old: str, new: str) -> Comparison:
+def _with_history(base: Comparison, session: Session, named: Path | None) -> Comparison:
     import msgspec
 
-    if not session.plan.repo_root:
+    old, new = base.git_sha, session.plan.calibration_git_sha
+    root = came_along(session.plan, named) or session.plan.repo_root
+    if not root:
         return msgspec.structs.replace(base, note="the measured repository is not known here")
-    repository = Repository(Path(session.plan.repo_root))
+    repository = Repository(Path(root))
     try:
         commits = repository.subjects(old, new)
         changed = performance_sensitive(repository.changed(old, new), _patterns(session))

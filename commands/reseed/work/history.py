@@ -110,7 +110,7 @@ def whole_or_gone(folder: Path) -> Iterator[None]:
 
 def own_folder(root: Path, name: str, reseed_id: str) -> Path:
     """Create a folder that did not exist, marked as this reseed's. A name that is taken gets a number."""
-    outside_ledger(root)
+    root = outside_ledger(root)  # absolute: the event that names the folder is read from other working directories
     disk.make_directory(root)
     for attempt in range(1, 1000):
         folder = root / (name if attempt == 1 else f"{name}.{attempt}")

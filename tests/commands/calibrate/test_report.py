@@ -107,7 +107,7 @@ def golden_story(ledger: Any, tmp_path: Path) -> Story:
 
 def test_the_report_is_the_existing_one_to_the_byte_up_to_its_provenance(ledger: Any, tmp_path: Path) -> None:
     story = golden_story(ledger, tmp_path)
-    text = markdown.render(contents_of(ledger, story.session, shown_dir=".tune-runs/x"))
+    text = markdown.render(contents_of(ledger, story.session, None, shown_dir=".tune-runs/x"))
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(?=\n\n|\n\Z)", "STAMP", text.split("\n## Metric statistics")[0])
     text = re.sub(r"(Report generated:\**) .*", r"\1 STAMP", text)
     assert text.rstrip("\n") == GOLDEN.rstrip("\n")
@@ -127,7 +127,7 @@ def test_every_published_stage_table_comes_out_as_published(tmp_path: Path, ledg
     for report in reports():
         directory = RunDirectory(write_run_directory(report, tmp_path / report["report"]))
         session, _ = level_with(ledger, directory, Sources())
-        text = markdown.render(contents_of(ledger, session, shown_dir="x"))
+        text = markdown.render(contents_of(ledger, session, directory, shown_dir="x"))
         for number, published in enumerate(report["stages"], 1):
             section = text.split(f"## {number}. {published['title']}\n")[1].split("\n## ")[0]
             for label, shown in published["worst"].items():
@@ -233,7 +233,7 @@ def test_applied_changes_come_from_the_events_with_the_direction_of_the_bound(le
         applied(7.0, literal="Y"),
         applied(45.634, literal="Y", old=7.0, undone=True),
     )
-    path = write_report(ledger, story.session, shown_dir="x")
+    path = write_report(ledger, story.session, RunDirectory(tmp_path), shown_dir="x")
     section = path.read_text().split("## Applied changes\n")[1].split("\n## ")[0]
     assert section.strip().splitlines() == [
         "| Stage | Metric | Old | New | Direction |",
@@ -290,7 +290,7 @@ def test_further_sections_stand_behind_the_provenance(ledger: Any, tmp_path: Pat
             suspect=["GPU 0 throttled"] if k == 2 else [],
         )
     story.append(UnitFlagged(session="story", unit="test_a_ci", stages=["s"], reason="two populations"))
-    text = markdown.render(contents_of(ledger, story.session, shown_dir="x"))
+    text = markdown.render(contents_of(ledger, story.session, None, shown_dir="x"))
     after = text.split("## Provenance")[1]
     titles = re.findall(r"^## (.*)$", after, re.MULTILINE)
     assert titles == [
@@ -359,7 +359,7 @@ def test_commits_and_sensitive_files_since_the_last_calibration_come_from_git(le
             gpu_summary="2× NVIDIA H20",
             started_at=f"2026-06-{day}T00:00:00Z",
         ).observe(1, sha=sha)
-        found[name] = write_report(ledger, story.session, shown_dir=name).read_text()
+        found[name] = write_report(ledger, story.session, RunDirectory(folder), shown_dir=name).read_text()
     assert "Since the last comparable" not in found["early"]
     section = found["late"].split("## Since the last comparable calibration\n")[1].strip().splitlines()
     assert section == [

@@ -202,7 +202,7 @@ def test_the_pull_request_text_names_worst_values_and_evidence(run_dir: Path, cl
 
 
 def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Any, tmp_path: Path) -> None:
-    from commands.calibrate.applying.commit import commit
+    from commands.calibrate.applying.commit import Change, commit
     from commands.calibrate.pr_body import applied_files, title
     from ledger.errors import BadInput
     from tests.commands.calibrate.test_report import applied
@@ -217,12 +217,14 @@ def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Any, tmp_path
     git(root, "add", "-A")
     git(root, "commit", "-qm", "one")
     story = Story(ledger, stage("s"), repeats=1, repo_root=str(root)).observe(1).append(applied(44.1, file="a.py"))
+    run_dir = tmp_path / "run"
+    change = Change(root, applied_files(story.session, run_dir), title(story.session))
     with pytest.raises(BadInput, match="no uncommitted change"):
-        commit(ledger, story.session, applied_files(story.session), title(story.session))
+        commit(ledger, story.session, change, run_dir)
     for name in ("a.py", "b.py"):
         (root / name).write_text("X = 2\n")
     git(root, "add", "b.py")  # what a person staged stays staged
-    sha = commit(ledger, story.session, applied_files(story.session), title(story.session))
+    sha = commit(ledger, story.session, change, run_dir)
     assert f"Perfledger-Calibration: {story.session.id}" in git(root, "show", "--no-patch", "--format=%(trailers)", sha)
     assert git(root, "show", "--name-only", "--format=%s", sha).split("\n") == [
         "Calibrate m thresholds (worst of 1 at a5abacd5)",
