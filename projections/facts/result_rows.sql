@@ -1,11 +1,7 @@
 -- What events say of results, one row each; `shared` is the number of what a result has in common with others.
 -- success: what the field means, the text "false" being a no; success_as_truth: any text but the empty one is a yes.
 -- Regular expressions, because the engine makes a join over every row of a list, also one in a branch nothing takes.
-SELECT *, CAST(hash(target, identity_digest, model_id, gpu_type, workload_id, variant_id, benchmark_version,
-                     recipe_fingerprint, hardware_profile_id, software_profile_id, claims_identity, source, format,
-                     success_as_truth, success, marked_eligible, run_source_claimed, run_source, branch, pr_number,
-                     test_scope, comparison_status, seeded, regression_thresholds, static_limits, odd_timestamp,
-                     unusable) >> 1 AS BIGINT) AS shared
+SELECT *, CAST(hash({{shared}}) >> 1 AS BIGINT) AS shared
 FROM (SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
              p.target, p.identity_digest,
              COALESCE(r.model_id, 'unknown') AS model_id, COALESCE(r.gpu_type, 'unknown') AS gpu_type,
@@ -26,7 +22,7 @@ FROM (SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
              make_timestamptz(epoch_us(CAST(p.instant AS TIMESTAMP))) AS instant, r.commit_sha,
              p.path, p.source, p.format, p.sha256,
              CASE WHEN p.instant IS NULL THEN NULLIF(r.timestamp, '') END AS odd_timestamp,
-             r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s,
+             {{each r.#}},
              CASE WHEN CAST(r.success AS VARCHAR) = 'true' THEN TRUE
                   WHEN r.success IS NULL THEN NOT list_contains(json_keys(payload, '$.record'), 'success')
                   ELSE NOT regexp_full_match(CAST(r.success AS VARCHAR), 'null|false|0|-?0[.]0|""|\[\]|\{\}')
@@ -35,8 +31,8 @@ FROM (SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
                   WHEN r.success IS NULL THEN NOT list_contains(json_keys(payload, '$.record'), 'success')
                   WHEN regexp_full_match(CAST(r.success AS VARCHAR), 'null|false|0|-?0[.]0|""|\[\]|\{\}') THEN FALSE
                   WHEN json_type(r.success) = 'VARCHAR'
-                  THEN NOT regexp_full_match(lower(trim(json_extract_string(r.success, '$'), chr(32) || chr(9) || chr(10) || chr(13))),
-                                             '|false|0|no|off')
+                  THEN NOT regexp_full_match(lower(trim(json_extract_string(r.success, '$'), {{space}})),
+                                             '{{no_text}}')
                   ELSE TRUE END AS success,
              (CAST(r.baseline_eligible AS VARCHAR) = 'true') IS TRUE AS marked_eligible,
              COALESCE(p.run_source_claimed, TRUE) AS run_source_claimed,
@@ -51,8 +47,7 @@ FROM (SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
                     "source":"VARCHAR","format":"VARCHAR","sha256":"VARCHAR","instant":"VARCHAR","unusable":"JSON",
                     "static_limits":"JSON",
                     "run_source_claimed":"BOOLEAN","record":{"model_id":"VARCHAR","gpu_type":"VARCHAR",
-                    "timestamp":"VARCHAR","commit_sha":"VARCHAR","latency":"DOUBLE","throughput":"DOUBLE",
-                    "memory":"DOUBLE","text_encoder_time_s":"DOUBLE","dit_time_s":"DOUBLE","vae_decode_time_s":"DOUBLE",
+                    "timestamp":"VARCHAR","commit_sha":"VARCHAR",{{each "#":"DOUBLE"}},
                     "success":"JSON","baseline_eligible":"JSON","run_source":"VARCHAR","branch":"VARCHAR",
                     "pr_number":"VARCHAR","test_scope":"VARCHAR","build_url":"VARCHAR","comparison_status":"VARCHAR",
                     "baseline_seed":"JSON","baseline_reseed":"JSON",

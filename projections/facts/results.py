@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 from projections.facts.base import Fact, unique
+from projections.facts.record import NAMES
 
 
 class FactResult(Fact, table=True):
@@ -24,12 +25,7 @@ class FactResult(Fact, table=True):
     commit_sha: str | None = unique()
     path: str = unique()
     sha256: str = unique()
-    latency: float | None
-    throughput: float | None
-    memory: float | None
-    text_encoder_time_s: float | None
-    dit_time_s: float | None
-    vae_decode_time_s: float | None
+    __annotations__.update(dict.fromkeys(NAMES, "float | None"))
     build_url: str | None
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from ledger import canonical
 from ledger.errors import BadInput
+from projections.facts import record
 from projections.results.record_shape import METRICS
 
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -46,17 +47,9 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 CATALOGUE: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("latency", "Latency", "s", 3, False, Limit(0.08, 0.5)),
-        Metric("throughput", "Throughput", "fps", 3, True, Limit(0.08, 0.05)),
-        Metric("memory", "Memory", "MB", 1, False, Limit(0.05, 256.0)),
-        Metric("text_encoder_time_s", "Text Enc", "s", 3, False, Limit(0.05, 0.25)),
-        Metric("dit_time_s", "DiT", "s", 3, False, Limit(0.05, 0.25)),
-        Metric("vae_decode_time_s", "VAE Decode", "s", 3, False, Limit(0.05, 0.25)),
-    )
+    m.name: Metric(m.name, m.label, m.unit, m.decimals, m.higher_is_better, Limit(m.percent, m.absolute))
+    for m in record.METRICS
 }
-assert tuple(CATALOGUE) == METRICS
 
 
 class LimitChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,23 +12,18 @@ from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from projections.facts import record
+from projections.facts.record import NO_TEXT, SPACE
+
 Record = dict[str, Any]
 
-# In the order every table lists them.
-METRICS = ("latency", "throughput", "memory", "text_encoder_time_s", "dit_time_s", "vae_decode_time_s")
+METRICS = record.NAMES
 
 # The fixed limits a raw result carries: field of the raw result, limit in its `thresholds`, metric.
-STATIC_FIELDS = (
-    ("avg_generation_time_s", "max_generation_time_s", "latency"),
-    ("max_peak_memory_mb", "max_peak_memory_mb", "memory"),
-    ("text_encoder_time_s", "max_text_encoder_time_s", "text_encoder_time_s"),
-    ("dit_time_s", "max_dit_time_s", "dit_time_s"),
-    ("vae_decode_time_s", "max_vae_decode_time_s", "vae_decode_time_s"),
-)
+STATIC_FIELDS = tuple((metric.raw, metric.static, metric.name) for metric in record.METRICS if metric.static)
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_FALSE_TEXT = frozenset({"false", "0", "no", "off", ""})
 
 
 def safe_float(value: Any) -> float | None:
@@ -190,7 +185,7 @@ def succeeded(value: Any, *, text_as_truth: bool = False) -> bool:
     every text but the empty one is a yes.
     """
     if isinstance(value, str) and not text_as_truth:
-        return value.strip().lower() not in _FALSE_TEXT
+        return value.strip(SPACE).lower() not in NO_TEXT
     return bool(value)
 
 

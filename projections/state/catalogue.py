@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ledger.errors import BadInput
+from projections.facts import record
 from projections.state import computed
 
 HERE = Path(__file__).parents[1]
@@ -23,7 +24,7 @@ STATE_VERSION = 1
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CALL = re.compile(r"\b(\w+)\s*\(\s*(?:as_of|as_recorded)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*")
-_PART = re.compile(r"\{\{(\w+)\}\}")
+_PLACE = re.compile(r"\{\{(each )?(.*?)\}\}")
 _RESULT_ROWS = re.compile(r"\bresult_rows\b")
 
 
@@ -72,10 +73,10 @@ class FactTable:
 @functools.cache
 def facts() -> dict[str, FactTable]:
     """Return all fact tables by name, in the order they are filled: pulls first, since they say what is known."""
-    ddl = {m.group(1): m.group(0) for m in re.finditer(r"CREATE TABLE (\w+) \([^;]*\)", _read(FACTS / "schema.sql"))}
+    ddl = _ddl()
     found = {}
     for path in sorted(FACTS.glob("fact_*.sql"), key=lambda p: (p.stem != "fact_pull", p.stem)):
-        select = _read(path)
+        select = composed(_read(path))
         named = select + (result_rows() if _RESULT_ROWS.search(select) else "")
         types = frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", named))
         if path.stem in ddl:
@@ -86,20 +87,52 @@ def facts() -> dict[str, FactTable]:
 @functools.cache
 def result_rows() -> str:
     """Return the SELECT that makes a row of everything of each result in `arrivals`."""
-    return _read(FACTS / "result_rows.sql")
+    return composed(_read(FACTS / "result_rows.sql"))
 
 
 @functools.cache
 def views() -> dict[str, str]:
     """Return the body of every view by name."""
-    bodies = {path.stem: _read(path).strip().rstrip(";") for path in sorted(VIEWS.glob("*.sql"))}
-    return {name: _PART.sub(lambda named: f"\n{part(named[1])}\n", body) for name, body in bodies.items()}
+    return {path.stem: composed(_read(path)).strip().rstrip(";") for path in sorted(VIEWS.glob("*.sql"))}
 
 
 @functools.cache
 def part(name: str) -> str:
     """Return SQL that several queries have in common, from views/parts; a view takes it in as `{{name}}`."""
-    return _COMMENT.sub("", _read(VIEWS / "parts" / f"{name}.sql")).strip()
+    return composed(_COMMENT.sub("", _read(VIEWS / "parts" / f"{name}.sql"))).strip()
+
+
+def composed(text: str) -> str:
+    """Return SQL with its places filled.
+
+    `{{each r.#}}` is a list with one entry per metric, its name for `#`; `{{shared}}` the columns of
+    `fact_result_shared` but the number; `{{no_text}}` and `{{space}}` what says no in `success`, and what may stand
+    around it; `{{name}}` the part of that name.
+    """
+    return _PLACE.sub(lambda place: _filled(place[1] is not None, place[2]), text)
+
+
+def _filled(each: bool, what: str) -> str:
+    if each:
+        return ", ".join(what.replace("#", name) for name in record.NAMES)
+    if what == "shared":
+        return ", ".join(column for column in _columns("fact_result_shared") if column != "shared")
+    if what == "no_text":
+        return "|".join(record.NO_TEXT)
+    if what == "space":
+        return " || ".join(f"chr({ord(character)})" for character in record.SPACE)
+    return f"\n{part(what)}\n"
+
+
+def _columns(table: str) -> list[str]:
+    """Return a fact table's columns, as its class has them."""
+    return re.findall(r"^    (\w+) ", _ddl()[table], re.MULTILINE)
+
+
+@functools.cache
+def _ddl() -> dict[str, str]:
+    schema = _read(FACTS / "schema.sql")
+    return {m.group(1): m.group(0) for m in re.finditer(r"CREATE TABLE (\w+) \([^;]*\)", schema)}
 
 
 @functools.cache

@@ -1,9 +1,7 @@
 -- One row per target: the medians of its window, how many results they rest on, and what is pinned.
 SELECT t.target, t.model_id, t.gpu_type, t.workload_id, t.variant_id, t.benchmark_version, t.identity_digest,
        COUNT(w.event_id) AS n, t.results, t.counted,
-       median(w.latency) AS latency, median(w.throughput) AS throughput, median(w.memory) AS memory,
-       median(w.text_encoder_time_s) AS text_encoder_time_s, median(w.dit_time_s) AS dit_time_s,
-       median(w.vae_decode_time_s) AS vae_decode_time_s,
+       {{each median(w.#) AS #}},
        MIN(w.instant) AS oldest, MAX(w.instant) AS newest, t.last_instant, MAX(p.name) AS pinned
 FROM (SELECT target, MAX(model_id) AS model_id, MAX(gpu_type) AS gpu_type, MAX(workload_id) AS workload_id,
              MAX(variant_id) AS variant_id, MAX(benchmark_version) AS benchmark_version,

@@ -3,7 +3,7 @@
 -- Windows are per target, so that one target costs one target.
 SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.workload_id, r.variant_id, r.benchmark_version,
        r.recipe_fingerprint, r.hardware_profile_id, r.software_profile_id, r.claims_identity, r.instant, r.commit_sha,
-       r.latency, r.throughput, r.memory, r.text_encoder_time_s, r.dit_time_s, r.vae_decode_time_s, r.measured,
+       {{each r.#}}, r.measured,
        COALESCE(j.status, r.comparison_status) AS status, j.reason, j.baseline_status,
        COALESCE(j.success, r.success) AS success, COALESCE(j.success, r.success_as_truth) AS success_as_truth,
        COALESCE(j.baseline_eligible, r.eligible_as_recorded) AS eligible,
@@ -17,7 +17,7 @@ SELECT r.event_id, r.target, r.identity_digest, r.model_id, r.gpu_type, r.worklo
        CASE WHEN r.source IS NULL THEN r.path ELSE r.source || '/' || r.path END AS full_path,
        j.event_id AS judgement_event_id, j.policy_digest, j.failing_metrics, j.pinned_exceeded,
        r.recorded_at, r.learned_at, r.origin, r.position
-FROM (SELECT *, COALESCE(latency, throughput, memory, text_encoder_time_s, dit_time_s, vae_decode_time_s)
+FROM (SELECT *, COALESCE({{each #}})
                     IS NOT NULL AS measured,
              CASE WHEN identity_digest IS NULL AND claims_identity THEN FALSE
                   WHEN marked_eligible OR NOT run_source_claimed THEN TRUE
@@ -26,7 +26,7 @@ FROM (SELECT *, COALESCE(latency, throughput, memory, text_encoder_time_s, dit_t
              BOOL_OR(source IS NOT NULL) OVER (PARTITION BY target, measurement) AS imported_too
       FROM (SELECT *, hash(model_id, gpu_type, instant, odd_timestamp,
                            CASE WHEN instant IS NULL AND odd_timestamp IS NULL THEN event_id END, COALESCE(commit_sha, ''),
-                           latency, throughput, memory, text_encoder_time_s, dit_time_s, vae_decode_time_s) AS measurement
+                           {{each #}}) AS measurement
             FROM fact_result r JOIN (SELECT * EXCLUDE (target) FROM fact_result_shared) USING (shared))
       WHERE learned_at <= as_of AND recorded_at <= as_recorded) AS r
 LEFT JOIN (SELECT *, ROW_NUMBER() OVER (PARTITION BY target, result_event_id

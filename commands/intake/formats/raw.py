@@ -8,6 +8,7 @@ from typing import Any
 
 from commands.intake.formats.measured import Measured
 from ledger.errors import BadInput
+from projections.facts.record import METRICS
 from projections.results.metric_policy import effective_limits, limits_as_dict
 from projections.results.record_shape import STATIC_FIELDS, Record, measurement, storable_record
 from projections.results.run_source import RUN_SOURCES, detect_run_source, pull_request
@@ -15,14 +16,7 @@ from projections.results.run_source import RUN_SOURCES, detect_run_source, pull_
 NAME = "raw"
 
 # normalized metric, field of the raw result
-METRIC_FIELDS = (
-    ("latency", "avg_generation_time_s"),
-    ("throughput", "throughput_fps"),
-    ("memory", "max_peak_memory_mb"),
-    ("text_encoder_time_s", "text_encoder_time_s"),
-    ("dit_time_s", "dit_time_s"),
-    ("vae_decode_time_s", "vae_decode_time_s"),
-)
+METRIC_FIELDS = tuple((metric.name, metric.raw) for metric in METRICS)
 SAMPLE_FIELDS = (("latency", "individual_times_s"), ("memory", "individual_peak_memories_mb"))
 # field of both shapes, variable of the CI service that stands in for it
 PROVENANCE = (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from commands.reseed.work.sources import Source
 from ledger.errors import BadInput, Refused
+from projections.facts.record import CORE
 from projections.reseed.medians import HistoryRecord
 from projections.results.identity import RECIPE_COHORT_FIELDS
 from projections.results.record_shape import succeeded
@@ -19,7 +20,6 @@ REQUIRED = (
     ("branch", "main", "main"),
     ("test_scope", "full", "full"),
 )
-CORE_METRICS = ("latency", "throughput", "memory")
 
 
 def check_sources(sources: Sequence[Source]) -> None:
@@ -33,7 +33,7 @@ def check_sources(sources: Sequence[Source]) -> None:
                 raise _bad(source.path, field, f"is {value!r}, a first seed needs {words}")
         if record.get("pr_number") not in (None, ""):
             raise _bad(source.path, "pr_number", f"is {record['pr_number']!r}, a first seed comes from main")
-        for metric in CORE_METRICS:
+        for metric in CORE:
             if record.get(metric) is None:
                 raise _bad(source.path, metric, "is missing")
         run = str(record.get("job_id") or record.get("build_id") or (record.get("commit_sha"), record.get("timestamp")))

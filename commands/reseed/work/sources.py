@@ -13,12 +13,12 @@ from typing import Any
 from commands.intake.formats.measured import Unreadable, parse_object
 from ledger import canonical
 from ledger.errors import BadInput, Unavailable
+from projections.facts.record import CORE
 from projections.results.identity import IDENTITY_FIELDS, gpu_of, model_of, target_of, uses_identity
 from projections.results.record_shape import METRICS, parse_instant, safe_float, storable
 
 URL_BYTES_MAX = 2 * 2**20
 URL_TIMEOUT_S = 30.0
-CORE_METRICS = ("latency", "throughput", "memory")
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,11 @@ def validate(source: Source, *, model: str, gpu: str, identity: Mapping[str, str
         number = safe_float(value)
         if isinstance(value, bool) or number is None or not math.isfinite(number):
             raise _bad(source.path, metric, f"is {value!r}, not a finite number", code="bad_measurement")
-        if number <= 0 if metric in CORE_METRICS else number < 0:
+        if number <= 0 if metric in CORE else number < 0:
             raise _bad(source.path, metric, f"is {value!r}, which is not a measurement", code="bad_measurement")
     if all(record.get(metric) is None for metric in METRICS):
         raise _bad(
-            source.path, "latency", "and every other metric is missing: nothing was measured", code="bad_measurement"
+            source.path, METRICS[0], "and every other metric is missing: nothing was measured", code="bad_measurement"
         )
 
 
