@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands.reseed.work.history import CREATED_MARK
+from commands.reseed.work.history import CREATED_MARK, own_folder
 from tests.commands.reseed.world import GPU, MODEL, World, record
 from tests.hub_server import HubServer
 
@@ -95,3 +96,19 @@ def test_a_removal_that_is_interrupted_can_be_run_again(world: World, uploaded: 
     done = world.run("reseed", "cleanup", uploaded["id"], *CONFIRM, code=0).json
     assert (len(done["removed"]), done["kept"]) == (2, {})
     assert list((world.folder / "backups").iterdir()) == []
+
+
+def test_a_copied_folder_stays_and_the_recorded_one_is_cleaned(world: World, uploaded: dict[str, Any]) -> None:
+    copy = world.folder / "kept" / "backup"
+    shutil.copytree(uploaded["backup"], copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    done = world.run("reseed", "cleanup", uploaded["id"], *CONFIRM, code=0).json
+    assert done["removed"] == [uploaded["backup"], uploaded["staging"]]
+    assert before and {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_a_root_given_relative_to_where_one_is_becomes_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert own_folder(Path("staging"), "one", "id") == tmp_path / "staging" / "one"
