@@ -20,7 +20,7 @@ DEPTH_MIN = 3  # `/home/me` is never a cache
 
 @dataclass(frozen=True, slots=True)
 class KnownCache:
-    """Where a tool keeps compiled code: the variables that move it, and where it goes without them."""
+    """Where a tool keeps compiled code: the variables that move it, and where it is by default."""
 
     tool: str
     variables: tuple[str, ...]
@@ -103,7 +103,7 @@ def _check_one(folder: Path, keep: Sequence[Path]) -> None:
         if len(real.parts) - 1 < DEPTH_MIN or real == Path.home().resolve():
             why = "it is too close to the root to be a cache"
         elif any(path.resolve().is_relative_to(real) for path in keep):
-            why = "the repository or the run directory lies in it"
+            why = "the repository or the run directory is inside it"
     if why:
         raise BadInput(
             f"cache folder {folder} will not be wiped: {why}",

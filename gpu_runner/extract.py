@@ -1,6 +1,6 @@
 """Metrics and sample counts out of the result files a test left in its basetemp.
 
-A value counts when it is a finite number at its configured path in a file that really lies in this attempt's
+A value counts when it is a finite number at its configured path in a file that is really inside this attempt's
 basetemp. Everything else is null with its reason, in the words of the tool whose run directories we share.
 """
 
@@ -61,7 +61,7 @@ class ResultFiles:
         return number, ""
 
     def value(self, source: ValueSource) -> tuple[Any, str]:
-        """Whatever stands at a source, or None and why it could not be read."""
+        """Return the value at a source, or None and why it could not be read."""
         document, why = self._document(source.json_file)
         if why:
             return None, why

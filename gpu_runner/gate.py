@@ -1,7 +1,7 @@
 """Which GPUs are free, and the wait until enough of them are.
 
 A GPU is free when its used memory is at most the limit (2048 MiB) *and* it has no compute process: both, because a
-process may hold little memory yet, and memory may be held by a process nobody lists (ghost memory).
+process may hold little memory yet, and memory may be held by a process that is not listed (ghost memory).
 """
 
 from __future__ import annotations

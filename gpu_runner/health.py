@@ -1,4 +1,4 @@
-"""The GPU's health as a witness: physical reasons to doubt what a repeat measured.
+"""The GPU's health: physical reasons to doubt what a repeat measured.
 
 A witness never changes a number and never fails a repeat. Each reason starts with a code word and a colon, so that a
 policy can say which of them make a round count as destructive.

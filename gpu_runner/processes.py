@@ -1,4 +1,4 @@
-"""Processes of a repeat: found by descent or by their marker, and ended without ever hitting anybody else's.
+"""Processes of a repeat: found by descent or by their marker, and ended without ever signalling another process.
 
 A process id alone names nothing for long: it is reused. Everything here identifies a process by (pid, start time) and
 signals it through a pidfd that was opened before the identity was checked. Standard library only: the keeper

@@ -91,7 +91,7 @@ class _Repeat:
             except Unavailable as refusal:
                 if last is None:
                     raise
-                # what the earlier attempt measured stands; the next repeat will meet the same gate
+                # what the earlier attempt measured stays valid; the next repeat will meet the same gate
                 self._problem(f"GPUs did not get free before a retry: {refusal.message}")
                 break
             try:

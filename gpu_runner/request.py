@@ -36,7 +36,7 @@ class EvidenceSink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSource:
-    """Where a number stands: a dotted path in a JSON file below basetemp. A last part `__len__` counts a list."""
+    """Where to find a number: a dotted path in a JSON file below basetemp. A last part `__len__` counts a list."""
 
     json_file: str
     json_path: str

@@ -8,7 +8,7 @@ metrics is assumed), and the allowed risk is divided evenly over the looks, so t
 
     P(some worst-of-N would have moved by more than its tolerance, had all N been run) <= alpha
 
-A metric that has not varied at all says nothing about its variance: its risk is the distribution-free (N - k) / N,
+A metric that has not varied at all gives no estimate of its variance: its risk is the distribution-free (N - k) / N,
 unless it is declared exact (a deterministic count). A simulation in the tests checks the rate.
 """
 

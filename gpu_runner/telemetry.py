@@ -131,7 +131,7 @@ class Sampler:
         for track in self.tracks:
             for pid in set(self._nvml.load(track.gpu).processes or ()) - self._known:
                 # Asked once per pid: walking the process tree costs more than a sample. A pid that is not to be
-                # seen from here says nothing: in some containers the driver gives our own ones by their host pid.
+                # seen from here is no evidence: in some containers the driver gives our own ones by their host pid.
                 self._known.add(pid)
                 if processes.read(pid) is not None and not owns(pid):
                     track.foreign.add(pid)

@@ -30,7 +30,7 @@ CAUSE_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a run has to be ended. kind: `crash` or `timeout`; outcome: as it stands in the attempt's record."""
+    """Why a run has to be ended. kind: `crash` or `timeout`; outcome: as the attempt's record stores it."""
 
     kind: str
     outcome: str
@@ -116,7 +116,7 @@ class LogWatch:
         return now - self._grew
 
     def suspected(self) -> str | None:
-        """The crash line that stands unhealed at the moment, if any."""
+        """Return the crash line that no later line has cancelled so far, if any."""
         return next((line for _, _, line, _ in self._suspected.values()), None)
 
     def _read(self, now: float) -> bool:

@@ -12,7 +12,7 @@ from commands.calibrate.applying.write_value import percent_change
 
 
 def plan_table(plan: ApplyPlan) -> str:
-    """One line per metric: where it stands, what it says, what it would say, what that does."""
+    """Return one line per metric: its place, its value, its new value, and the effect."""
     from commands.cli.output import table
 
     rows = [

@@ -1,4 +1,4 @@
-"""`perfledger calibrate precheck`: is everything there for a calibration, and the command for what is not."""
+"""`perfledger calibrate precheck`: what a calibration needs, and the command for what is missing."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def after_each_repeat(app: App, ledger: Ledger, session: str, share: Callable[[]
         share()
         seen = read_session(ledger, session) if visible else None
         if seen is not None:
-            # to the terminal alone: run.log holds milestones, and an estimate is none
+            # to the terminal alone: run.log holds milestones, and an estimate is not one
             click.echo(progress(seen).line(datetime.now().astimezone()), err=True)
 
     return called

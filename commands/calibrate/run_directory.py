@@ -71,7 +71,7 @@ class RunDirectory:
 
     @property
     def report_path(self) -> Path:
-        """report.md; its HTML twin stands beside it."""
+        """Return the path of report.md; its HTML twin is in the same folder."""
         return self.path / "report.md"
 
     def absolute(self) -> RunDirectory:

@@ -36,7 +36,7 @@ def level_with(ledger: Ledger, directory: RunDirectory, sources: Sources) -> tup
         try:
             ledger.append(events, seen={events[0].stream: known.position if known else 0})
         except Conflict:
-            continue  # somebody imported it meanwhile: look again
+            continue  # another process imported it in between: look again
         session = read_session(ledger, session_id)
         assert session is not None
         return session, events
@@ -61,7 +61,7 @@ def known_session(ledger: Ledger, directory: RunDirectory) -> Session:
 
 
 def read_session(ledger: Ledger, session_id: str) -> Session | None:
-    """Fold a session from the log as it is now; None when there is none of that name."""
+    """Fold a session from the log as it is now; None when no session has that name."""
     return fold(_events(ledger, session_id), own_origin=ledger.origin)
 
 

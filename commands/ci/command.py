@@ -33,7 +33,7 @@ class Asked:
 @policy_option
 @click.option("--permission", metavar="LEVEL", help="The author's: admin, maintain, write, triage, read, none.")
 @click.option("--author", default="", metavar="NAME", help="Who wrote the comment.")
-@click.option("--pr", "number", type=click.IntRange(1), metavar="N", help="The pull request it stands on.")
+@click.option("--pr", "number", type=click.IntRange(1), metavar="N", help="The pull request of the comment.")
 @click.option("--ref", metavar="REF", help="The branch of its head.")
 @click.option("--sha", metavar="SHA", help="The commit of its head.")
 def command_(app: App, asked: Asked) -> int:

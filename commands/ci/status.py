@@ -24,7 +24,7 @@ def status(app: App, sha: str, policy_name: str | None) -> int:
     """Show the contexts and aggregates of a commit; exit 1 when a tier has failed, 5 when nothing is known.
 
     The strict aggregate (green only when every lane the change should have started has succeeded on
-    this very commit) stands beside the observed one (all that was reported is success); the policy says which
+    this very commit) is shown beside the observed one (all that was reported is success); the policy says which
     one counts.
     """
     with app.state(app.ledger()) as state:

@@ -317,8 +317,8 @@ def _hint_for(path: str) -> str:
     if not any((parent / "ledger.toml").is_file() for parent in own.parents) or not own.is_dir():
         return "check the path"
     if own.name == "journal.jsonl":
-        return "a folder stands where the ledger keeps its newest events; put the file back from a copy"
-    return "a folder stands where the ledger keeps a file; move it away, the file is made again"
+        return "there is a folder where the ledger keeps its newest events; put the file back from a copy"
+    return "there is a folder where the ledger keeps a file; move it away, the file is made again"
 
 
 def _from_os(error: OSError) -> PerfledgerError:

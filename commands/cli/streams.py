@@ -1,4 +1,4 @@
-"""The three standard streams as scripts and CI leave them: closed, full, a pipe nobody reads, an old encoding."""
+"""The three standard streams as scripts and CI leave them: closed, full, a pipe without a reader, an old encoding."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print to stderr; that nobody can be told is no reason to stop."""
+    """Print to stderr; a failure to print does not stop the command."""
     try:
         click.echo(printable(text) if sys.stderr.isatty() else text, err=True)
     except OSError:

@@ -65,7 +65,7 @@ def hf_tracking(app: App, history: str) -> int:
     """Import a history of normalized records: DIR/<model>/<time>_<commit>.json, as performance dashboards
     keep them, or the dataset hf://datasets/OWNER/NAME[@REVISION].
 
-    A folder without one is refused, unless records of it were imported before: then they are told as gone.
+    A folder without one is refused, unless records of it were imported before: then they are reported as gone.
     """
     ledger = app.ledger()
     report = import_history(app, ledger, history)
@@ -80,7 +80,7 @@ def hf_tracking(app: App, history: str) -> int:
 
 
 def import_history(app: App, ledger: Ledger, history: str) -> Report:
-    """Bring a folder or a Hub dataset of records in. Raises `BadInput` for a folder that is none."""
+    """Bring a folder or a Hub dataset of records in. Raises `BadInput` when `history` is not a folder."""
     if history.startswith("hf://"):
         from commands.imports.hub_mirror import download_history
 

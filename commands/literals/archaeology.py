@@ -19,7 +19,7 @@ from commands.literals.syntax import named_values, parse_python
 from ledger.errors import BadInput
 
 DEFAULT_PATHS = ["*.py"]
-# A name speaks of a bound, or the number stands in a table of bounds (`_MMSU_P95[16]['rtf_mean']`).
+# A name contains a word for a bound, or the number is in a table of bounds (`_MMSU_P95[16]['rtf_mean']`).
 BOUND_NAME = re.compile(r"(?:.*_)?(?:MIN|MAX|REF|REFERENCE|LIMIT|BUDGET|THRESHOLD|SLACK)(?:_.*)?\Z")
 _BLOBS_KEPT = 512
 

@@ -1,8 +1,8 @@
-"""Which constants a Python file binds at its top level, and where each number stands.
+"""Which constants a Python file binds at its top level, and the place of each number.
 
 A threshold is a top-level name in capitals bound to a number, to None, or to a dictionary that ends
 in numbers. Everything that could make another value count than the one seen (a second binding, a
-`global` in a function, an `update` call, a key given twice) is recorded too, so that a rewrite can
+`global` in a function, an `update` call, a duplicate key) is recorded too, so that a rewrite can
 refuse instead of guess.
 """
 
@@ -31,7 +31,7 @@ Kind = OneOf["number", "none", "table", "expression", "derived", "other"]
 
 
 class NumberSite(msgspec.Struct, frozen=True):
-    """One number (or None) in the file: where it stands and what it says.
+    """One number (or None) in the file: its place and its value.
 
     `keys` leads to it inside a dictionary; `start` and `end` are character offsets into the text of
     the `Source`, without parentheses around it; `line` counts from 1.
@@ -189,7 +189,7 @@ class _Finder:
                 doubts.append(f"line {self.line(element)}: a key that is computed")
                 continue
             if key in seen:
-                doubts.append(f"line {self.line(element)}: the key {key!r} stands twice")
+                doubts.append(f"line {self.line(element)}: the key {key!r} is duplicated")
             seen.add(key)
             if isinstance(element.value, cst.Dict):
                 yield from self.entries(symbol, (*above, key), element.value, doubts)
@@ -232,7 +232,7 @@ class _Finder:
 
 
 class _Named(str):
-    """A dictionary key written as a name; unresolved it is shown as it stands."""
+    """A dictionary key written as a name; unresolved it is shown unchanged."""
 
     __slots__ = ()
 

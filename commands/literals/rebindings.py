@@ -39,7 +39,7 @@ def plain_targets(statement: ast.stmt) -> list[str]:
 
 
 def _walk(node: ast.AST, *, inside: bool) -> Iterator[str]:
-    """Yield bound names; `inside` a function or class only `global` speaks of the module."""
+    """Yield bound names; `inside` a function or class only `global` names are the module's."""
     if isinstance(node, ast.Lambda):
         yield from _walk(node.args, inside=inside)
         return

@@ -20,7 +20,7 @@ from ledger.errors import Refused
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """One number to write: the place it stands at now, and the new text of it."""
+    """One number to write: its present place, and its new text."""
 
     site: NumberSite
     text: str

@@ -9,7 +9,7 @@ import warnings
 def parse_python(text: str) -> ast.Module:
     """Parse a file's text. Raises what `ast.parse` raises, and warns of nothing.
 
-    An invalid escape in somebody's test file is neither an error nor news here.
+    An invalid escape in a test file is neither an error nor reported here.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -123,7 +123,7 @@ class _File:
 
 
 def _calls(node: ast.AST, scope: ast.AST | None) -> Iterator[tuple[ast.AST | None, ast.Call]]:
-    """Yield every call with the function it stands in."""
+    """Yield every call with the function that contains it."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Call):
             yield scope, child

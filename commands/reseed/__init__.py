@@ -13,7 +13,7 @@ from commands.cli.app import LazyGroup, global_options
     lazy={
         "plan": ("reseed.plan:plan", "Read sources, back up, compute what would move."),
         "show": ("reseed.show:show", "One reseed: its plan, steps and what is next."),
-        "list": ("reseed.show:list_", "All reseeds and where each stands."),
+        "list": ("reseed.show:list_", "All reseeds and the step of each."),
         "approve": ("reseed.approve:approve", "Approve exactly the plan shown."),
         "prepare": ("reseed.prepare:prepare", "Write the seed records."),
         "upload": ("reseed.upload:upload", "Put them into the dataset in one commit."),

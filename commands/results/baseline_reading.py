@@ -132,7 +132,7 @@ def describe_baseline(state: State, target: str, *, last: int) -> dict[str, Any]
     }
 
 
-# Why a result counts for the baseline or not, first reason first.
+# Why a result enters the baseline or not, first reason first.
 WHY_SQL = """CASE WHEN counted THEN 'counts'
      WHEN superseded = 'rewritten' THEN 'no: its file has other content now'
      WHEN superseded = 'copy' THEN 'no: the same content is recorded once already'

@@ -1,4 +1,4 @@
-"""The HTTP face: webhook endpoints, health and metrics. It says yes only to what is in the log.
+"""The HTTP interface: webhook endpoints, health and metrics. It acknowledges only what is in the log.
 
 | answer | when |
 |---|---|

@@ -273,7 +273,7 @@ def _login(user: _User | None) -> str:
 
 
 def _number(value: int) -> int:
-    """Return an id of the sender if it fits 64 bits; else 0, which says nothing about order."""
+    """Return an id of the sender if it fits 64 bits; else 0, which gives no order."""
     return value if 0 <= value < 2**63 else 0
 
 

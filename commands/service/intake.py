@@ -169,7 +169,7 @@ class Intake:
         return found
 
     def _follow(self, batch: list[list[NewEvent]]) -> None:
-        """Let what follows from the new events happen. It can be made up later, so it fails nobody's delivery."""
+        """Let what follows from the new events happen. It can be done later, so its failure fails no delivery."""
         if self._after is None:
             return
         assert self._ledger is not None

@@ -33,7 +33,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 def decode(body: bytes, kind: type[T], what: str) -> T:
-    """Read a payload as `kind`, passing over fields nobody asked for. Raises `BadInput` naming the field."""
+    """Read a payload as `kind`, ignoring unknown fields. Raises `BadInput` naming the field."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -48,7 +48,7 @@ def time_text(text: str | int | None) -> str | None:
         return None
     try:
         if isinstance(text, int):
-            text = format_time(text * 1_000_000)  # read again: a year of five digits is none the ledger keeps
+            text = format_time(text * 1_000_000)  # read again: the ledger keeps no year of five digits
         return format_time(parse_time(text.strip().removesuffix(" UTC")))  # Buildkite: `2026-06-01 10:00:00 UTC`
     except (BadInput, OverflowError, ValueError, OSError):
         return None
@@ -74,7 +74,7 @@ def events(
     """Return the events of one delivery: that it came, keyed by its id, and its facts, keyed by the exact body.
 
     So a delivery that is sent twice is one, and a captured one that is sent again under another id is noted
-    but says nothing twice.
+    but its facts are not recorded again.
     """
     from ledger.events.checks import WebhookReceived
 

@@ -1,4 +1,4 @@
-"""`ci receive`: a webhook payload that lies in a file, as a CI service leaves it, becomes events."""
+"""`ci receive`: a webhook payload stored in a file, as a CI service leaves it, becomes events."""
 
 from __future__ import annotations
 

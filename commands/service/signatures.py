@@ -1,4 +1,4 @@
-"""Whether a delivery comes from who it says: HMAC-SHA256 over the exact body, with a shared secret.
+"""Whether a delivery comes from its claimed sender: HMAC-SHA256 over the exact body, with a shared secret.
 
 GitHub signs the body (`X-Hub-Signature-256: sha256=<hex>`). Buildkite signs the time and the body
 (`X-Buildkite-Signature: timestamp=<unix seconds>,signature=<hex>` over `<timestamp>.<body>`), so an

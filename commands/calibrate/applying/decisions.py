@@ -68,7 +68,7 @@ def decide(
 
     `full` writes every literal it knows; `smart` writes what its group allows unasked and asks about
     the rest; `report` writes nothing. An explicit answer wins over the mode. Raises `BadInput` for an
-    answer that names nothing and for questions nobody can answer, `Refused` for a pinned symbol, an
+    answer that names nothing and for questions without a terminal to answer at, `Refused` for a pinned symbol, an
     ambiguous literal, a value stricter than what was measured, and two values for one literal.
     """
     _check_answers(plan, answers)

@@ -2,7 +2,7 @@
 
 Each file is replaced as a whole, then its `ThresholdApplied` events are appended; `ThresholdApplyFinished` settles the
 plan. Whoever finds a plan that is not settled knows from the digests which files have their new bytes, and either
-writes the rest or puts the old bytes back. A file that has neither is somebody else's work and stops both.
+writes the rest or puts the old bytes back. A file that has neither was changed by someone else and stops both.
 """
 
 from __future__ import annotations

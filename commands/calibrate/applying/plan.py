@@ -27,7 +27,7 @@ CONCURRENCY = "CONCURRENCY"
 
 
 class MetricPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric: what was measured, what stands in the file, what would be written.
+    """One metric: what was measured, what the file contains, what would be written.
 
     Values are raw. `direction`: `tightens`, `loosens`, `equal`, `unknown` (no literal to compare
     with), `fixed` (pinned by hand). `site` is the literal's place; `problem` says why there is none.

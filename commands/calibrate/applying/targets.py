@@ -1,4 +1,4 @@
-"""May these files be written: are they what was measured, and does git have nothing to lose?"""
+"""Whether these files may be written: they are what was measured, and git has all their changes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def rewrites_of(plan: ApplyPlan, decisions: Iterable[Decision]) -> list[Rewrite]
 
 
 def _refuse_outside(root: Path, path: Path) -> None:
-    """A schema or a link must not lead a write out of the repository it speaks of."""
+    """Refuse a schema or a link that would direct a write out of its repository."""
     if not path.resolve().is_relative_to(root.resolve()):
         raise Refused(
             f"{path} is outside the repository {root}; nothing was written",
@@ -113,7 +113,7 @@ def check_targets(plan: ApplyPlan, rewrites: Iterable[Rewrite], applies: Callabl
 
 
 def _measured(plan: ApplyPlan, target: Rewrite) -> bool:
-    """Whether the bytes are those that were measured, or nobody can say what was."""
+    """Whether the bytes are those that were measured, or what was measured is unknown."""
     known = _known_digests(plan, target)
     return not known or target.before_sha256 in known
 

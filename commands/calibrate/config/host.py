@@ -1,4 +1,4 @@
-"""`hosts/<name>.yaml`: where things lie on one machine."""
+"""`hosts/<name>.yaml`: the paths of one machine."""
 
 from __future__ import annotations
 

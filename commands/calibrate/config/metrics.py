@@ -47,7 +47,7 @@ class SampleConstant(msgspec.Struct, frozen=True):
     variants: tuple[str, ...] = ()
 
     def fits(self, group: str, variant: str | None) -> bool:
-        """Whether the constant speaks of a stage of this group and variant."""
+        """Whether the constant names a stage of this group and variant."""
         return (not self.groups or group in self.groups) and (not self.variants or variant in self.variants)
 
 
@@ -83,7 +83,7 @@ class Registry(msgspec.Struct, frozen=True):
         return None
 
     def group(self, name: str) -> GroupRule:
-        """Return the rule of a group; one nobody declared is written rounded, on request."""
+        """Return the rule of a group; an undeclared group is written rounded, on request."""
         return self.groups.get(name) or GroupRule()
 
     def is_fixed(self, symbol: str) -> bool:

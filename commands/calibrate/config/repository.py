@@ -1,4 +1,4 @@
-"""What git says about the measured repository: commits, branch, changes, and proofs of equivalence."""
+"""What git reports about the measured repository: commits, branch, changes, and proofs of equivalence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a word without quotes means in a calibration file."""
+"""The type of an unquoted word in a calibration file."""
 
 from __future__ import annotations
 

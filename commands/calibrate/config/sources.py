@@ -1,4 +1,4 @@
-"""`metric_sources` of a model's config: where a test file's numbers lie, per variant and preset."""
+"""`metric_sources` of a model's config: where a test file's numbers are, per variant and preset."""
 
 from __future__ import annotations
 

@@ -11,5 +11,5 @@ def utc_stamp(moment: datetime | None = None) -> str:
 
 
 def compact_stamp(moment: datetime | None = None) -> str:
-    """Return `20260627T113148Z`, as it stands in names of run directories."""
+    """Return `20260627T113148Z`, the form that names of run directories use."""
     return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

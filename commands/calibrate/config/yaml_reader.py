@@ -32,7 +32,7 @@ _BACKSLASH = re.compile(r"\\(.)")
 def parse_yaml(data: bytes, path: Path) -> dict[str, Any]:
     """Return the mapping a file holds; `path` is only named in errors.
 
-    Raises `BadInput` naming file and line for text that is not UTF-8, for a key given twice in one
+    Raises `BadInput` naming file and line for text that is not UTF-8, for a duplicate key in one
     mapping, and for what neither YAML nor the existing reader understands.
     """
     try:

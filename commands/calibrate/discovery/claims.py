@@ -35,7 +35,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """What a file's constants are: thresholds, values computed from others, bounds nobody knows."""
+    """What a file's constants are: thresholds, values computed from others, bounds of unknown metrics."""
 
     candidates: tuple[Candidate, ...]
     derived: tuple[Binding, ...]

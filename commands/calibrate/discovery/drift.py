@@ -11,7 +11,7 @@ import msgspec
 
 from commands.calibrate.config.stages import Stage
 
-# When a stage was last looked at says nothing about what it measures.
+# The time of the last discovery does not affect what a stage measures.
 _STAMP = "last_discovered_at"
 
 

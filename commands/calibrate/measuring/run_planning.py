@@ -60,7 +60,7 @@ class HeadNow(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of one `run`; None where the command line says nothing."""
+    """The options of one `run`; None where the command line does not give one."""
 
     model: str | None
     stages: str

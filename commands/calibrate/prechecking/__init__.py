@@ -1,1 +1,1 @@
-"""What `calibrate precheck` looks at: software, assets, GPUs. It reports gaps with their commands and does nothing."""
+"""What `calibrate precheck` looks at: software, assets, GPUs. It only reports gaps with their commands."""

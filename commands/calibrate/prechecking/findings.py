@@ -32,7 +32,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Stopped(Exception):
-    """A gap that makes every further check meaningless; it stands in the findings already."""
+    """A gap that makes every further check meaningless; the findings contain it already."""
 
 
 class Findings(msgspec.Struct):

@@ -1,1 +1,1 @@
-"""The work of the CI commands: no file here knows the command line."""
+"""The work of the CI commands: no file here imports click."""

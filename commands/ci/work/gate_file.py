@@ -83,7 +83,7 @@ def read(file: str) -> list[Known]:
 def inputs(pull: FilePull, file: str) -> list[Known]:
     """Return the inputs of a described pull request, in the order of their times, then of the file.
 
-    Raises `BadInput` naming `file` and the field of a commit, state or time that is none.
+    Raises `BadInput` naming `file` and the field of an invalid commit, state or time.
     """
     head = _value(file, "head_sha", names.commit, pull.head_sha)
     found: list[Known] = [_known(_pull(pull, head), "")]

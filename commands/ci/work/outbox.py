@@ -218,7 +218,7 @@ class _Publication(announced.Announced[_Absent]):
         statuses = f"/repos/{plan.repository}/commits/{plan.sha}/statuses"
         rows = self._api.items(statuses if plan.kind == "status" else plan.path)
         if plan.kind == "status":
-            # newest first: an older one of the same content does not tell what stands there now
+            # newest first: an older one of the same content does not tell what GitHub shows now
             rows = [row for row in rows if row.get("context") == plan.subject][:1]
         same = _has_marker if plan.kind == "comment" else _same_content
         return next((row for row in rows if same(plan, row)), None)

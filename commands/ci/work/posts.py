@@ -1,4 +1,4 @@
-"""What should stand at GitHub for a commit: its aggregate statuses, answers to commands, a gate comment."""
+"""What GitHub should show for a commit: its aggregate statuses, answers to commands, a gate comment."""
 
 from __future__ import annotations
 

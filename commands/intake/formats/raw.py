@@ -18,7 +18,7 @@ NAME = "raw"
 # normalized metric, field of the raw result
 METRIC_FIELDS = tuple((metric.name, metric.raw) for metric in METRICS)
 SAMPLE_FIELDS = (("latency", "individual_times_s"), ("memory", "individual_peak_memories_mb"))
-# field of both shapes, variable of the CI service that stands in for it
+# field of both shapes, variable of the CI service that replaces it
 PROVENANCE = (
     ("branch", "BUILDKITE_BRANCH"),
     ("pr_number", "BUILDKITE_PULL_REQUEST"),

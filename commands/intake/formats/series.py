@@ -78,7 +78,7 @@ class Point:
 
 
 def result_of(point: Point) -> Measured | str:
-    """Return one point of a series as a result, or the reason why it is none.
+    """Return one point of a series as a result, or the reason why it is not one.
 
     Such benchmarks run from nanoseconds to hours, so no absolute floor fits all: their percent floor
     decides alone, which the record says itself.

@@ -1,1 +1,1 @@
-"""The work of a reseed: no file here knows the command line."""
+"""The work of a reseed: no file here imports click."""

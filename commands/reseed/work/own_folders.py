@@ -1,4 +1,4 @@
-"""What a reseed wrote into its backup and staging folders, told apart from what others put there."""
+"""What a reseed wrote into its backup and staging folders, separated from what others put there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """What lies in a folder of a reseed, apart from its mark: relative paths of what it wrote and of what it did not.
+    """The contents of a reseed folder, apart from its mark: relative paths of what it wrote and of what it did not.
 
     `parents` are the folders it made for its own files, deepest first.
     """

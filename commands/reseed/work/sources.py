@@ -145,7 +145,7 @@ def _fetch(url: str) -> bytes:
 
 
 def validate(source: Source, *, model: str, gpu: str, identity: Mapping[str, str | None]) -> None:
-    """Refuse a source of another target, or with measurements that are none.
+    """Refuse a source of another target, or with invalid measurements.
 
     `identity` holds the identity fields the user gave; the others are the first source's to say.
     """

@@ -156,7 +156,7 @@ def test_names_of_other_scopes_and_mere_readers_are_no_binding(harmless: str) ->
 def test_entries_that_may_be_replaced_are_doubted() -> None:
     found = constants("BASE = {}\n_P = {16: {'a': 1, 'a': 2, **BASE, f(): 3}}\n")
     doubts = "; ".join(found.of("_P")[0].doubts)
-    assert "'a' stands twice" in doubts
+    assert "'a' is duplicated" in doubts
     assert "`**` may replace" in doubts
     assert "computed" in doubts
 
