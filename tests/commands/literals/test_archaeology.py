@@ -143,7 +143,7 @@ def test_names_with_quotes_and_spaces_survive(repo: Repo) -> None:
 
 
 def test_what_is_no_repository_or_revision_is_said(tmp_path: Path, repo: Repo) -> None:
-    with pytest.raises(BadInput, match=r"is no git repository .*not a git repository"):
+    with pytest.raises(BadInput, match=r"is not a readable git repository .*not a git repository"):
         list(walk_history(tmp_path, paths=[], since=None))
     with pytest.raises(BadInput, match="has no revision 'HEAD'"):
         repo.walk()
