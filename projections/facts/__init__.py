@@ -1,5 +1,1 @@
-"""The fact tables: one append-only row per event that matters to a query."""
-
-from projections.facts.base import Fact
-
-__all__ = ["Fact"]
+"""The fact tables: one append-only row per event that matters to a query. Nothing is imported here: that costs 0.3 s."""

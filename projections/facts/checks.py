@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from projections.facts import Fact
+from projections.facts.base import Fact
 
 
 class FactCheck(Fact, table=True):
