@@ -36,6 +36,7 @@ lint: setup      ## ruff, mypy --strict, import-linter, generated files fresh
 	$(BIN)/python -m commands.docs --check
 
 unit: setup      ## the tests alone, in random order: SEED=N repeats one
+	$(BIN)/python -m compileall -q perfledger ledger commands projections gpu_runner  # before a test limits its files
 	$(BIN)/pytest -n 2 -q -m "not soak" --randomly-seed=$(SEED)
 
 test: lint unit  ## what CI runs

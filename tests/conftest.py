@@ -42,6 +42,11 @@ class Result:
         return json.loads(self.out)
 
 
+# For a process whose files may not grow: Python 3.11 keeps what fits of a byte-code file, under its real name, and
+# every later import of that module ends in EOFError.
+NO_BYTE_CODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def clean_env(**extra: str) -> dict[str, str]:
     """The process environment without variables of CI services and other tools, plus `extra`."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_PREFIXES)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PERFLEDGER, clean_env
+from tests.conftest import NO_BYTE_CODE, PERFLEDGER, clean_env
 
 RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}
 
@@ -24,7 +24,7 @@ def without_room(cwd: Path, *args: str, room: int = 512) -> subprocess.Completed
     return subprocess.run(
         [PERFLEDGER, *args],
         cwd=cwd,
-        env=clean_env(),
+        env=clean_env(**NO_BYTE_CODE),
         capture_output=True,
         text=True,
         timeout=60,

@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 
 from commands.service.signatures import sign
-from tests.conftest import PERFLEDGER, clean_env
+from tests.conftest import NO_BYTE_CODE, PERFLEDGER, clean_env
 
 SECRET = b"a-github-secret"
 BUILDKITE_SECRET = b"a-buildkite-secret"
@@ -42,7 +42,7 @@ class Server:
             [PERFLEDGER, "serve", "--port", "0", "--json", "--ledger", str(folder), *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=clean_env(**{**secrets, **(env or {})}),
+            env=clean_env(**{**secrets, **(NO_BYTE_CODE if file_bytes_max else {}), **(env or {})}),
             preexec_fn=_limit(file_bytes_max) if file_bytes_max else None,
         )
         self.url = json.loads(self._first_document())["listening"]

@@ -175,7 +175,7 @@ def python_sources() -> list[tuple[str, ast.Module]]:
 
 
 def test_one_module_starts_our_python_and_none_passes_code_on_a_command_line() -> None:
-    """`git -c` sets an option and runs no code. doctor prints the path; run_planning's default is the test's Python."""
+    """`git -c` sets an option and runs no code. doctor prints the path; a calibration takes this Python by default."""
     naming, passing = set(), set()
     for name, tree in python_sources():
         for node in ast.walk(tree):
@@ -187,7 +187,7 @@ def test_one_module_starts_our_python_and_none_passes_code_on_a_command_line() -
                     passing.add(name)
     assert naming == {
         "ledger/children.py",
-        "commands/calibrate/measuring/run_planning.py",
+        "commands/calibrate/config/interpreter.py",
         "commands/ledger_commands/doctor.py",
     }
     assert passing == set()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.commands.reseed.world import World, kill_at, path_of, record
-from tests.conftest import PERFLEDGER, clean_env
+from tests.conftest import NO_BYTE_CODE, PERFLEDGER, clean_env
 from tests.hub_server import HubServer
 
 
@@ -150,7 +150,7 @@ def test_a_backup_that_does_not_fit_leaves_no_half_folder(world: World) -> None:
     done = subprocess.run(
         command,
         cwd=world.folder,
-        env={**clean_env(), **world.env()},
+        env={**clean_env(**NO_BYTE_CODE), **world.env()},
         capture_output=True,
         text=True,
         timeout=60,

@@ -21,7 +21,7 @@ from ledger.sync.uploads import RecordFile, queue
 from tests.commands.calibrate.measured_project import MeasuredProject
 from tests.commands.ci.github_server import FakeGitHub
 from tests.commands.reseed.world import DATASET, World, planned, record
-from tests.conftest import PERFLEDGER, clean_env
+from tests.conftest import NO_BYTE_CODE, PERFLEDGER, clean_env
 from tests.hub_repo import Repo
 from tests.hub_server import HubServer
 from tests.ledger.sync import dying
@@ -87,7 +87,7 @@ class Write(ABC):
         done = subprocess.run(
             [PERFLEDGER, *self.command()],
             cwd=self.folder,
-            env=clean_env(**self.env()),
+            env=clean_env(**NO_BYTE_CODE, **self.env()),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -114,7 +114,7 @@ class Write(ABC):
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=clean_env(**self.env()),
+            env=clean_env(**NO_BYTE_CODE, **self.env()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

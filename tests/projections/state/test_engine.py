@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from projections.state import engine
+from tests.conftest import NO_BYTE_CODE, clean_env
 from tests.house.sources import ROOMS, TOP, sources
 
 
@@ -56,7 +57,11 @@ def test_a_disk_that_takes_no_more_is_outside(tmp_path: Path) -> None:
         "    print('outside')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "t.db")], cwd=TOP, capture_output=True, text=True
+        [sys.executable, "-c", program, str(tmp_path / "t.db")],
+        cwd=TOP,
+        env=clean_env(**NO_BYTE_CODE),
+        capture_output=True,
+        text=True,
     )
     assert done.stdout == "outside\n", done.stderr
 
