@@ -72,6 +72,11 @@ class Server:
             time.sleep(0.05)
         raise AssertionError("the server did not come up")
 
+    def recorded_total(self) -> int:
+        """Return how many webhooks it says it has recorded, by /metrics."""
+        lines = httpx2.get(f"{self.url}/metrics").text.splitlines()
+        return int(dict(line.split() for line in lines)["perfledger_webhooks_recorded_total"])
+
     def kill(self) -> None:
         """kill -9, as a power cut would."""
         self.process.kill()
