@@ -1,6 +1,6 @@
 """The log against its peers in one run: one durable append, a batch of 1,000, a long history, four writers, verify.
 
-Peers do the same job on the same disk, taking turns with us so that the machine's other work meets all alike: the
+Peers do the same job on the same disk, taking turns with us so that the machine's other work affects all equally: the
 `eventsourcing` library on SQLite as its users call it, SQLite with synchronous=FULL keeping the same canonical JSON and
 the same hash chain with the same unique ids, and the least any durable log can do: one write and one fdatasync.
 """
@@ -127,7 +127,7 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Let all ways append the same events, taking turns of `burst` appends. Returns the seconds of every append.
 
-    Small appends come in bursts, as a user's do, so that nobody's sync pays for what another left unsynced.
+    Small appends come in bursts, as a user's do, so that no contender's sync pays for what another left unsynced.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-5, rounds // burst):

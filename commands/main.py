@@ -13,7 +13,7 @@ from commands.cli.app import LazyGroup, global_options, run
 
 COMMANDS = {
     "init": ("ledger_commands.init:init", "Create a ledger."),
-    "import": ("imports.group:imports", "Bring an existing history in."),
+    "import": ("imports.group:imports", "Import an existing history."),
     "record": ("results.record:record", "Record results as events, without judging them."),
     "check": ("results.check:check", "Judge results against their rolling baseline."),
     "baseline": ("results.baseline:baseline", "List, show, plot and pin baselines."),
@@ -30,7 +30,7 @@ COMMANDS = {
     "verify": ("ledger_commands.verify:verify", "Check chains, segments and evidence."),
     "sync": ("ledger_commands.sync:sync", "Share the ledger through a Hub dataset or bucket."),
     "serve": ("service.serve:serve", "Webhooks and the JSON API."),
-    "doctor": ("ledger_commands.doctor:doctor", "What is wrong with this setup, and what mends it."),
+    "doctor": ("ledger_commands.doctor:doctor", "What is wrong with this setup, and how to fix it."),
 }
 
 EPILOG = """\b

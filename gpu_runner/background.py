@@ -53,7 +53,9 @@ class Background:
         self._wait(patience_s)
         done = not self.busy()
         if self._running is not None:
-            self._running.returncode = ENDED  # or Popen complains that nobody waited for it: that is what this is for
+            self._running.returncode = (
+                ENDED  # or Popen warns that the process was not waited for, which is intended here
+            )
         self._running, self._again = None, False
         return done
 
@@ -83,7 +85,7 @@ class Background:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close(0.0 if kind else None)  # somebody who interrupts a run does not want to wait for this
+        self.close(0.0 if kind else None)  # whoever interrupts a run does not want to wait for this
 
     def _start(self) -> None:
         self._again = False

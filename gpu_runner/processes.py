@@ -94,7 +94,7 @@ def marked(repeat_id: str) -> set[Process]:
 
 
 def send(process: Process, signum: int) -> bool:
-    """Signal exactly this process; False when it is gone (its pid may belong to somebody else by now)."""
+    """Signal exactly this process; False when it is gone (its pid may belong to another process by now)."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:

@@ -176,7 +176,7 @@ def _any_of(patterns: list[str]) -> re.Pattern[str]:
         return re.compile("")  # references to groups do not survive being joined: look at every line
     # inline flags are only allowed at the start of an expression, so (?i) becomes a scoped group
     parts = [f"(?i:{p[4:]})" if p.startswith("(?i)") else f"(?:{p})" for p in patterns]
-    # group names may repeat between signatures; here nobody asks for them
+    # group names may repeat between signatures; they are not used here
     return re.compile("|".join(re.sub(r"\(\?P<\w+>", "(?:", part) for part in parts))
 
 

@@ -192,7 +192,7 @@ Evidence = Annotated[str, msgspec.Meta(extra={"evidence": True}, pattern="^([0-9
 
 
 def evidence_paths(payload: type[msgspec.Struct]) -> list[tuple[str, ...]]:
-    """Return the paths of `Evidence` fields in a payload class; `*` stands for any key of an object."""
+    """Return the paths of `Evidence` fields in a payload class; `*` means any key of an object."""
     found: list[tuple[str, ...]] = []
     for field, kind in get_type_hints(payload, include_extras=True).items():
         found += [(field, *rest) for rest in _evidence_in(kind)]

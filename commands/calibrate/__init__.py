@@ -1,6 +1,6 @@
 """`perfledger calibrate`: measure thresholds N times, audit the repeats, write the worst back.
 
-The sub-commands stand in the order of the work; each is imported only when it runs.
+The sub-commands are listed in the order of the work; each is imported only when it runs.
 """
 
 from __future__ import annotations

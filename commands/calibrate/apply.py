@@ -117,7 +117,7 @@ def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: 
             if seen.current != decision.value:
                 raise Conflict(
                     f"{seen.file}: {seen.literal} reads {seen.current!r} right after {decision.text} was written; "
-                    "somebody else is editing it",
+                    "another process is editing it",
                     code="file_moved",
                     hint=f"git -C {plan.root} diff",
                 )

@@ -229,7 +229,7 @@ def _schema_path(
 def _repo_root(
     directory: RunDirectory, document: Mapping[str, Any], known: Session | None, sources: Sources
 ) -> Path | None:
-    """The given root, the one known, else the checkout the named stages.yaml lies in."""
+    """Return the given root, the known one, else the checkout that holds the named stages.yaml."""
     if sources.repo_root is not None:
         if not sources.repo_root.is_dir():
             raise BadInput(f"no such folder: {sources.repo_root}", code="no_repository", hint="give --repo-root")

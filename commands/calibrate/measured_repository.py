@@ -11,10 +11,10 @@ from projections.calibration.session import Session
 
 
 def root_of(session: Session, named: Path | None, given: Path | None = None) -> Path:
-    """Return the measured repository to read. Raises `BadInput` when nobody says where it is.
+    """Return the measured repository to read. Raises `BadInput` when its place is not given anywhere.
 
     named: the run directory of the command line. given: `--repo-root`, which wins. A run directory that was copied or
-    moved together with its checkout names the checkout it lies in now; else the plan's own applies.
+    moved together with its checkout names the checkout that it is in now; else the plan's own applies.
     """
     root = given or came_along(session.plan, named)
     root = root or (Path(session.plan.repo_root) if session.plan.repo_root else None)
@@ -52,7 +52,7 @@ def root_to_write(session: Session, named: Path | None, given: Path | None = Non
 
 
 def came_along(plan: Plan, named: Path | None) -> Path | None:
-    """Return the checkout that a run directory inside of one lies in now; None for one that lay elsewhere.
+    """Return the checkout that a run directory inside of one is in now; None for one that was elsewhere.
 
     It is as far above the folder as the recorded one was, and holds every test file of the plan.
     """

@@ -75,7 +75,7 @@ def write_report(ledger: Ledger, session: Session, directory: RunDirectory, *, s
     """Write both files of a ready session into `directory` and record what was written; return the Markdown's path.
 
     The event comes first: a crash leaves a report that is announced and can be written again, never
-    one nobody knows of.
+    an unknown one.
     """
     assert readiness(session).ready, session.id
     directory = directory.absolute()

@@ -64,7 +64,13 @@ from projections.calibration.session import Session
     help="End repeats that could hardly move the worst of N, at this error rate.",
 )
 @click.option("--sync/--no-sync", default=True, help="Push new events to the known remote beside the repeats.")
-@click.option("--stall-limit", "stall_s", type=click.FloatRange(1), metavar="S", help="Seconds a log may stand still.")
+@click.option(
+    "--stall-limit",
+    "stall_s",
+    type=click.FloatRange(1),
+    metavar="S",
+    help="Seconds without output after which a repeat is ended.",
+)
 @click.option("--wall-limit", "wall_s", type=click.FloatRange(1), metavar="S", help="Seconds one attempt may take.")
 @config_dir_option
 @host_option

@@ -43,7 +43,7 @@ class Changed:
 
 
 def collect(asked: Changed) -> list[str] | None:
-    """Return the changed names, each once, sorted; None when nobody named any. Raises `BadInput`."""
+    """Return the changed names, each once, sorted; None when the caller named none. Raises `BadInput`."""
     if asked.more and not asked.changed:
         raise BadInput(f"unexpected argument {asked.more[0]!r}", code="usage", hint="--changed FILE...")
     given = [*asked.changed, *asked.more]

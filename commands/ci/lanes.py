@@ -29,7 +29,9 @@ class Asked(changes.Changed):
 @changes.changed_options
 @policy_option
 @click.option("--tier", metavar="NAME", help="Only the lanes of this tier.")
-@click.option("--sha", metavar="SHA", help="Keep in the ledger that this commit changes these files; HEAD is HEAD's.")
+@click.option(
+    "--sha", metavar="SHA", help="Record that this commit changes these files; HEAD means the current commit."
+)
 def lanes(app: App, asked: Asked) -> None:
     """Show which lanes a change starts, and which file matched which pattern.
 

@@ -32,7 +32,7 @@ class Asked:
     "--state", required=True, metavar="STATE", help="success, failure, error, pending, cancelled, neutral or skipped."
 )
 @click.option("--description", default="", metavar="TEXT", help="One line for people.")
-@click.option("--url", metavar="URL", help="Where to look closer.")
+@click.option("--url", metavar="URL", help="A page with details.")
 @click.option("--at", metavar="TIME", help="When it came to be (ISO 8601). Default: now.")
 @click.option(
     "--id",

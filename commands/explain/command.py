@@ -31,7 +31,7 @@ EXPLAINERS: dict[str, str] = {
     "ThresholdApplied": "explain.thresholds:explain_applied",
 }
 
-# (app, ledger, text) -> the event id a decision's name stands for, or None: not mine
+# (app, ledger, text) -> the event id of the decision with this name, or None: another kind of name
 DECISIONS: list[str] = [
     "ci.explaining:find_gate",
     "explain.results:find_verdict",
@@ -56,7 +56,7 @@ def explain(app: App, decision: str) -> int:
 
 
 def find_event(app: App, ledger: Ledger, decision: str) -> Event:
-    """Return the event a decision's name stands for. Raises `BadInput` when nothing has that name."""
+    """Return the event of the decision with this name. Raises `BadInput` when nothing has that name."""
     try:
         return ledger.event(decision)
     except BadInput as error:

@@ -28,4 +28,4 @@ from commands.cli.app import LazyGroup, global_options
 )
 @global_options
 def imports() -> None:
-    """Bring an existing history in. Importing again adds only what is new, and says what changed."""
+    """Import an existing history. Importing again adds only what is new, and says what changed."""

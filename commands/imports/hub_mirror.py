@@ -1,4 +1,4 @@
-"""Histories that live in a Hub dataset: mirrored beside the ledger, then imported like any folder."""
+"""Histories that are kept in a Hub dataset: mirrored beside the ledger, then imported like any folder."""
 
 from __future__ import annotations
 

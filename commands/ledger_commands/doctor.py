@@ -1,4 +1,4 @@
-"""perfledger doctor: what is wrong with this setup, and the command that mends it."""
+"""perfledger doctor: what is wrong with this setup, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ SIGNS = {"ok": "ok", "note": "-", "warn": "warn", "fail": "FAIL"}
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. state: `ok`, `note` (nothing to mend), `warn`, `fail`; mend: the command that helps."""
+    """One thing looked at. state: `ok`, `note` (nothing to fix), `warn`, `fail`; fix: the command that helps."""
 
     name: str
     state: str
     message: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 @command("doctor")
 @click.option("--fast", is_flag=True, help="Do not recompute the hashes of the log and the evidence.")
 def doctor(app: App, fast: bool) -> int:
-    """Look at Python, ledger, git, tokens, GPUs and disk; name what is wrong and the command that mends it.
+    """Look at Python, ledger, git, tokens, GPUs and disk; name what is wrong and the command that fixes it.
 
     Never prints a token. Exit 1 when something has to be fixed; warnings alone are exit 0.
     """
@@ -56,9 +56,9 @@ def doctor(app: App, fast: bool) -> int:
         lines = []
         for check in checks:
             lines.append(f"{SIGNS[check.state]:>4}  {check.name:<{width}}  {check.message}")
-            if check.mend:
-                lines.append(f"{'':>4}  {'':<{width}}  mend: {check.mend}")
-        verdict = "nothing to mend" if not failed else f"{failed} to mend"
+            if check.fix:
+                lines.append(f"{'':>4}  {'':<{width}}  fix: {check.fix}")
+        verdict = "nothing to fix" if not failed else f"{failed} to fix"
         return "\n".join([*lines, "", verdict + (f", {warned} warning(s)" if warned else "")])
 
     app.emit(document, text)
@@ -134,14 +134,14 @@ def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
     yield Check("actor", "ok", f"events are written as {ledger.actor}")
 
 
-def _guarded(name: str, mend: str, look: Callable[[], Check]) -> Check:
+def _guarded(name: str, fix: str, look: Callable[[], Check]) -> Check:
     """A look that fails is a finding of its own: the doctor goes on with the other checks."""
     try:
         return look()
     except PerfledgerError as error:
-        return Check(name, "fail", error.message, mend)
+        return Check(name, "fail", error.message, fix)
     except Exception as error:  # noqa: BLE001  (whatever a damaged file makes a library raise)
-        return Check(name, "fail", f"{type(error).__name__}: {error}", mend)
+        return Check(name, "fail", f"{type(error).__name__}: {error}", fix)
 
 
 def _verify(ledger: Ledger) -> Check:
@@ -203,21 +203,21 @@ def _git() -> Check:
 def _hub_token() -> Check:
     from ledger.remotes.hub_session import TOKEN_VARIABLES, endpoint, find_token
 
-    mend = f"export HF_TOKEN=...   # from {endpoint()}/settings/tokens, with write access"
+    fix = f"export HF_TOKEN=...   # from {endpoint()}/settings/tokens, with write access"
     try:
         find_token()
     except BadInput as error:
         return Check("Hub token", "fail", error.message, error.hint)
     without = "reading public datasets works without; pushing and uploading need one"
-    return _token("Hub token", TOKEN_VARIABLES, without, mend)
+    return _token("Hub token", TOKEN_VARIABLES, without, fix)
 
 
-def _token(name: str, variables: tuple[str, ...], without: str, mend: str | None) -> Check:
+def _token(name: str, variables: tuple[str, ...], without: str, fix: str | None) -> Check:
     """Whether a token is there; its value is never shown, not even its length."""
     present = next((variable for variable in variables if os.environ.get(variable)), None)
     if present:
         return Check(name, "ok", f"set in {present}")
-    return Check(name, "note", f"not set; {without}", mend)
+    return Check(name, "note", f"not set; {without}", fix)
 
 
 def _own_processes() -> Check:
@@ -282,8 +282,8 @@ def _gpus() -> Iterator[Check]:
         yield Check(f"GPU {index}", "fail", "the driver does not answer for it", f"nvidia-smi --gpu-reset -i {index}")
     for standing in standings:
         if standing.ghost or standing.load.lost:
-            mend = GHOST_WAY_OUT if standing.ghost else f"nvidia-smi --gpu-reset -i {standing.gpu.index}"
-            yield Check(f"GPU {standing.gpu.label}", "warn", standing.reason, mend)
+            fix = GHOST_WAY_OUT if standing.ghost else f"nvidia-smi --gpu-reset -i {standing.gpu.index}"
+            yield Check(f"GPU {standing.gpu.label}", "warn", standing.reason, fix)
     try:
         lock = try_lock(lock_dir(), "doctor")
         if not isinstance(lock, str):

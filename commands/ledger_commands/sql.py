@@ -51,7 +51,7 @@ class Asked:
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default=None, help="Default: what FILE's name ends in, else table."
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the result to FILE, whole or not at all.")
+@click.option("-o", "--output", metavar="FILE", help="Write the result to FILE, atomically.")
 @click.option(
     "--timeout",
     "timeout_s",

@@ -146,7 +146,7 @@ def _table(
 ) -> Iterator[tuple[Place, str]]:
     """Yield the numbers of a table of bounds: text keys, below at most one row key.
 
-    A number as row key (a concurrency) marks such a table; else its name must speak of a bound.
+    A number as row key (a concurrency) marks such a table; else its name must suggest a bound.
     """
     by_row = bool(above) and isinstance(above[0], int)
     for key_node, value in zip(table.keys, table.values, strict=True):

@@ -28,7 +28,7 @@ PHRASE = "cleanup reseed temp"
 def cleanup(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None:
     """Remove what this reseed wrote into its backup and staging folders. The evidence store keeps every byte of it.
 
-    A file that somebody else put there, or changed, stays with its folder and is named.
+    A file that another program put there, or changed, stays with its folder and is named.
     """
     ledger = app.ledger()
     state = decider.load(ledger, reseed_id)

@@ -65,7 +65,7 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FRACTION",
             help="How far sources may be worse than their median. Default: PERF_MAX_REGRESSION, else 0.05.",
         ),
-        click.option("--drop", metavar="FILE", multiple=True, help="Leave this source out, on the record."),
+        click.option("--drop", metavar="FILE", multiple=True, help="Leave this source out; the reason is recorded."),
         click.option("--drop-reason", metavar="TEXT", default="", help="The reviewed reason for --drop."),
         click.option("--dataset", metavar="OWNER/NAME", help="The dataset. Default: HF_REPO_ID."),
         *(

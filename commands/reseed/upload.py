@@ -166,7 +166,7 @@ def _read_back(app: App, ledger: Ledger, state: decider.Reseed) -> History:
         raise Conflict(
             f"{wrong[0]} in {plan.dataset} is not what was uploaded",
             code="uploaded_changed",
-            hint="look at the dataset's history: somebody changed it right after the upload",
+            hint="look at the dataset's history: it was changed right after the upload",
             paths=wrong,
         )
     import_folder(app, ledger, history.root, source=plan.dataset)

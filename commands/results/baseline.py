@@ -23,7 +23,7 @@ from commands.cli.app import LazyGroup, global_options
         "plot": ("results.baseline_history:plot", "One metric over time, in the terminal."),
         "pin": (
             "results.baseline_pinning:pin",
-            "Name a fixed baseline to compare with beside the rolling one.",
+            "Name a fixed baseline to compare with, in addition to the rolling one.",
         ),
         "unpin": ("results.baseline_pinning:unpin", "Drop a pinned baseline."),
     },

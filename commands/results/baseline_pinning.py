@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @command("pin")
 @target_options
 @click.option("--name", required=True, metavar="NAME", help="What the pinned baseline is called, such as a release.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why these results are the ones to hold on to.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why these results become a fixed baseline.")
 @click.option(
     "--result",
     "results",

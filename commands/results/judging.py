@@ -1,6 +1,6 @@
 """Judge recorded results and append the verdicts: load what the ledger knows, decide, append.
 
-The deciding itself is pure and lives in `projections.results.verdict`.
+The decision itself is pure: `projections.results.verdict`.
 """
 
 from __future__ import annotations

@@ -102,6 +102,6 @@ def events(
 
 
 def short(value: Any, limit: int = 200) -> str:
-    """Return text of a stranger cut to a limit, with a sign where it was cut."""
+    """Return untrusted text cut to a limit, with a mark where it was cut."""
     text = "" if value is None else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -19,7 +19,7 @@ _batch_decoder = msgspec.json.Decoder(list[Event])
 _HASH = b',"hash":"'
 _HASH_HEX = 64
 
-# The fields of Event stand in alphabetical order and msgspec writes them in that order, so its encoding of an
+# The fields of Event are declared in alphabetical order and msgspec writes them in that order, so its encoding of an
 # event is the canonical one. In it, the first `,"hash":"` is the envelope's own: before it come only null and
 # strings, and quotes inside a string are escaped.
 assert list(Event.__struct_fields__) == sorted(Event.__struct_fields__)

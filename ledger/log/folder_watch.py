@@ -1,7 +1,7 @@
 """Whether names in a folder changed since they were last looked at, for the price of one stat of the folder.
 
 A long-lived writer asks this at every append instead of asking each file. That is not only fewer calls: since
-Linux 6.13 (multigrain timestamps) a file whose times somebody asked for gets a new time at its very next write,
+Linux 6.13 (multigrain timestamps) a file whose times were asked for gets a new time at its very next write,
 and a changed time makes the next fdatasync slower by half (measured on ext4: 0.17 ms instead of 0.11).
 """
 

@@ -31,7 +31,7 @@ class Prepared(NamedTuple):
     payload: bytes
 
 
-TWIN = Receipt(0, "", "", duplicate=True)  # stands for an event whose key came earlier in the same append
+TWIN = Receipt(0, "", "", duplicate=True)  # for an event whose key came earlier in the same append
 
 
 def prepare(new: Sequence[NewEvent]) -> list[Prepared]:

@@ -31,7 +31,7 @@ class JournalWriter(disk.KeptFile):
     def look(self, *, replaced: bool = True) -> tuple[int, int]:
         """Return (inode, bytes) of the file that is in place, (0, 0) when there is none.
 
-        `replaced=False`: the caller knows that the name stands for the same file as last time.
+        `replaced=False`: the caller knows that the name is that of the same file as last time.
         """
         if not replaced and self._fd is not None:
             self._size = os.lseek(self._fd, 0, os.SEEK_END)

@@ -63,7 +63,7 @@ class KeptLock(KeptFile):
                 self.changed = self._watch.changed()
                 if not self.changed or self._is_named(fd):
                     return
-                self.close()  # somebody deleted the file: others queue at the new one
+                self.close()  # the file was deleted: others queue at the new one
         except BaseException:
             self.close()
             self._threads.release()

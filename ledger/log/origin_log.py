@@ -259,7 +259,9 @@ class OriginLog(LogReader):
     # ---------------------------------------------------------------- sealing
 
     def _seal(self, indexed: Indexed) -> segment.SegmentInfo | None:
-        tail = journal.read(self.journal_path, check=False).events  # a seal neither hides nor mends: `verify` finds it
+        tail = journal.read(
+            self.journal_path, check=False
+        ).events  # a seal neither hides nor repairs damage: `verify` finds it
         if not tail:
             return None
         assert tail[-1].position == indexed.head.position, (tail[-1].position, indexed.head)
@@ -291,7 +293,7 @@ class OriginLog(LogReader):
         """Bring the index up to the log, under the lock: take in what other writers appended, finish a seal a
         crash left half done, set torn bytes aside. Raises `Damaged` when the log lost acknowledged events."""
         if self._lock.changed:
-            self._mark.close()  # somebody may have deleted it, as they may
+            self._mark.close()  # it may have been deleted, which is allowed
         mark = self._mark.read()
         place = self._journal.look(replaced=self._lock.changed)
         if self._heads is None:

@@ -55,7 +55,7 @@ def file_name(first: int) -> str:
 
 
 def first_of(name: str) -> int | None:
-    """Return the first position a file name stands for, or None for other files."""
+    """Return the first position that a file name gives, or None for other files."""
     stem, dot, suffix = name.partition(".")
     return int(stem) if dot and suffix == "parquet" and len(stem) == 20 and stem.isdigit() else None
 

@@ -2,7 +2,7 @@
 
 A dataset's URL names no host, and the host of the environment is gone with the shell that set it. So events remember
 the address a remote was reached at, and a tag by which its token is known again. The tag is a keyed digest, made with
-the token as the key: it tells nothing of the token, and nobody without the token can make one, so that a ledger from
+the token as the key: it reveals nothing of the token, and cannot be made without the token, so that a ledger from
 elsewhere cannot name a host of its choice and be sent the caller's token.
 """
 

@@ -21,7 +21,7 @@ class Absent:
 class Committed:
     """Where files landed: `revision` is a commit that holds all of them.
 
-    parent: the commit ours was made on; None when an earlier try, or somebody else, had put them all there.
+    parent: the commit ours was made on; None when an earlier try, or another writer, had put them all there.
     written: the paths our commit added; already: those that were there with the same bytes.
     """
 

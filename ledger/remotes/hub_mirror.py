@@ -1,7 +1,7 @@
 """A local mirror of the record files in a dataset that other tools write: only new files travel.
 
 The mirror is what the dataset's tree says at one commit, compared by content, so nothing stale is ever taken for
-current: not after a failed sync, not after a file changed upstream, not after somebody edited the mirror.
+current: not after a failed sync, not after a file changed upstream, not after the mirror was edited.
 """
 
 from __future__ import annotations

@@ -192,8 +192,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def raise_translated(error: Exception, repo_id: str, *, token: str | None, at: str, withheld: bool) -> NoReturn:
     """Raise what a failed call of the client library means to us.
 
-    `Busy` and `Moved` for what looking again or later may mend, else a `PerfledgerError`. Unknown failures are raised
-    as they are.
+    `Busy` and `Moved` for what another look or a later try may settle, else a `PerfledgerError`. Unknown failures are
+    raised as they are.
     """
     import httpx2
 

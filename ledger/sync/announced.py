@@ -7,7 +7,7 @@
 
 A plan that no event settles was cut off, or its answer was lost: the write may or may not have landed. It is looked
 for first and never repeated blindly, so a crash at any moment neither loses nor doubles a write. A write that was
-not found is sent again under the plan that announces it. Where nobody can tell what happened, the plan stays
+not found is sent again under the plan that announces it. Where what happened cannot be known, the plan stays
 unsettled, and the command ends with `OutcomeUnknown` (exit 6) and names the command that finds out.
 """
 
@@ -119,7 +119,7 @@ class Announced(ABC, Generic[Missing]):
     def send(self, missing: Missing) -> Collection[str]:
         """Write, once; return the names that a look must find there from now on.
 
-        Raises `Unsure` when the answer was lost, `Moved` when somebody else was first and nothing was written, `Busy`
+        Raises `Unsure` when the answer was lost, `Moved` when another writer was first and nothing was written, `Busy`
         (not `sent`) when it was not taken, a `PerfledgerError` when it was refused.
         """
 

@@ -80,7 +80,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 class GateState(msgspec.Struct, kw_only=True):
     """What is known of one pull request. Reports and changes are by commit; only the head's count.
 
-    posted_counts: where the changed files are not known, an aggregate that somebody posted as success is taken
+    posted_counts: where the changed files are not known, an aggregate that was posted as success is taken
     for it. For descriptions by hand only: the ledger never does.
     """
 
@@ -265,7 +265,7 @@ def _approvals(facts: _Facts, rule: Condition) -> _Answer:
         for review in facts.state.reviews.values()
         if review.state == "approved" and review.reviewer != facts.head.author
     ]
-    names = ", ".join(sorted(review.reviewer for review in given)) or "nobody"
+    names = ", ".join(sorted(review.reviewer for review in given)) or "no reviewer"
     why = f"{len(given)} of {rule.at_least} approving reviews: {names}"
     return len(given) >= rule.at_least, why, [review.event_id for review in given]
 

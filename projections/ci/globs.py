@@ -3,7 +3,7 @@
 The rule, from its source: a pattern that contains `*` is tried as a glob over the whole name;
 otherwise, *and also* when the glob did not match, the pattern is tried as a plain prefix. So
 `docker/Dockerfile` matches `docker/Dockerfile.rocm`. The glob is doublestar's: `**` as a whole path
-part stands for any number of parts, also none; `*` and `?` stay within one part; `[...]` is a class,
+part matches any number of parts, also none; `*` and `?` stay within one part; `[...]` is a class,
 `[!...]` or `[^...]` its opposite; `{a,b}` are alternatives; a backslash takes away a special meaning.
 """
 
@@ -25,7 +25,7 @@ def match_how(pattern: str, name: str) -> str | None:
 
 
 def to_regex(pattern: str) -> str:
-    """Return the regular expression (RE2 and Python read it alike) of a glob, to match a whole name.
+    """Return the regular expression (with the same meaning in RE2 and in Python) of a glob, to match a whole name.
 
     Raises `BadInput` for a glob that is not closed: `[` without `]`, `{` without `}`, a last backslash.
     """
@@ -126,7 +126,7 @@ def _unclosed(pattern: str, fault: str) -> BadInput:
     return BadInput(
         f"the pattern {pattern!r} {fault}",
         code="bad_pattern",
-        hint="write a backslash before a sign that stands for itself",
+        hint="write a backslash before a character that is meant literally",
         pattern=pattern,
     )
 

@@ -1,4 +1,4 @@
-"""Which lanes a change starts, and which file matched which pattern; what a policy watches in vain."""
+"""Which lanes a change starts, and which file matched which pattern; which patterns of a policy match no file."""
 
 from __future__ import annotations
 

@@ -216,6 +216,6 @@ def _unknown(policy: Policy, command: Command) -> str:
 
 
 def _code(text: str) -> str:
-    """Text of a stranger for use between backticks in our answer: short, and without a way out of them."""
+    """Return untrusted text for use between backticks in our answer: short, and unable to end them."""
     short = text if len(text) <= 80 else text[:79] + "…"
     return short.replace("`", "'").replace("@", "@\u200b")

@@ -1,7 +1,7 @@
 """The latest state of every context of a commit, and the aggregate of a tier, strict and observed.
 
 *Latest* is by the reporter's time, then the reporter's own rising number, then the order of recording
-and the event id, so that late and repeated deliveries change nothing. A report counts for the commit
+and the event id, so that late and repeated deliveries change nothing. A report applies to the commit
 it names and no other.
 
 * **strict**: every lane that the change should have started, by policy and changed files, has
@@ -26,7 +26,7 @@ _SEVERITY = {state: rank for rank, state in enumerate(STATES)}
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One report of one context. at: when it counts from, ISO 8601 UTC with six decimals.
 
-    part: what of the context it speaks of, empty for all (a benchmark verdict names its target). A
+    part: which part of the context it is about, empty for all (a benchmark verdict names its target). A
     context with parts is as bad as the worst of their latest states.
     """
 
@@ -154,7 +154,7 @@ def aggregate(
 ) -> Aggregate:
     """Return a tier's aggregate for one commit.
 
-    `starts` are the lanes that the commit's changed files start (`lanes.started`), None when nobody said what
+    `starts` are the lanes that the commit's changed files start (`lanes.started`), None when no event says what
     it changes; `basis` the id of the event that said it. `mode` overrides the policy's.
     """
     assert tier.aggregate, tier.name

@@ -107,4 +107,4 @@ ALLOWED_FUNCTIONS = frozenset(
 ALLOWED_TABLE_FUNCTIONS = frozenset(
     {"range", "generate_series", "unnest", "json_each", "json_tree", "regexp_split_to_table"}
 )
-"""Functions that may stand in FROM, beside the views themselves (`thresholds(as_of := ...)`)."""
+"""Functions that may be used in FROM, beside the views themselves (`thresholds(as_of := ...)`)."""

@@ -67,7 +67,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_finite: NaN and infinities in a result `refuse` the file, or are `drop`ped: not measured.
     calibration_needed: an empty cohort is a `pass` with a warning, or `inconclusive` (exit 5).
     legacy_comparison: results without identity are compared on the `rolling` window, or `none`.
-    legacy_match: they are matched by their own `model_id`, or by the `directory` they lie in.
+    legacy_match: they are matched by their own `model_id`, or by the `directory` that holds them.
     legacy_eligibility: history counts when `trusted` (no run source, scheduled main, or marked
       eligible), or whenever `successful`.
     legacy_max_regression: one percent-only limit for every metric of such results; null: the limits.

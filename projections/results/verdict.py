@@ -57,7 +57,7 @@ class Baseline(msgspec.Struct, frozen=True):
     """What a result is judged against. `window` is oldest first.
 
     other_recipes: recipe fingerprints of trusted successful results of the same workload, variant and
-    version, looked up only when the window is empty. nearest: the most alike other cohort, likewise.
+    version, looked up only when the window is empty. nearest: the most similar other cohort, likewise.
     """
 
     window: Sequence[WindowRecord] = ()

@@ -92,7 +92,7 @@ def window_for(
 def _scope(subject: Subject, policy: MetricPolicy) -> tuple[str, dict[str, Any]]:
     if subject.identity is not None:
         return ("target = $target AND identity_digest = $identity", {"identity": identity_digest(subject.identity)})
-    # Records with an identity, complete or not, are never the baseline of one without: not alike.
+    # Records with an identity, complete or not, are never the baseline of one without: they are not comparable.
     gpu = gpu_of(subject.record)
     if policy.rules.legacy_match == "directory":
         return (

@@ -135,7 +135,7 @@ def _insert_tail(connection: Connection, events: Sequence[Event]) -> None:
 def _upcast_old(connection: Connection, learned: str) -> None:
     """Replace payloads of older schema versions, where there are any, by what the upcasters make of them.
 
-    learned: the query that the view `arrivals` stands for.
+    learned: the query of the view `arrivals`.
     """
     from ledger.event import EventType, load_catalogue
 

@@ -55,7 +55,7 @@ class State:
         """Open a session caught up with the log.
 
         as_of: a time, `position@origin` or an event id: as this ledger knew it then. as_recorded: a time: what
-        had happened by then, as known now. supposing: events this session takes as recorded just now, by nobody.
+        had happened by then, as known now. supposing: events this session takes as recorded just now, with no author.
         Raises `BadInput` for a moment that is none.
         """
         state = cls(

@@ -37,7 +37,7 @@ def commit(ledger: Ledger, session: Session, change: Change, run_dir: Path) -> s
 
     run_dir: how the command line named the session, for the command that finds out.
 
-    Raises `BadInput` when they hold nothing to commit or git refuses it, `OutcomeUnknown` when nobody can tell
+    Raises `BadInput` when they hold nothing to commit or git refuses it, `OutcomeUnknown` when it cannot be known
     whether it was made, or when it was and could not be recorded.
     """
     intended = PullRequestCommitIntended(

@@ -20,7 +20,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def select_stages(stages: StagesFile | Iterable[Stage], wanted: str) -> Selection:
-    """Return the stages a comma list of keys, `@group`s and base names stands for.
+    """Return the stages a comma list of keys, `@group`s and base names selects.
 
     `ALL` alone is every stage in file order. Otherwise the order is that of the tokens, then of the
     file, each stage once. Raises `BadInput` listing what is known for an unknown token.
@@ -41,7 +41,7 @@ def select_stages(stages: StagesFile | Iterable[Stage], wanted: str) -> Selectio
 
 
 def _meant(known: list[Stage], token: str) -> list[str]:
-    """Keys a token stands for: (1) exact key, (2) `@group`, (3) base alias; first kind that fits."""
+    """Return the keys that a token selects: (1) exact key, (2) `@group`, (3) base alias; first kind that fits."""
     if any(stage.key == token for stage in known):
         return [token]
     if token.startswith("@"):

@@ -1,7 +1,7 @@
 """Writes `stages.yaml` byte for byte as tune.py does, so that both tools can share the file.
 
 Key order, quoting and empty collections are part of the format: `title`, `variant`,
-`calibration_preset`, values of maps, files, paths, labels, sources and model ids stand in double
+`calibration_preset`, values of maps, files, paths, labels, sources and model ids are written in double
 quotes; `test`, `group`, context variables, hashes and stamps stand bare.
 """
 

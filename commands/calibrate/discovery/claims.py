@@ -12,7 +12,7 @@ from commands.calibrate.config.sources import MetricSource, Preset, Variant
 from commands.literals.finder import Binding, Constants
 from ledger.errors import BadInput
 
-# Names that speak of a bound; when no pattern knows them the user should hear of it.
+# Names that suggest a bound; when no pattern matches them, the user is told.
 _BOUND_WORD = re.compile(r"(?:.*_)?(?:MIN|MAX|REF|REFERENCE)(?:_.*)?\Z")
 # Limits of the work asked for, not of how well it went.
 _SCOPE_WORD = re.compile(r"(?:.*_)?(?:SAMPLES|TOKENS|CONCURRENCY|SEQ_LEN|TIMEOUT)(?:_.*)?\Z")

@@ -50,7 +50,7 @@ def limits_of(asked: Asked) -> Limits:
 
 
 def flashinfer_cache(env: dict[str, str]) -> Path:
-    """The FlashInfer cache of the measured environment, wiped so that each repeat compiles alike."""
+    """Return the FlashInfer cache of the measured environment; it is wiped so that every repeat compiles anew."""
     base = env.get("XDG_CACHE_HOME") or os.environ.get("XDG_CACHE_HOME")
     home = env.get("HOME") or os.environ.get("HOME") or str(Path.home())
     return (Path(base) if base else Path(home) / ".cache") / "flashinfer"

@@ -116,5 +116,5 @@ def gate_post(verdict: GateVerdict, policy_line: str) -> Post:
 
 
 def _cell(text: str) -> str:
-    """Text of a stranger in a table cell: no new row, no mention of anybody, no markup of its own."""
+    """Return untrusted text for a table cell: no new row, no mention of a user, no markup of its own."""
     return text.replace("|", "\\|").replace("\n", " ").replace("@", "@\u200b").replace("<", "&lt;")

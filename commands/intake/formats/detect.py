@@ -16,8 +16,8 @@ FORMATS = ("auto", raw.NAME, normalized.NAME)
 def find_files(arguments: Sequence[str]) -> list[str]:
     """Return the files that arguments name, in order, each once.
 
-    A folder stands for its `perf_*.json` in name order, or when it has none for every `*.json` in it. A
-    pattern the shell did not expand stands for what it matches now, which may be nothing.
+    A folder means its `perf_*.json` in name order, or when it has none for every `*.json` in it. A
+    pattern the shell did not expand means what it matches now, which may be nothing.
     """
     found: list[str] = []
     for argument in arguments:

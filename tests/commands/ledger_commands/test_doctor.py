@@ -1,4 +1,4 @@
-"""`perfledger doctor`: what is wrong, and the command that mends it."""
+"""`perfledger doctor`: what is wrong, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_a_working_setup_has_nothing_to_mend(cli: Run) -> None:
     assert done.json["ok"] is True and done.json["failed"] == 0
     for name in ("python", "packages", "ledger", "verify", "projections", "clock", "own processes", "processes"):
         assert checks[name]["state"] == "ok", checks[name]
-    assert "nothing to mend" in cli("doctor", code=0).out
+    assert "nothing to fix" in cli("doctor", code=0).out
 
 
 def test_no_ledger_is_mended_by_init_and_the_other_checks_still_run(cli: Run) -> None:
     done = cli("doctor", "--json", code=1)
     checks = by_name(done)
-    assert (checks["ledger"]["state"], checks["ledger"]["mend"]) == ("fail", "perfledger init")
+    assert (checks["ledger"]["state"], checks["ledger"]["fix"]) == ("fail", "perfledger init")
     assert "git" in checks and "GPUs" in checks and "verify" not in checks
 
 
@@ -39,7 +39,7 @@ def test_a_damaged_log_is_found_and_named(cli: Run, tmp_path: Path) -> None:
     journal = next((tmp_path / ".perfledger" / "log").glob("*/journal.jsonl"))
     journal.write_bytes(journal.read_bytes().replace(b'"ledger_format":1', b'"ledger_format":2'))
     checks = by_name(cli("doctor", "--json", code=1))
-    assert checks["verify"]["state"] == "fail" and checks["verify"]["mend"].startswith("perfledger verify")
+    assert checks["verify"]["state"] == "fail" and checks["verify"]["fix"].startswith("perfledger verify")
     assert by_name(cli("doctor", "--fast", "--json"))["verify"]["state"] == "note"
 
 
@@ -61,7 +61,7 @@ def test_gpus_are_counted_and_ghost_memory_and_lost_gpus_named(cli: Run, machine
     machine.say("gpu 0 used 17000", "gpu 1 error * 15")
     checks = by_name(cli("doctor", "--json", env=env, code=1))
     assert checks["GPU 0"]["state"] == "warn" and "ghost memory" in checks["GPU 0"]["message"]
-    assert checks["GPU 1"]["mend"] == "nvidia-smi --gpu-reset -i 1"
+    assert checks["GPU 1"]["fix"] == "nvidia-smi --gpu-reset -i 1"
 
 
 def test_a_lock_folder_that_cannot_be_used_is_named(cli: Run, machine: Machine, tmp_path: Path) -> None:
@@ -69,4 +69,4 @@ def test_a_lock_folder_that_cannot_be_used_is_named(cli: Run, machine: Machine, 
     (tmp_path / "file").write_text("")
     env = {**machine.env, "PERFLEDGER_GPU_LOCK_DIR": str(tmp_path / "file" / "locks")}
     check = by_name(cli("doctor", "--json", env=env, code=1))["GPU locks"]
-    assert check["state"] == "fail" and "PERFLEDGER_GPU_LOCK_DIR" in check["mend"]
+    assert check["state"] == "fail" and "PERFLEDGER_GPU_LOCK_DIR" in check["fix"]
