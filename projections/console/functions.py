@@ -108,3 +108,12 @@ ALLOWED_TABLE_FUNCTIONS = frozenset(
     {"range", "generate_series", "unnest", "json_each", "json_tree", "regexp_split_to_table"}
 )
 """Functions that may be used in FROM, beside the views themselves (`thresholds(as_of := ...)`)."""
+
+REFUSED_COLUMNS = frozenset(
+    {"current_catalog", "current_role", "current_schema", "current_user", "session_user", "user"}
+)
+"""Lower-case names that the parser takes for columns and the engine, where no such column exists, for functions.
+
+They tell about the connection. Quotes make no difference; a real column of such a name is read as `t.user`. A test asks
+the installed engine for all names of this kind.
+"""

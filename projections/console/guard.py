@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.errors import BadInput
-from projections.console.functions import ALLOWED_FUNCTIONS, ALLOWED_TABLE_FUNCTIONS
+from projections.console.functions import ALLOWED_FUNCTIONS, ALLOWED_TABLE_FUNCTIONS, REFUSED_COLUMNS
 
 QUERY_BYTES_MAX = 256 * 1024
 
@@ -175,6 +175,8 @@ class _Guard:
                 self._check_function(node)
             elif node["class"] == "PARAMETER":
                 self.checked.parameters.add(str(node.get("identifier", "")))
+            elif node["class"] == "COLUMN_REF":
+                self._check_column(node)
         elif isinstance(kind, str):
             if kind not in NODES:
                 raise self._refused(_spoken(kind), node)
@@ -184,6 +186,11 @@ class _Guard:
                 self._check_table_function(node)
             elif kind == "SHOW_REF":
                 self._check_show(node)
+
+    def _check_column(self, node: dict[str, Any]) -> None:
+        names = node["column_names"]
+        if len(names) == 1 and names[0].lower() in REFUSED_COLUMNS:
+            raise self._refused(f"{names[0]} without the name of its relation, which is a function,", node)
 
     def _check_function(self, node: dict[str, Any]) -> None:
         if id(node) in self.judged:
