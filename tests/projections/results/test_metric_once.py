@@ -19,6 +19,7 @@ from projections.results.record_shape import succeeded
 from projections.state import catalogue
 
 ROOT = Path(catalogue.__file__).parents[2]
+TESTS = Path(__file__).parents[3]  # the rooms may be elsewhere: in the installed wheel
 ROOMS = ("ledger", "projections", "commands", "gpu_runner")
 SOURCE = "projections/facts/record.py"
 ALLOWED = {
@@ -64,7 +65,7 @@ print(json.dumps([counts["results"], baseline, [w.metrics["audio_decode_time_s"]
 def test_a_line_more_in_the_class_is_a_metric_more_everywhere(tmp_path: Path) -> None:
     """In a process of its own, for the metrics are read when modules are imported."""
     done = subprocess.run(
-        [sys.executable, "-c", ADD_ONE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", ADD_ONE, str(tmp_path)], cwd=TESTS, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [3, {"audio_decode_time_s": 2.5}, [1.5, 2.5, 3.5], 0.25]
