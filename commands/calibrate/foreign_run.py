@@ -148,14 +148,6 @@ def _plan(
     known: Session | None,
     sources: Sources,
 ) -> Plan:
-    keys = document["stages"]
-    if not all(isinstance(key, str) for key in keys):
-        raise BadInput(
-            f"{directory.plan_path}: stages must be a list of stage keys",
-            code="bad_plan",
-            hint="name a run directory written by `calibrate run` or tune.py",
-            field="stages",
-        )
     root = _repo_root(directory, document, known, sources)
     stages, schema, schema_sha = _schema(ledger, document, known, sources, root)
     precheck = directory.precheck()

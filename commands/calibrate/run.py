@@ -26,7 +26,7 @@ from commands.calibrate.measuring.run_planning import (
 from commands.calibrate.measuring.run_settings import settings_of
 from commands.calibrate.options import config_dir_option, host_option, model_option, repo_root_option
 from commands.calibrate.progress import after_each_repeat
-from commands.calibrate.run_directory import RunDirectory
+from commands.calibrate.run_directory import REPEATS_MAX, RunDirectory
 from commands.calibrate.sessions import follow, known_session
 from commands.cli.app import App, command
 from gpu_runner import interrupts
@@ -41,7 +41,9 @@ from projections.calibration.session import Session
 @command("run")
 @model_option
 @click.option("--stages", default=ALL, metavar="S", help="Keys, @groups, bases; ALL is all of them.")
-@click.option("--repeats", type=click.IntRange(1), metavar="N", help="Strict repeats per stage. Default 5.")
+@click.option(
+    "--repeats", type=click.IntRange(1, REPEATS_MAX), metavar="N", help="Strict repeats per stage. Default 5."
+)
 @click.option("--output-dir", type=click.Path(path_type=Path), help="A fresh folder. Default: below .tune-runs/.")
 @click.option("--resume", is_flag=True, help="Go on with the session in --output-dir.")
 @click.option("--max-passes", type=click.IntRange(1), default=10, show_default=True, help="Passes over what is open.")

@@ -25,8 +25,11 @@ from projections.calibration.session import Observation, Session, unit_of
 SESSION_KEY = "perfledger_session"
 LAYOUT_VERSION = "0.6.0"
 READ_BYTES = 1 << 20
-_RUN_FILE = re.compile(r"run([1-9][0-9]*)\.json")
+# an audit shows a cell for every repeat up to the last: a number from a file must not decide how much work that is
+REPEATS_MAX = 9_999
+_RUN_FILE = re.compile(r"run([1-9][0-9]{0,3})\.json")
 
+PLAN_HINT = "name a run directory written by `calibrate run` or tune.py"
 # what a plan cannot do without
 _PLAN_FIELDS: tuple[tuple[str, type, str], ...] = (
     ("model", str, "text"),
@@ -99,9 +102,10 @@ class RunDirectory:
                 raise BadInput(
                     f"{self.plan_path}: {field} must be {words}",
                     code="bad_plan",
-                    hint="name a run directory written by `calibrate run` or tune.py",
+                    hint=PLAN_HINT,
                     field=field,
                 )
+        _refuse_wrong_plan(self.plan_path, plan)
         return plan, data
 
     def precheck(self) -> dict[str, Any]:
@@ -287,7 +291,8 @@ def to_file_json(document: Mapping[str, Any]) -> bytes:
 def write_if_changed(path: Path, data: bytes) -> bool:
     """Replace a file as a whole, so that a reader or a crash never sees half of it.
 
-    Files that hold these bytes already are left alone, which keeps their times for watchers.
+    Files that hold these bytes already are left alone, which keeps their times for watchers. Raises `OSError` with
+    the name of the file when there is no room; nothing of it stays then.
     """
     try:
         if path.read_bytes() == data:
@@ -295,9 +300,28 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(data)
-    aside.replace(path)
+    try:
+        aside.write_bytes(data)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     return True
+
+
+def _refuse_wrong_plan(path: Path, plan: Mapping[str, Any]) -> None:
+    """Raise `BadInput` for fields of the right type with values that no run can have."""
+    stages: list[Any] = plan["stages"]
+    twice = next((key for n, key in enumerate(stages) if key in stages[:n]), None)
+    wrong = ""
+    if not all(isinstance(key, str) for key in stages):
+        field, wrong = "stages", "must be a list of stage keys"
+    elif twice is not None:
+        field, wrong = "stages", f"names {twice!r} twice"
+    elif not 1 <= plan["repeats"] <= REPEATS_MAX:
+        field, wrong = "repeats", f"must be from 1 to {REPEATS_MAX}"
+    if wrong:
+        raise BadInput(f"{path}: {field} {wrong}", code="bad_plan", hint=PLAN_HINT, field=field)
 
 
 def _bytes_of(path: str) -> bytes:
@@ -308,6 +332,8 @@ def _bytes_of(path: str) -> bytes:
         while len(data) % READ_BYTES == 0 and (more := os.read(descriptor, READ_BYTES)):
             data += more
         return data
+    except OSError as error:  # of a read, which does not know the name: a folder in the file's place
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(descriptor)
 

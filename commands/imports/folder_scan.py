@@ -6,6 +6,7 @@ a disposable cache inside the ledger folder remembers.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -98,10 +99,11 @@ def read_cache(path: Path, *, head_position: int) -> dict[str, tuple[Stat, str]]
 
 def write_cache(path: Path, files: dict[str, tuple[Stat, str]], *, head_position: int) -> None:
     """Remember the files. A cache that cannot be written costs only time."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
         scratch.write_bytes(msgspec.json.encode(CacheFile(head_position, files)))
         scratch.replace(path)
     except OSError:
-        return
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)

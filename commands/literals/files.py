@@ -14,10 +14,20 @@ _SUFFIX = ".perfledger-tmp"
 def replace_file(path: Path, data: bytes) -> None:
     """Write `data` to `path` durably: temporary file beside it, fsync, rename, fsync of the folder.
 
-    The mode of an existing file is kept; a symbolic link stays a link and its target is replaced.
-    Raises `OSError` of the step that failed; the old bytes are then still there.
+    The mode of an existing file is kept; a symbolic link stays a link and its target is replaced. A device or a pipe,
+    and whatever a name below /dev stands for, is written to as it is.
+    Raises `OSError` of the step that failed, with the file's name; the old bytes are then still there.
     """
-    target = path.resolve()
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        path.write_bytes(data)
+        return
+    try:
+        _replace(path.resolve(), data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(target: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent)
     temporary = Path(name)
     try:

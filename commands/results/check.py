@@ -217,6 +217,7 @@ def _write_artifacts(app: App, judged: Sequence[Judged], folder: str | None, env
     if target is None or not judged:
         return
     from commands.cli.output import to_json
+    from commands.literals.files import replace_file
 
     with _best_effort(app, folder is None):
         target.mkdir(parents=True, exist_ok=True)
@@ -225,7 +226,7 @@ def _write_artifacts(app: App, judged: Sequence[Judged], folder: str | None, env
             record = one.normalized()
             name = unused(artifact_name(record), taken)
             taken.add(name)
-            (target / name).write_text(to_json(record) + "\n", encoding="utf-8")
+            replace_file(target / name, (to_json(record) + "\n").encode())
 
 
 def _write_summary(app: App, document: dict[str, Any], given: str | None, env: Mapping[str, str]) -> None:
@@ -233,15 +234,17 @@ def _write_summary(app: App, document: dict[str, Any], given: str | None, env: M
     reports, step = env.get("PERF_REPORTS_DIR"), env.get("GITHUB_STEP_SUMMARY")
     if not (given or reports or step):
         return
+    from commands.literals.files import replace_file
+
     summary = check_summary.markdown(document)
     if given:
-        Path(given).write_text(summary, encoding="utf-8")
+        replace_file(Path(given), summary.encode())
     if reports:
         commit = (env.get("BUILDKITE_COMMIT") or "unknown")[:7]
         name = f"perf_{commit}_{time.strftime('%Y%m%d_%H%M%S')}.md"
         with _best_effort(app, True):
             Path(reports).mkdir(parents=True, exist_ok=True)
-            (Path(reports) / name).write_text(summary, encoding="utf-8")
+            replace_file(Path(reports) / name, summary.encode())
     if step:
         with _best_effort(app, True), Path(step).open("a", encoding="utf-8") as file:
             file.write(summary + "\n")

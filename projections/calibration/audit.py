@@ -136,6 +136,8 @@ def readiness(session: Session) -> Readiness:
     reasons: list[str] = []
     if not stages:
         reasons.append("the plan has no stages")
+    if session.plan.repeats < 1:  # read by an earlier version, which took it
+        reasons.append("the plan has no repeats")
     if not proof.ok:
         reasons.append(f"git provenance failed: {proof.reason}")
     if not strict_complete:

@@ -16,6 +16,8 @@ import msgspec
 from ledger.errors import BadInput
 
 WorstOp = Literal["min", "max"]
+# a stage has its own folder in a run directory, its preset is part of the name of another: neither may lead out of it
+FOLDER_NAME = "the name of a folder, without a slash"
 OK = "OK"
 NEEDS_CONFIG = "NEEDS_CONFIG"
 DOCS_GROUP = "docs"
@@ -178,6 +180,8 @@ class _EntryReader:
         if not isinstance(entry, dict):
             self.refuse("", "a mapping")
         self.entry: dict[str, Any] = entry
+        if not _is_folder_name(key):
+            self.refuse("", FOLDER_NAME)
 
     def refuse(self, field: str, expected: str) -> None:
         where = f"{self.key}.{field}" if field else self.key
@@ -199,7 +203,7 @@ class _EntryReader:
             extra_env={k: scalar_text(v) for k, v in mapping("extra_env").items()},
             context_vars=self.texts("context_vars"),
             variant=text("variant"),
-            calibration_preset=text("calibration_preset"),
+            calibration_preset=self.folder("calibration_preset"),
             gpus=self.integer("gpus"),
             hf_model_ids=self.texts("hf_model_ids"),
             test_file_sha256=text("test_file_sha256") or "",
@@ -213,6 +217,12 @@ class _EntryReader:
             runtime_evidence={k: scalar_text(v) for k, v in mapping("runtime_evidence").items()},
             metrics={name: self.metric(name, value) for name, value in mapping("metrics").items()},
         )
+
+    def folder(self, field: str) -> str | None:
+        value = self.text(field)
+        if value is not None and not _is_folder_name(value):
+            self.refuse(field, FOLDER_NAME)
+        return value
 
     def text(self, field: str, *, required: bool = False) -> str | None:
         value = self.entry.get(field)
@@ -279,6 +289,10 @@ class _EntryReader:
             self.refuse(f"{field}.source", "the name of a constant")
         display = Display(scalar_text(shown.get("label", name)), scale, digits)
         return Metric(name, scalar_text(source), worst, display, json_path_from(value))
+
+
+def _is_folder_name(text: str) -> bool:
+    return text not in ("", ".", "..") and "/" not in text and text.isprintable()
 
 
 def json_path_from(value: Any) -> JsonPath:

@@ -22,7 +22,7 @@ from commands.calibrate.config.selection import ALL, select_stages
 from commands.calibrate.config.stages import read_stages
 from commands.calibrate.config.stamps import compact_stamp, utc_stamp
 from commands.calibrate.measured_repository import root_of
-from commands.calibrate.run_directory import RunDirectory, to_file_json
+from commands.calibrate.run_directory import RunDirectory, to_file_json, write_if_changed
 from commands.calibrate.sessions import follow, read_session
 from gpu_runner import workspace
 from gpu_runner.health import REASONS
@@ -299,7 +299,7 @@ def _subset(session: Session, wanted: str) -> frozenset[str]:
 def _write_workspace(directory: RunDirectory, session: Session, head: HeadNow) -> None:
     directory.write_plan(session)
     if head.diff:
-        (directory.path / DIFF_NAME).write_bytes(head.diff)
+        write_if_changed(directory.path / DIFF_NAME, head.diff)
 
 
 def resume_command(session: Session, place: Place) -> str:

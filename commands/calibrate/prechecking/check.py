@@ -18,6 +18,7 @@ from commands.calibrate.prechecking.assets import check_assets, check_files
 from commands.calibrate.prechecking.findings import Findings, Measured, Stopped
 from commands.calibrate.prechecking.gpus import check_gpus
 from commands.calibrate.prechecking.software import agreement_of, check_interpreter, check_pins, check_repository
+from commands.literals.files import replace_file
 from ledger.errors import PerfledgerError
 
 PRECHECK_NAME = "precheck.json"
@@ -58,7 +59,7 @@ class Prechecked(msgspec.Struct, frozen=True):
             return
         folder.mkdir(parents=True, exist_ok=True)
         for name, document in ((PRECHECK_NAME, self.document), (FINGERPRINT_NAME, self.fingerprint)):
-            (folder / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            replace_file(folder / name, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def precheck(subject: Subject) -> Prechecked:
