@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
@@ -24,7 +25,7 @@ class Target(Aggregate):
 
 def appender(path: Path) -> Callable[[list[Any]], None]:
     """Return an append: an aggregate per target, saved by its application in SQLite."""
-    app: Application = Application(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)})
+    app: Application[UUID] = Application(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)})
     targets: dict[str, Target] = {}
 
     def append(events: list[Any]) -> None:

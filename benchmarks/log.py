@@ -123,7 +123,7 @@ def floor(path: Path) -> Callable[[list[NewEvent]], None]:
 
 
 def interleaved(
-    ways: dict[str, Callable[[list[NewEvent]], None]], rounds: int, size: int, burst: int = 1
+    ways: dict[str, Callable[[list[NewEvent]], object]], rounds: int, size: int, burst: int = 1
 ) -> dict[str, list[float]]:
     """Let all ways append the same events, taking turns of `burst` appends. Returns the seconds of every append.
 

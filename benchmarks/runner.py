@@ -41,7 +41,7 @@ def main() -> list[dict[str, Any]]:
 def _overhead() -> dict[str, Any]:
     """The best repeat minus the best bare pytest, the two alternating so that a busy machine hits both."""
     from gpu_runner.repeat import RepeatRequest, StageSpec, ValueSource, run_repeat
-    from ledger.event import NewEvent
+    from ledger.event import EventPayload, NewEvent
     from ledger.ledger import Ledger
 
     with tempfile.TemporaryDirectory() as folder:
@@ -52,6 +52,10 @@ def _overhead() -> dict[str, Any]:
             subprocess.run([*git, *args], check=True)
         ledger = Ledger.create(root / ".perfledger", origin="bench", actor="bench")
         qps = ValueSource(json_file="test_it0/r.json", json_path="speed.qps")
+
+        def emit(payload: EventPayload) -> None:
+            ledger.append([NewEvent(stream="calibration/b", payload=payload)])
+
         known: str | None = None
         bare, whole = [], []
         for number in range(REPEATS + 1):
@@ -69,7 +73,7 @@ def _overhead() -> dict[str, Any]:
                 log=root / "run" / f"run{number}.log",
                 stages=(StageSpec(key="a", metrics={"qps": qps}),),
                 evidence=ledger.evidence,
-                emit=lambda p: ledger.append([NewEvent(stream="calibration/b", payload=p)]) and None,
+                emit=emit,
                 known_environment=known,
                 env=PLAIN,
             )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.commands.records import history, legacy, raw, write
-from tests.conftest import PERFLEDGER, clean_env
+from tests.conftest import PERFLEDGER, Result, clean_env
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
@@ -24,7 +25,7 @@ def commands_of(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("file", ["github-workflow.yml", "buildkite-pipeline.yml"])
-def test_an_example_is_yaml_and_runs_check_keeps_the_markdown_and_annotates(file):
+def test_an_example_is_yaml_and_runs_check_keeps_the_markdown_and_annotates(file: str) -> None:
     text = (EXAMPLES / file).read_text()
     assert YAML(typ="safe", pure=True).load(text)
     whole = text + (EXAMPLES / "buildkite-performance.sh").read_text() * (file.startswith("buildkite"))
@@ -32,14 +33,14 @@ def test_an_example_is_yaml_and_runs_check_keeps_the_markdown_and_annotates(file
     assert "annotate" in whole or "::error" in whole
 
 
-def test_every_command_the_page_and_the_examples_name_exists(cli):
+def test_every_command_the_page_and_the_examples_name_exists(cli: Callable[..., Result]) -> None:
     named = commands_of(PAGE + "".join(path.read_text() for path in EXAMPLES.iterdir()))
     assert {"ci lanes", "ci gate", "ci publish", "ci receive", "check", "serve", "sync pull"} <= named
     for name in named:
         cli(*name.split(), "--help", code=0)
 
 
-def test_the_pages_figures_are_the_shipped_policies(cli):
+def test_the_pages_figures_are_the_shipped_policies(cli: Callable[..., Result]) -> None:
     for name, figures in {"fastvideo-page": (3, 15, 13, 18), "fastvideo-2026-08": (3, 20, 16, 23)}.items():
         found = cli("ci", "policy", "check", name, "--json", code=0).json
         assert (found["tiers"], found["lanes"], found["tags"], found["commands"]) == figures
@@ -48,10 +49,10 @@ def test_the_pages_figures_are_the_shipped_policies(cli):
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Path:
     """A repository with a base branch on a remote, one change, a history, and an agent that keeps what it gets."""
 
-    def git(*args, cwd):
+    def git(*args: str, cwd: Path) -> None:
         subprocess.run(
             ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *args],
             cwd=cwd,
@@ -78,7 +79,9 @@ def project(tmp_path):
 
 
 @pytest.mark.parametrize(("seconds", "verdict", "style"), [(28.4, 0, "success"), (31.2, 1, "error")])
-def test_the_buildkite_step_judges_annotates_and_exits_with_the_verdict(project, seconds, verdict, style):
+def test_the_buildkite_step_judges_annotates_and_exits_with_the_verdict(
+    project: Path, seconds: float, verdict: int, style: str
+) -> None:
     sha = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=project, text=True).strip()
     write(project / "results" / "perf_a.json", raw(avg_generation_time_s=seconds, commit=sha))
     path = f"{project.parent / 'bin'}:{Path(PERFLEDGER).parent}:{os.environ['PATH']}"

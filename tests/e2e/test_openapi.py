@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from commands.service.signatures import sign
@@ -25,7 +28,7 @@ BOUNDED = settings(
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("openapi") / ".perfledger"
     Ledger.create(folder, actor="tester")
     server = Server(folder)
@@ -33,12 +36,16 @@ def running(tmp_path_factory):
     assert "Traceback" not in server.stop()
 
 
-def operations(running: Server) -> dict:
+def operations(running: Server) -> dict[str, Any]:
     schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
-    return {found.ok().label: found.ok() for found in schema.get_all_operations()}
+    named = {}
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
+        named[found.ok().label] = found.ok()
+    return named
 
 
-def test_the_document_names_every_endpoint(running):
+def test_the_document_names_every_endpoint(running: Server) -> None:
     assert set(operations(running)) == {
         "POST /webhooks/github",
         "POST /webhooks/buildkite",
@@ -48,18 +55,18 @@ def test_the_document_names_every_endpoint(running):
 
 
 @pytest.mark.parametrize("label", ["POST /webhooks/github", "POST /webhooks/buildkite", "GET /healthz", "GET /metrics"])
-def test_invented_requests_get_only_the_answers_the_document_promises(running, label):
+def test_invented_requests_get_only_the_answers_the_document_promises(running: Server, label: str) -> None:
     operation = operations(running)[label]
 
     @BOUNDED
     @given(operation.as_strategy())
-    def call(case):
+    def call(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(timeout=10)
 
     call()
 
 
-def _signed(case, source: str) -> None:
+def _signed(case: schemathesis.Case[Any], source: str) -> None:
     """Give an invented request a right signature, so that what comes after the check is reached."""
     body = json.dumps(case.body).encode()
     if source == "github":
@@ -71,7 +78,9 @@ def _signed(case, source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["github", "buildkite"])
-def test_invented_payloads_with_a_right_signature_are_taken_or_refused_but_never_break(running, source):
+def test_invented_payloads_with_a_right_signature_are_taken_or_refused_but_never_break(
+    running: Server, source: str
+) -> None:
     operation = operations(running)[f"POST /webhooks/{source}"]
     kinds = {
         "github": ["status", "check_run", "pull_request", "pull_request_review", "issue_comment", "push", "ping"],
@@ -81,7 +90,7 @@ def test_invented_payloads_with_a_right_signature_are_taken_or_refused_but_never
 
     @BOUNDED
     @given(operation.as_strategy(), st.sampled_from(kinds))
-    def call(case, kind):
+    def call(case: schemathesis.Case[Any], kind: str) -> None:
         case.headers[f"X-{'GitHub' if source == 'github' else 'Buildkite'}-Event"] = kind
         _signed(case, source)
         answer = case.call(timeout=10)

@@ -10,8 +10,9 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -99,7 +100,14 @@ class Server:
                 pipe.close()
 
     def github(
-        self, event: str, body: Any, delivery: str = "", *, secret: bytes = SECRET, client: Any = None, **headers: str
+        self,
+        event: str,
+        body: Any,
+        delivery: str = "",
+        *,
+        secret: bytes = SECRET,
+        client: httpx2.Client | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx2.Response:
         """Send one signed delivery of GitHub; `body` is a document or the very bytes."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -110,14 +118,19 @@ class Server:
             "X-Hub-Signature-256": f"sha256={sign(secret, data)}",
             **headers,
         }
-        return (client or httpx2).post(
+        return (client.post if client else httpx2.post)(
             f"{self.url}/webhooks/github",
             content=data,
             headers={name: value for name, value in sent.items() if value != "-"},
         )
 
     def buildkite(
-        self, body: Any, *, at: float | None = None, secret: bytes = BUILDKITE_SECRET, **headers: str
+        self,
+        body: Any,
+        *,
+        at: float | None = None,
+        secret: bytes = BUILDKITE_SECRET,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx2.Response:
         """Send one signed delivery of Buildkite."""
         data = json.dumps(body).encode()

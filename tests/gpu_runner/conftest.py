@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.gpu_runner.machine import Machine, Sleeper
+from tests.gpu_runner.repeats import Bench
 
 HERE = Path(__file__).parent
 
@@ -72,3 +73,11 @@ def _no_foreign_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("PYTEST_ADDOPTS", "PERFLEDGER_")):
             monkeypatch.delenv(name)
     assert sys.platform == "linux"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A repository of its own to run a repeat in."""
+    root = tmp_path / "repo"
+    root.mkdir()
+    return Bench(root)

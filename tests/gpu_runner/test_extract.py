@@ -110,7 +110,8 @@ def test_each_file_is_read_once_and_only_used_ones_become_evidence(tmp_path: Pat
     assert list(files.used()) == ["r.json"]
 
 
-FULL, PART = {"m": 1.0}, {"m": None}
+FULL: dict[str, float | None] = {"m": 1.0}
+PART: dict[str, float | None] = {"m": None}
 
 
 def values(metrics: dict[str, float | None], *, misread: bool = False, **more: Any) -> Extracted:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import textwrap
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +15,8 @@ from gpu_runner.repeat import Limits, RepeatObserved, StageSpec, ValueSource
 from gpu_runner.request import RepeatRequest
 from ledger.errors import BadInput
 from ledger.event import NewEvent, encode_payload
+from ledger.ledger import Ledger
+from tests.gpu_runner.machine import Sleeper
 from tests.gpu_runner.repeats import PASSES, QPS, SPEED, WRITES, Bench
 
 COUNTING = (
@@ -30,13 +30,6 @@ COUNTING = (
         return number
 """
 )
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    root = tmp_path / "repo"
-    root.mkdir()
-    return Bench(root)
 
 
 def counting(bench: Bench) -> dict[str, dict[str, str]]:
@@ -66,16 +59,16 @@ def test_a_passing_test_is_one_observation_with_everything_that_explains_it(benc
         assert encode_payload(payload), NewEvent(stream="calibration/x", payload=payload)
 
 
-def test_every_event_of_a_repeat_reads_back_from_a_real_ledger(bench: Bench, ledger: object) -> None:
+def test_every_event_of_a_repeat_reads_back_from_a_real_ledger(bench: Bench, ledger: Ledger) -> None:
     bench.run(
         PASSES,
-        evidence=ledger.evidence,  # type: ignore[attr-defined]
+        evidence=ledger.evidence,
         emit=lambda p: ledger.append([NewEvent(stream="calibration/s", payload=p)]),
-    )  # type: ignore[attr-defined]
-    events = ledger.read_stream("calibration/s")  # type: ignore[attr-defined]
+    )
+    events = ledger.read_stream("calibration/s")
     observed = events[-1].typed()
     assert isinstance(observed, RepeatObserved) and observed.stages[0].metrics == {"throughput_qps": 17.5}
-    assert ledger.evidence.has(observed.log_sha256)  # type: ignore[attr-defined]
+    assert observed.log_sha256 is not None and ledger.evidence.has(observed.log_sha256)
 
 
 def test_a_missed_threshold_is_an_observation_and_the_tests_after_it_run(bench: Bench) -> None:
@@ -203,7 +196,8 @@ def test_the_environment_is_composed_as_the_contract_says(bench: Bench, monkeypa
         stage_env={"STAGE": "stage"},
     )
     lines = (bench.root / "run" / "run1.log").read_text().splitlines()
-    env = dict((*line.split(" ", 2)[1:], "")[:2] for line in lines if line.startswith("ENV "))
+    said = [line.removeprefix("ENV ").partition(" ") for line in lines if line.startswith("ENV ")]
+    env = {name: value for name, _, value in said}
     assert (env["FROM_PROCESS"], env["OVERRIDDEN"], env["STAGE"]) == ("process", "model", "stage")
     assert env["no_proxy"] == "localhost,127.0.0.1,::1,example.org" and env["NO_PROXY"] == "localhost,127.0.0.1,::1"
     assert env["PYTHONPATH"] == f"{bench.root}:/already/there"
@@ -231,8 +225,8 @@ def test_credentials_reach_the_test_but_neither_events_nor_evidence(
     assert b"token is ***" in bench.store.kept[str(seen.log_sha256)] and "401 for ***" in seen.attempt_history[0].cause
 
 
-def test_a_silent_run_is_ended_and_its_server_with_it(bench: Bench, sleeper: object) -> None:
-    innocent = sleeper.start("serve")  # type: ignore[attr-defined]
+def test_a_silent_run_is_ended_and_its_server_with_it(bench: Bench, sleeper: Sleeper) -> None:
+    innocent = sleeper.start("serve")
     seen = bench.run(
         WRITES
         + """
@@ -337,69 +331,12 @@ def test_commit_dirty_state_and_diff_are_part_of_the_observation(bench: Bench) -
     ],
 )
 def test_a_request_that_cannot_be_run_is_refused_before_anything_starts(
-    bench: Bench, changes: dict[str, object], message: str
+    bench: Bench, changes: dict[str, Any], message: str
 ) -> None:
     bench.write(PASSES)
     with pytest.raises(BadInput, match=message):
         bench.run(**changes)
     assert bench.events == [] and not (bench.root / "run").exists()
-
-
-RUNNER = """
-import json, sys, time
-from pathlib import Path
-from gpu_runner.repeat import *
-from gpu_runner.interrupts import name_of
-root = Path(sys.argv[1])
-def emit(payload):
-    print(type(payload).__name__, getattr(payload, "repeat_id", ""), getattr(payload, "by", ""), flush=True)
-try:
-    run_repeat(RepeatRequest(
-        unit="test_it", repeat=1, python=sys.executable, test="test_it.py", cwd=root, basetemp=root / "run/bt",
-        log=root / "run/run1.log", emit=emit, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        limits=Limits(poll_s=0.05, term_grace_s=0.5), stages=(StageSpec(key="a", metrics={}),)))
-except KeyboardInterrupt as interrupt:
-    print("INTERRUPTED", name_of(interrupt), flush=True)
-"""
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_repeat_is_recorded_and_leaves_no_orphan(bench: Bench, signum: signal.Signals) -> None:
-    bench.write("""
-        import subprocess, sys, time
-        def test_it():
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-            print("UP", flush=True)
-            time.sleep(600)
-    """)
-    runner = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(RUNNER), str(bench.root)], stdout=subprocess.PIPE, text=True
-    )
-    log = bench.root / "run" / "run1.log"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and "UP" in log.read_text()):
-        assert time.monotonic() < deadline and runner.poll() is None
-        time.sleep(0.02)
-    runner.send_signal(signum)
-    out, _ = runner.communicate(timeout=60)
-    lines = out.splitlines()
-    repeat_id = lines[1].split()[1]
-    assert lines[-2:] == [f"RepeatInterrupted {repeat_id} {signum.name}", f"INTERRUPTED {signum.name}"]
-    assert processes.marked(repeat_id) == set() and runner.returncode == 0
-
-
-def test_an_emit_that_fails_leaves_no_orphan_either(bench: Bench) -> None:
-    """The disk of the ledger may be full at any event."""
-    bench.write("import time\ndef test_it(): time.sleep(600)")
-
-    def full(payload: object) -> None:
-        bench.events.append(payload)  # type: ignore[arg-type]
-        if type(payload).__name__ == "RepeatStarted":
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        bench.run(emit=full)
-    assert processes.marked(bench.named("RepeatStarted")[0].repeat_id) == set()
 
 
 def test_a_request_holds_its_own_limits() -> None:

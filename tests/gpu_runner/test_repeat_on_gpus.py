@@ -32,13 +32,6 @@ HOLDS = (
 )
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    root = tmp_path / "repo"
-    root.mkdir()
-    return Bench(root)
-
-
 def free(uuid: str) -> bool:
     lock = try_lock(lock_dir(), uuid)
     if isinstance(lock, GpuLock):

@@ -32,13 +32,17 @@ def rewritten(source: bytes, where: str) -> bytes:
     for line, column, _ in sorted(places(tree, where), reverse=True):
         lines[line - 1] = lines[line - 1][:column] + f"{NAME}.".encode() + lines[line - 1][column:]
     for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
-            last = node.end_lineno or node.lineno
-            for number in range(node.lineno - 1, last):
-                lines[number] = CODE.sub(rf"\1 {NAME}.".encode(), lines[number])
-            if isinstance(node, ast.Constant) and module_of_a_room(ROOT, node.value):
-                quoted = re.compile(rf"(?<=[\"']){re.escape(node.value)}".encode())
-                lines[last - 1] = quoted.sub(f"{NAME}.{node.value}".encode(), lines[last - 1])
+        if not isinstance(node, ast.Constant | ast.JoinedStr):
+            continue
+        text = node.value if isinstance(node, ast.Constant) else ""
+        if not isinstance(text, str):
+            continue
+        last = node.end_lineno or node.lineno
+        for number in range(node.lineno - 1, last):
+            lines[number] = CODE.sub(rf"\1 {NAME}.".encode(), lines[number])
+        if text and module_of_a_room(ROOT, text):
+            quoted = re.compile(rf"(?<=[\"']){re.escape(text)}".encode())
+            lines[last - 1] = quoted.sub(f"{NAME}.{text}".encode(), lines[last - 1])
     return b"".join(lines)
 
 

@@ -56,21 +56,23 @@ class Environment:
 
     def pip(self, *words: object) -> None:
         """Run pip for this environment; nothing is fetched."""
-        command = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check", "--quiet"]
-        done = subprocess.run([*command, *words], env=clean_env(), capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), "--disable-pip-version-check", "--quiet"]
+        done = subprocess.run(
+            [*command, *map(str, words)], env=clean_env(), capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def install(self, wheel: Path) -> None:
         """Install one wheel, and nothing that it needs."""
         self.pip("install", "--no-deps", "--no-index", wheel)
 
-    def run(self, cwd: Path, *command: object, code: int = 0, **env: str) -> str:
+    def run(self, cwd: Path, *command: object, code: int = 0, env: dict[str, str] | None = None) -> str:
         """Run a command of this environment in `cwd`; assert its exit code, return what it printed."""
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             [str(self.bin / str(command[0])), *map(str, command[1:])],
             cwd=cwd,
-            env=clean_env(PATH=path, **env),
+            env=clean_env(PATH=path, **(env or {})),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

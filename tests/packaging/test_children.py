@@ -65,7 +65,8 @@ def repository(tmp_path: Path) -> Repository:
 
 def is_pytest(witness: dict[str, Any]) -> bool:
     """Whether a process is the one that measures: `python -m pytest TEST ...`."""
-    return witness["argv"][1:3] == ["-m", "pytest"]
+    argv: list[str] = witness["argv"]
+    return argv[1:3] == ["-m", "pytest"]
 
 
 def test_in_a_hostile_repository_only_pytest_runs_its_files(
@@ -78,7 +79,7 @@ def test_in_a_hostile_repository_only_pytest_runs_its_files(
     env = {"PERFLEDGER_REMOTE": f"file://{shared}", "HF_TOKEN": TOKEN}
 
     def run(*words: object) -> str:
-        return installed.run(repository.path, "perfledger", *words, **env)
+        return installed.run(repository.path, "perfledger", *words, env=env)
 
     run("init")
     run("calibrate", "run", "--model", "tiny", "--stages", "slow_speed", "--repeats", "2", "--output-dir", "runs/a")
@@ -95,7 +96,7 @@ def test_in_a_hostile_repository_only_pytest_runs_its_files(
 
 def serve_once(installed: Environment, folder: Path, env: dict[str, str]) -> None:
     """Start the service in a folder, ask it for its health, interrupt it."""
-    command = [installed.bin / "perfledger", "serve", "--port", "0", "--json"]
+    command = [str(installed.bin / "perfledger"), "serve", "--port", "0", "--json"]
     with subprocess.Popen(command, cwd=folder, env=clean_env(**env), stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         text = ""
@@ -137,10 +138,10 @@ def test_an_installation_that_only_pythonpath_finds_is_told_what_it_lacks(built:
     environment = Environment(tmp_path / "venv")
     environment.pip("install", "--no-deps", "--no-index", "--target", tmp_path / "target", built.wheel)
     env = {"PYTHONPATH": str(tmp_path / "target")}
-    environment.run(tmp_path, "python", "-P", "-m", "perfledger", "init", **env)
-    said = environment.run(tmp_path, "python", "-P", "-m", "perfledger", "doctor", "--fast", code=1, **env)
+    environment.run(tmp_path, "python", "-P", "-m", "perfledger", "init", env=env)
+    said = environment.run(tmp_path, "python", "-P", "-m", "perfledger", "doctor", "--fast", code=1, env=env)
     assert "gets no PYTHONPATH" in said and "No module named perfledger" in said
-    environment.run(tmp_path, "python", "-P", "-m", "perfledger", "sql", "SELECT 1", code=4, **env)
+    environment.run(tmp_path, "python", "-P", "-m", "perfledger", "sql", "SELECT 1", code=4, env=env)
 
 
 def test_nothing_that_says_what_python_imports_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,12 +74,12 @@ def path(request: pytest.FixtureRequest) -> dict[str, str]:
 def test_the_help_of_every_command_and_every_table_of_names_is_ours(
     installed: Environment, hostile: Path, path: dict[str, str]
 ) -> None:
-    assert int(installed.run(hostile, "python", "-c", HELP, **path)) > 80
+    assert int(installed.run(hostile, "python", "-c", HELP, env=path)) > 80
 
 
 def test_commands_do_their_work_there(installed: Environment, hostile: Path, path: dict[str, str]) -> None:
     def run(*words: object) -> str:
-        return installed.run(hostile, "perfledger", *words, **path)
+        return installed.run(hostile, "perfledger", *words, env=path)
 
     assert "Usage: perfledger" in run("--help")
     run("init")
@@ -92,7 +92,7 @@ def test_commands_do_their_work_there(installed: Environment, hostile: Path, pat
     (hostile / "shared").mkdir()
     run("sync", "push", "--remote", f"file://{hostile / 'shared'}")
     assert list((hostile / "shared").rglob("*.parquet"))
-    assert "perfledger" in installed.run(hostile, "python", "-P", "-m", "perfledger", "--version", **path)
+    assert "perfledger" in installed.run(hostile, "python", "-P", "-m", "perfledger", "--version", env=path)
 
 
 def test_every_module_can_be_imported_there(installed: Environment, hostile: Path) -> None:

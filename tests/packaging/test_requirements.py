@@ -8,6 +8,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -96,7 +97,7 @@ def closure(requirements: Iterator[Requirement]) -> dict[str, int]:
         if name in found:
             continue
         distribution = importlib.metadata.distribution(name)
-        files = [file.locate() for file in distribution.files or [] if file.suffix != ".pyc"]
+        files = [Path(file.locate()) for file in distribution.files or [] if file.suffix != ".pyc"]
         found[name] = sum(file.stat().st_size for file in files if file.is_file())
         for line in distribution.requires or []:
             further = Requirement(line)

@@ -38,7 +38,8 @@ METRICS: dict[str, tuple[str, str, str, int, int]] = {
 @cache
 def reports() -> list[dict[str, Any]]:
     """All five published reports."""
-    return json.loads(DATA.read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))
+    return found
 
 
 def stage_key(title: str) -> str:

@@ -32,8 +32,7 @@ def many(tmp_path: Path, ledger: Ledger) -> tuple[MeasuredProject, Path]:
     project = MeasuredProject(tmp_path / "repo")
     for number in range(FILES):
         project.file(f"tests/test_x{number:02d}_ci.py", OLD)
-    values = {f"x{number:02d}_accuracy": {"accuracy": [0.75]} for number in range(FILES)}
-    return project, project.measure(values)
+    return project, project.measure({f"x{number:02d}_accuracy": {"accuracy": [0.75]} for number in range(FILES)})
 
 
 def states(project: MeasuredProject) -> collections.Counter[str]:

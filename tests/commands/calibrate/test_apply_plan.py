@@ -52,7 +52,7 @@ def test_every_field_of_the_existing_tool_is_there(cli: Cli, project: MeasuredPr
     assert (plan["model"], plan["run_dir"], plan["repeats"]) == ("m", str(run), 3)
     stage = plan["stages"][3]
     test = str(project.root / "tests/test_a_ci.py")
-    wanted = {
+    wanted: dict[str, Any] = {
         "stage_key": "a_speed",
         "test": test,
         "threshold_file": test,

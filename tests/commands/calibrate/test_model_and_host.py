@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from commands.calibrate.config.host import choose_host, load_host
-from commands.calibrate.config.model import load_model
+from commands.calibrate.config.model import ModelConfig, load_model
 from commands.calibrate.config.stages import JsonPath
 from commands.calibrate.config.workspace import find_workspace
 from ledger.errors import BadInput
@@ -17,10 +18,10 @@ DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
-def config(tmp_path: Path):
+def config(tmp_path: Path) -> Callable[..., ModelConfig]:
     """Write a config.yaml and load it."""
 
-    def write(text: str, name: str = "x"):
+    def write(text: str, name: str = "x") -> ModelConfig:
         path = tmp_path / "models" / name / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -51,7 +52,7 @@ def test_the_real_configuration_is_understood() -> None:
     assert stream.routing.at(stream.routing.paths["corpus_wer"]) == JsonPath(file, "summary.wer_corpus")
 
 
-def test_gpus_default_to_two_and_one_interpreter_may_stand_alone(config) -> None:
+def test_gpus_default_to_two_and_one_interpreter_may_stand_alone(config: Callable[..., ModelConfig]) -> None:
     model = config("default_venv_python: /no/such/python\ngpus_per_test:\n  test_a.py: 0\n")
     assert model.gpus_for("tests/test_b.py") == 2
     assert model.gpus_for("tests/test_a.py") == 0
@@ -59,13 +60,13 @@ def test_gpus_default_to_two_and_one_interpreter_may_stand_alone(config) -> None
     assert model.name == "x", "the folder names a model that does not name itself"
 
 
-def test_the_first_interpreter_that_exists_is_taken(config, tmp_path: Path) -> None:
+def test_the_first_interpreter_that_exists_is_taken(config: Callable[..., ModelConfig], tmp_path: Path) -> None:
     (tmp_path / "b").touch()
     model = config(f"default_venv_python:\n  - {tmp_path}/a\n  - {tmp_path}/b\n  - {tmp_path}/c\n")
     assert model.venv_python() == f"{tmp_path}/b"
 
 
-def test_the_slice_home_fills_only_what_auto_env_lacks(config) -> None:
+def test_the_slice_home_fills_only_what_auto_env_lacks(config: Callable[..., ModelConfig]) -> None:
     model = config('omni_ci_home: "/h"\nauto_env:\n  XDG_CACHE_HOME: "/own"\n')
     assert model.environment() == {
         "OMNI_CI_HOME": "/h",
@@ -74,7 +75,7 @@ def test_the_slice_home_fills_only_what_auto_env_lacks(config) -> None:
     }
 
 
-def test_the_keys_of_the_later_version_are_read(config) -> None:
+def test_the_keys_of_the_later_version_are_read(config: Callable[..., ModelConfig]) -> None:
     model = config(
         "hf_datasets_by_test:\n  t.py: [a/b]\nrequires_speaker_sim: true\n"
         "requires_speaker_sim_by_test:\n  t.py: false\nmetric_sources:\n  t.py:\n    json_file: r.json\n"
@@ -110,7 +111,7 @@ def test_the_keys_of_the_later_version_are_read(config) -> None:
         ("requires_speaker_sim: maybe\n", "requires_speaker_sim must be true or false"),
     ],
 )
-def test_a_malformed_field_is_named_with_its_file(config, text: str, says: str) -> None:
+def test_a_malformed_field_is_named_with_its_file(config: Callable[..., ModelConfig], text: str, says: str) -> None:
     with pytest.raises(BadInput, match=says) as refusal:
         config(text)
     assert "config.yaml" in refusal.value.message
@@ -127,7 +128,7 @@ def test_the_real_host_profile_is_understood() -> None:
     assert host.warm_cache_command and "speaker_similarity_assets" in host.warm_cache_command
 
 
-def test_a_host_is_named_or_in_the_environment_or_this_machine(tmp_path: Path, monkeypatch) -> None:
+def test_a_host_is_named_or_in_the_environment_or_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.yaml").write_text("name: a\nhostname: elsewhere\ngpu_exclude: [0, 3]\n")
     assert choose_host(tmp_path, None) is None
     (tmp_path / "b.yaml").write_text(f"hostname: {socket.gethostname()}\n")
@@ -142,7 +143,7 @@ def test_a_host_is_named_or_in_the_environment_or_this_machine(tmp_path: Path, m
         choose_host(tmp_path, "c")
 
 
-def test_a_workspace_is_found_upward_in_its_three_places(tmp_path: Path, monkeypatch) -> None:
+def test_a_workspace_is_found_upward_in_its_three_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PERFLEDGER_CALIBRATION_DIR", raising=False)
     deep = tmp_path / "a/b"
     deep.mkdir(parents=True)
@@ -161,7 +162,7 @@ def test_a_workspace_is_found_upward_in_its_three_places(tmp_path: Path, monkeyp
         find_workspace(str(tmp_path / "nowhere"))
 
 
-def test_a_model_may_be_left_out_only_when_there_is_one(config, tmp_path: Path) -> None:
+def test_a_model_may_be_left_out_only_when_there_is_one(config: Callable[..., ModelConfig], tmp_path: Path) -> None:
     config("name: one\n", "one")
     workspace = find_workspace(str(tmp_path))
     assert workspace.model(None).name == "one"
@@ -173,7 +174,9 @@ def test_a_model_may_be_left_out_only_when_there_is_one(config, tmp_path: Path) 
         workspace.model("three")
 
 
-def test_the_repository_root_is_given_or_in_the_environment_or_the_hosts(config, tmp_path: Path, monkeypatch) -> None:
+def test_the_repository_root_is_given_or_in_the_environment_or_the_hosts(
+    config: Callable[..., ModelConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """$TUNE_REPO_ROOT counts with and without a host profile (defect 21 of the existing tool)."""
     monkeypatch.delenv("TUNE_REPO_ROOT", raising=False)
     config("name: one\n")

@@ -203,7 +203,7 @@ def test_what_people_wrote_is_kept_and_what_the_tool_wrote_is_renewed(tmp_path: 
 
 
 def applied(new: float, **more: Any) -> ThresholdApplied:
-    given = {
+    given: dict[str, Any] = {
         "apply": "a",
         "calibration": "story",
         "commit": COMMIT,

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.calibrate.applying.write_value import percent_change, write_value
-from commands.calibrate.config.metrics import default_registry
+from commands.calibrate.config.metrics import WriteRule, default_registry
+from commands.calibrate.config.stages import WorstOp
 
 FINITE = st.floats(0, 1e6, allow_nan=False)
 OPS = st.sampled_from(["min", "max"])
@@ -78,7 +79,9 @@ def test_a_written_wer_is_the_smallest_step_that_passes_and_writing_it_again_cha
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FINITE, OPS, st.sampled_from(["raw", "ceil4", "ceil", "rounded"]), st.integers(0, 6), st.booleans())
-def test_what_is_written_never_fails_what_was_measured(worst, worst_op, rule, digits, count) -> None:
+def test_what_is_written_never_fails_what_was_measured(
+    worst: float, worst_op: WorstOp, rule: WriteRule, digits: int, count: bool
+) -> None:
     """Bounds: a lower bound is at most, an upper bound at least the worst value; and again the same."""
     value = write_value(worst, rule=rule, worst_op=worst_op, digits=digits, count=count)
     assert value is not None and math.isfinite(value)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from commands.ci.changed import Changed, collect, diff_names, head_sha, required, tracked_names
 from ledger.errors import BadInput
+from ledger.ledger import Ledger
+from tests.conftest import Result
 
 
 def asked(
@@ -137,6 +140,8 @@ def test_a_folder_without_a_repository_is_said_in_gits_words(tmp_path: Path) -> 
         tracked_names(str(tmp_path))
 
 
-def test_a_list_that_is_not_there_ends_with_2_and_its_name(in_process, ledger, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_list_that_is_not_there_ends_with_2_and_its_name(
+    in_process: Callable[..., Result], ledger: Ledger, tmp_path: Path
+) -> None:
     found = in_process("ci", "lanes", "--changed-from", tmp_path / "none.txt", "--json", code=2)
     assert "none.txt" in found.json["error"]["message"]

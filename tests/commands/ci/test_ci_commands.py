@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.event import NewEvent
 from ledger.events.checks import PullRequestObserved, ReviewObserved
+from ledger.ledger import Ledger
 from tests.commands.ci.conftest import random_life
+from tests.conftest import Result
 from tests.projections.ci.conftest import SHIPPED, shipped
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,13 +31,15 @@ SHA = "a" * 40
         ("/merge", {"known": True, "action": "merge", "test_type": "all", "scope": "full"}),
     ],
 )
-def test_a_command_is_told_as_json_without_a_ledger(invoke, text, expected):
+def test_a_command_is_told_as_json_without_a_ledger(
+    invoke: Callable[..., Result], text: str, expected: dict[str, Any]
+) -> None:
     found = invoke("ci", "command", text, "--json", code=0).json
     assert {name: found[name] for name in expected} == expected
     assert len(found["policy"]["digest"]) == 64
 
 
-def test_the_contract_of_ci_command_by_the_installed_program(cli):
+def test_the_contract_of_ci_command_by_the_installed_program(cli: Callable[..., Result]) -> None:
     found = cli("ci", "command", "/test performance", "--json", code=0).json
     assert list(found)[:4] == ["known", "action", "test_type", "scope"]
     unknown = cli("ci", "command", "/test lora", "--json", code=2).json
@@ -42,18 +48,18 @@ def test_the_contract_of_ci_command_by_the_installed_program(cli):
 
 
 @pytest.mark.parametrize("text", ["", "hello", "/tests ssim", "/test", "/test .*", "/test ssim\n/test nope"])
-def test_an_unknown_command_exits_2_with_the_list(invoke, text):
+def test_an_unknown_command_exits_2_with_the_list(invoke: Callable[..., Result], text: str) -> None:
     assert "/test ssim" in invoke("ci", "command", text, "--json", code=2).json["names"]
     told = invoke("ci", "command", text, code=2)
     assert "self-forcing" in told.out + told.err
 
 
-def test_a_permission_that_does_not_suffice_exits_1_and_is_answered(invoke):
+def test_a_permission_that_does_not_suffice_exits_1_and_is_answered(invoke: Callable[..., Result]) -> None:
     found = invoke("ci", "command", "/merge", "--permission", "read", "--json", code=1).json
     assert found["allowed"] is False and "needs write permission" in found["answer"]
 
 
-def test_lanes_name_file_pattern_and_policy(invoke):
+def test_lanes_name_file_pattern_and_policy(invoke: Callable[..., Result]) -> None:
     found = invoke("ci", "lanes", "--changed", "fastvideo-kernel/a.cu", "docs/x.md", "--json", code=0).json
     assert [lane["test_type"] for lane in found["lanes"]] == ["kernel_tests", "training_vsa", "inference_vmoba"]
     assert found["lanes"][0]["matches"] == [
@@ -65,7 +71,7 @@ def test_lanes_name_file_pattern_and_policy(invoke):
     assert len(only["lanes"]) == 2
 
 
-def git(repo, *args):
+def git(repo: Path, *args: str) -> None:
     subprocess.run(
         ["git", "-C", repo, "-c", "user.name=t", "-c", "user.email=t@example.org", *args],
         check=True,
@@ -74,7 +80,7 @@ def git(repo, *args):
 
 
 @pytest.fixture
-def repo(tmp_path):
+def repo(tmp_path: Path) -> Path:
     folder = tmp_path / "repo"
     (folder / "fastvideo" / "models" / "vaes").mkdir(parents=True)
     (folder / "fastvideo" / "models" / "vaes" / "vae.py").write_text("x = 1\n" * 40)
@@ -86,7 +92,9 @@ def repo(tmp_path):
     return folder
 
 
-def test_lanes_ask_git_and_a_file_moved_away_counts_for_where_it_was(invoke, ledger, repo):
+def test_lanes_ask_git_and_a_file_moved_away_counts_for_where_it_was(
+    invoke: Callable[..., Result], ledger: Ledger, repo: Path
+) -> None:
     git(repo, "mv", "fastvideo/models/vaes/vae.py", "fastvideo/moved into äöü.py")
     git(repo, "commit", "-qm", "two")
     found = invoke("ci", "lanes", "--base", "main", "--repo", repo, "--sha", "HEAD", "--json", code=0).json
@@ -125,7 +133,9 @@ def test_lanes_ask_git_and_a_file_moved_away_counts_for_where_it_was(invoke, led
         (["policy", "check", "missing"], "no_such_policy"),
     ],
 )
-def test_wrong_usage_is_one_sentence_with_exit_2_and_records_nothing(invoke, ledger, repo, args, code):
+def test_wrong_usage_is_one_sentence_with_exit_2_and_records_nothing(
+    invoke: Callable[..., Result], ledger: Ledger, repo: Path, args: list[str], code: str
+) -> None:
     before = ledger.head().position
     told = invoke("ci", *args, "--json", code=2)
     assert told.json["error"]["code"] == code, told.json
@@ -133,26 +143,29 @@ def test_wrong_usage_is_one_sentence_with_exit_2_and_records_nothing(invoke, led
     assert ledger.head().position == before
 
 
-def report(invoke, context: str, state: str, *more: str) -> str:
-    return invoke("ci", "report", "--sha", SHA, "--context", context, "--state", state, *more, "--json", code=0).json[
-        "event_id"
-    ]
+def report(invoke: Callable[..., Result], context: str, state: str, *more: str) -> str:
+    told = invoke("ci", "report", "--sha", SHA, "--context", context, "--state", state, *more, "--json", code=0).json
+    return str(told["event_id"])
 
 
-def test_a_report_is_the_latest_by_its_own_time_not_by_arrival(invoke, ledger):
+def test_a_report_is_the_latest_by_its_own_time_not_by_arrival(invoke: Callable[..., Result], ledger: Ledger) -> None:
     report(invoke, "pre-commit", "success", "--at", "2026-06-01T10:00:05Z")
     report(invoke, "pre-commit", "failure", "--at", "2026-06-01T10:00:01Z")
     contexts = invoke("ci", "status", SHA[:8], "--json", code=0).json["contexts"]
     assert [(c["context"], c["state"], c["report_count"]) for c in contexts] == [("pre-commit", "success", 2)]
 
 
-def test_a_report_from_the_future_does_not_stay_the_latest_for_ever(invoke, ledger):
+def test_a_report_from_the_future_does_not_stay_the_latest_for_ever(
+    invoke: Callable[..., Result], ledger: Ledger
+) -> None:
     report(invoke, "pre-commit", "success", "--at", "2099-01-01T00:00:00Z")
     report(invoke, "pre-commit", "failure")
     assert invoke("ci", "status", SHA, "--json").json["contexts"][0]["state"] == "failure"
 
 
-def test_status_exits_5_for_a_commit_nobody_spoke_of_and_1_when_a_tier_failed(invoke, ledger):
+def test_status_exits_5_for_a_commit_nobody_spoke_of_and_1_when_a_tier_failed(
+    invoke: Callable[..., Result], ledger: Ledger
+) -> None:
     assert invoke("ci", "status", SHA, "--json", code=5).json["contexts"] == []
     report(invoke, "buildkite/ci/microscope-vae-tests", "failure")
     assert "failure" in invoke("ci", "status", SHA, code=1).out
@@ -164,10 +177,18 @@ NEEDED = [
     "buildkite/ci/test-tube-training-tests-vsa",
     "buildkite/ci/test-tube-inference-tests-vmoba",
 ]
+FILE: dict[str, Any] = {
+    "title": "[fix] x",
+    "head_sha": SHA,
+    "mergeable": True,
+    "approvals": 1,
+    "changed_files": ["fastvideo-kernel/a.cu"],
+    "statuses": [{"context": context, "state": "success"} for context in NEEDED],
+}
 
 
 @pytest.fixture
-def pull(ledger):
+def pull(ledger: Ledger) -> None:
     ledger.append(
         [
             NewEvent(
@@ -190,7 +211,7 @@ def pull(ledger):
     )
 
 
-def test_was_it_mergeable_at_that_time(invoke, ledger, pull):
+def test_was_it_mergeable_at_that_time(invoke: Callable[..., Result], ledger: Ledger, pull: None) -> None:
     first = invoke("ci", "gate", "7", "--json", code=1).json
     assert first["unmet"] == ["pre-commit", "fastcheck", "full-suite"]
     invoke("ci", "lanes", "--changed", "fastvideo-kernel/a.cu", "--sha", SHA, code=0)
@@ -208,7 +229,9 @@ def test_was_it_mergeable_at_that_time(invoke, ledger, pull):
     assert "may not be merged" in invoke("ci", "gate", "7", code=1).out
 
 
-def test_adopting_a_policy_is_an_event_and_every_answer_names_its_version(invoke, ledger, pull, tmp_path):
+def test_adopting_a_policy_is_an_event_and_every_answer_names_its_version(
+    invoke: Callable[..., Result], ledger: Ledger, pull: None, tmp_path: Path
+) -> None:
     page = invoke("ci", "policy", "adopt", "fastvideo-page", "--reason", "the page", "--json", code=0).json
     again = invoke("ci", "policy", "adopt", "fastvideo-page", "--reason", "again", "--json", code=0).json
     assert (page["adopted"], again["adopted"], again["event_id"]) == (True, False, page["event_id"])
@@ -243,7 +266,7 @@ def test_adopting_a_policy_is_an_event_and_every_answer_names_its_version(invoke
     assert invoke("ci", "policy", "show", "--json", code=0).json["policy"]["merge"]["conditions"][3]["at_least"] == 2
 
 
-def test_policy_check_names_the_field(invoke, tmp_path):
+def test_policy_check_names_the_field(invoke: Callable[..., Result], tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text((SHIPPED / "fastvideo-page.yaml").read_text().replace("kind: open", "kind: ajar"))
     error = invoke("ci", "policy", "check", bad, "--json", code=2).json["error"]
@@ -251,7 +274,9 @@ def test_policy_check_names_the_field(invoke, tmp_path):
     assert invoke("ci", "policy", "check", "fastvideo-2026-08", "--json", code=0).json["lanes"] == 20
 
 
-def test_a_shown_policy_is_a_policy_file_and_the_schema_names_its_fields(invoke, tmp_path):
+def test_a_shown_policy_is_a_policy_file_and_the_schema_names_its_fields(
+    invoke: Callable[..., Result], tmp_path: Path
+) -> None:
     mine = tmp_path / "ci-policy.yaml"
     mine.write_text(invoke("ci", "policy", "show", "fastvideo-2026-08", code=0).out)
     shown, checked = (
@@ -262,116 +287,7 @@ def test_a_shown_policy_is_a_policy_file_and_the_schema_names_its_fields(invoke,
     assert {"tiers", "lanes", "title", "labels", "commands", "merge"} <= set(schema["$defs"]["Policy"]["properties"])
 
 
-FILE = {
-    "title": "[fix] x",
-    "head_sha": SHA,
-    "mergeable": True,
-    "approvals": 1,
-    "changed_files": ["fastvideo-kernel/a.cu"],
-    "statuses": [{"context": context, "state": "success"} for context in NEEDED],
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "unmet"),
-    [
-        ({}, []),
-        ({"draft": True}, ["not-draft"]),
-        ({"labels": [{"name": "do-not-merge"}]}, ["do-not-merge"]),
-        ({"mergeable": None}, ["no-conflict"]),
-        ({"conflict": True}, ["no-conflict"]),
-        ({"state": "closed"}, ["open"]),
-        ({"title": "x"}, ["title"]),
-        ({"approvals": 0}, ["approval"]),
-        ({"approvals": 0, "reviews": [{"user": {"login": "ada"}, "state": "APPROVED"}]}, []),
-        ({"changed_files": None}, ["fastcheck", "full-suite"]),
-        ({"statuses": dict.fromkeys(NEEDED[:-1], "success")}, ["full-suite"]),
-        (
-            {
-                "changed_files": None,
-                "statuses": {"pre-commit": "success", "fastcheck-passed": "success", "full-suite-passed": "success"},
-            },
-            [],
-        ),
-        (
-            {
-                "changed_files": None,
-                "statuses": {"pre-commit": "success", "fastcheck-passed": "failure", "full-suite-passed": "success"},
-            },
-            ["fastcheck"],
-        ),
-        (
-            {
-                "changed_files": None,
-                "statuses": {
-                    "pre-commit": "success",
-                    "fastcheck-passed": "success",
-                    NEEDED[1]: "failure",
-                    "full-suite-passed": "success",
-                },
-            },
-            ["fastcheck"],
-        ),
-        (
-            {"statuses": {"pre-commit": "success", "fastcheck-passed": "success", "full-suite-passed": "success"}},
-            ["fastcheck", "full-suite"],
-        ),
-        ({"approvals": ["ada", "bob"]}, []),
-        ({"approvals": []}, ["approval"]),
-        ({"statuses": [*FILE["statuses"], {"context": "pre-commit", "state": "failure"}]}, ["pre-commit"]),
-        ({"statuses": [*FILE["statuses"], {"context": "pre-commit", "state": "failure", "sha": "b" * 40}]}, []),
-    ],
-)
-def test_a_pull_request_described_in_a_file_is_judged(invoke, tmp_path, change, unmet):
-    path = tmp_path / "pull.json"
-    path.write_text(json.dumps({**FILE, **change}))
-    found = invoke("ci", "gate", "--file", path, "--json", code=1 if unmet else 0).json
-    assert (found["unmet"], found["mergeable"]) == (unmet, not unmet)
-
-
-def test_an_answer_of_githubs_api_is_taken_as_it_is(invoke, tmp_path):
-    path = tmp_path / "pull.json"
-    path.write_text(
-        json.dumps(
-            {
-                "url": "https://api.github.com/repos/o/r/pulls/7",
-                "number": 7,
-                "state": "open",
-                "title": "[fix] x",
-                "user": {"login": "bob", "id": 1},
-                "draft": False,
-                "mergeable": True,
-                "mergeable_state": "clean",
-                "changed_files": 3,
-                "head": {"sha": SHA, "ref": "work"},
-                "base": {"ref": "main"},
-                "labels": [],
-            }
-        )
-    )
-    found = invoke("ci", "gate", "--file", path, "--json", code=1).json
-    assert found["unmet"] == ["pre-commit", "fastcheck", "full-suite", "approval"]
-    assert found["pull_request"]["author"] == "bob"
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("{}", "missing required field `title`"),
-        ('{"title": "x", "head_sha": "zz"}', "not a commit"),
-        ("[1]", "Expected"),
-        ('{"title": "x", "head_sha": "abcd", "statusses": []}', "unknown field `statusses`"),
-        ("{", "not readable"),
-        ('{"title": "x", "head_sha": "abcd", "statuses": [{"context": "c", "state": "odd"}]}', "not a state"),
-    ],
-)
-def test_a_file_that_describes_no_pull_request_is_refused_by_field(invoke, tmp_path, text, told):
-    path = tmp_path / "pull.json"
-    path.write_text(text)
-    assert told in invoke("ci", "gate", "--file", path, "--json", code=2).json["error"]["message"]
-
-
-def test_lint_finds_dead_patterns_and_unwatched_code(invoke, repo):
+def test_lint_finds_dead_patterns_and_unwatched_code(invoke: Callable[..., Result], repo: Path) -> None:
     (repo / "fastvideo" / "configs").mkdir()
     (repo / "fastvideo" / "configs" / "wan.py").write_text("from fastvideo.models.vaes import vae\n")
     (repo / "fastvideo" / "tests" / "performance").mkdir()
@@ -388,7 +304,7 @@ def test_lint_finds_dead_patterns_and_unwatched_code(invoke, repo):
     assert "performance" in invoke("ci", "lint", "--repo", repo, code=1).out.lower()
 
 
-def test_labels_exit_1_on_a_bad_title_and_name_the_stale_ones(invoke):
+def test_labels_exit_1_on_a_bad_title_and_name_the_stale_ones(invoke: Callable[..., Result]) -> None:
     found = invoke(
         "ci",
         "labels",
@@ -406,7 +322,9 @@ def test_labels_exit_1_on_a_bad_title_and_name_the_stale_ones(invoke):
     assert "Valid tags" in invoke("ci", "labels", "--title", "perf: x", "--changed", "a", code=1).out
 
 
-def test_the_policies_view_and_the_gate_view_answer_sql(invoke, ledger, pull):
+def test_the_policies_view_and_the_gate_view_answer_sql(
+    invoke: Callable[..., Result], ledger: Ledger, pull: None
+) -> None:
     invoke("ci", "policy", "adopt", "fastvideo-page", "--reason", "r", code=0)
     ledger.append(random_life(shipped("fastvideo-page"), 3, count=20))
     rows = invoke(
@@ -418,5 +336,5 @@ def test_the_policies_view_and_the_gate_view_answer_sql(invoke, ledger, pull):
 @pytest.mark.parametrize(
     "name", [None, "lanes", "labels", "command", "report", "receive", "status", "gate", "publish", "lint", "policy"]
 )
-def test_every_command_has_help(invoke, name):
+def test_every_command_has_help(invoke: Callable[..., Result], name: str) -> None:
     assert "Usage: perfledger ci" in invoke("ci", *([name] if name else []), "--help", code=0).out

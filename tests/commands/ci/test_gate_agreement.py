@@ -9,6 +9,7 @@ from commands.ci.status import read
 from ledger.event import NewEvent
 from ledger.events.checks import CheckReported
 from ledger.events.policies import CiPolicyAdopted
+from ledger.ledger import Ledger
 from projections.ci import history
 from projections.ci.gate import judge
 from projections.ci.policy import Policy, as_data, digest, regexes
@@ -53,7 +54,9 @@ def policy_for(seed: int) -> Policy:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_relation_tells_every_condition_as_the_gate_does_now_and_at_any_earlier_moment(ledger, seed):
+def test_the_relation_tells_every_condition_as_the_gate_does_now_and_at_any_earlier_moment(
+    ledger: Ledger, seed: int
+) -> None:
     policy = policy_for(seed)
     receipts = []
     for event in [adopt(policy), *random_life(policy, seed)]:
@@ -71,7 +74,7 @@ def test_the_relation_tells_every_condition_as_the_gate_does_now_and_at_any_earl
         assert {row["policy_digest"] for row in rows} == {digest(policy)}
 
 
-def test_the_checks_view_is_the_latest_state_of_the_pure_rule(ledger):
+def test_the_checks_view_is_the_latest_state_of_the_pure_rule(ledger: Ledger) -> None:
     policy = shipped("fastvideo-page")
     ledger.append(random_life(policy, 99, count=300))
     with State.open(ledger) as state:
@@ -83,7 +86,7 @@ def test_the_checks_view_is_the_latest_state_of_the_pure_rule(ledger):
             assert told == {c.context: (c.state, c.event_id, c.report_count) for c in contexts.values()}
 
 
-def test_a_status_of_another_commit_never_counts(ledger):
+def test_a_status_of_another_commit_never_counts(ledger: Ledger) -> None:
     policy = shipped("fastvideo-page")
     head, other = "a" * 40, "b" * 40
     contexts = {lane.context for lane in policy.lanes if lane.tier}
@@ -100,7 +103,7 @@ def test_a_status_of_another_commit_never_counts(ledger):
     assert {a.state for modes in totals.values() for a in modes.values()} == {"pending"}
 
 
-def test_a_rebuilt_state_equals_the_live_one(ledger):
+def test_a_rebuilt_state_equals_the_live_one(ledger: Ledger) -> None:
     for event in random_life(shipped("fastvideo-page"), 5, count=40):
         ledger.append([event])
         if event.stream.endswith("a"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from ledger.event import NewEvent
@@ -9,18 +12,22 @@ from ledger.events.calibrations import CalibrationEnded, CalibrationPlanned, Cal
 from ledger.events.checks import PullRequestObserved
 from ledger.events.reseeds import SourceValidated
 from ledger.events.results import ResultRecorded
+from ledger.ledger import Ledger
 from tests.commands.records import IDENTITY, history, legacy, raw, write
+from tests.conftest import Result
 from tests.projections.reseed.steps import of_type, record
 
 SHA = "ab" * 20
 
 
-def contexts(invoke) -> dict[str, tuple[str, str]]:
+def contexts(invoke: Callable[..., Result]) -> dict[str, tuple[str, str]]:
     found = invoke("ci", "status", SHA, "--json").json
     return {row["context"]: (row["state"], row["description"]) for row in found["contexts"]}
 
 
-def test_a_verdict_of_check_is_a_context_of_the_commit_and_the_gate_shows_it(invoke, ledger, tmp_path):
+def test_a_verdict_of_check_is_a_context_of_the_commit_and_the_gate_shows_it(
+    invoke: Callable[..., Result], ledger: Ledger, tmp_path: Path
+) -> None:
     invoke("import", "hf-tracking", history(tmp_path / "h", [legacy(day) for day in range(1, 8)]), code=0)
     ledger.append(
         [
@@ -42,7 +49,9 @@ def test_a_verdict_of_check_is_a_context_of_the_commit_and_the_gate_shows_it(inv
     assert contexts(invoke)["perfledger/baseline"][0] == "success"
 
 
-def test_a_cohort_without_a_baseline_is_neither_green_nor_red(invoke, ledger, tmp_path):
+def test_a_cohort_without_a_baseline_is_neither_green_nor_red(
+    invoke: Callable[..., Result], ledger: Ledger, tmp_path: Path
+) -> None:
     invoke("check", write(tmp_path / "perf_a.json", raw(**IDENTITY, commit=SHA)))
     assert contexts(invoke)["perfledger/baseline"][0] == "neutral"
 
@@ -60,7 +69,9 @@ def result(target: str, digest: str) -> NewEvent:
     )
 
 
-def test_a_reseed_from_results_of_the_commit_keeps_the_context_open_until_it_is_done(invoke, ledger):
+def test_a_reseed_from_results_of_the_commit_keeps_the_context_open_until_it_is_done(
+    invoke: Callable[..., Result], ledger: Ledger
+) -> None:
     digest = "1" * 64
     ledger.append(
         [
@@ -83,7 +94,9 @@ def test_a_reseed_from_results_of_the_commit_keeps_the_context_open_until_it_is_
     ("complete", "reported", "state"),
     [(None, False, "pending"), (False, False, "failure"), (True, False, "pending"), (True, True, "success")],
 )
-def test_a_calibration_is_green_when_its_report_was_not_refused(invoke, ledger, complete, reported, state):
+def test_a_calibration_is_green_when_its_report_was_not_refused(
+    invoke: Callable[..., Result], ledger: Ledger, complete: bool | None, reported: bool, state: str
+) -> None:
     stream = "calibration/s"
     ledger.append(
         [
@@ -122,7 +135,7 @@ def test_a_calibration_is_green_when_its_report_was_not_refused(invoke, ledger, 
     assert contexts(invoke)["perfledger/calibration"][0] == state
 
 
-def test_explain_lists_the_events_behind_a_gate(invoke, ledger):
+def test_explain_lists_the_events_behind_a_gate(invoke: Callable[..., Result], ledger: Ledger) -> None:
     receipt = ledger.append(
         [
             NewEvent(

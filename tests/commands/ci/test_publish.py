@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,21 +18,23 @@ from ledger.events.checks import (
     PublishPlanned,
     PullRequestObserved,
 )
+from ledger.ledger import Ledger
 from tests.commands.ci.github_server import FakeGitHub
+from tests.conftest import Result
 
 SHA = "a" * 40
 TOKEN = "ghp_secret_token_of_the_test"
 
 
 @pytest.fixture
-def github():
+def github() -> Iterator[FakeGitHub]:
     server = FakeGitHub()
     yield server
     server.close()
 
 
 @pytest.fixture
-def publish(invoke, ledger, github):
+def publish(invoke: Callable[..., Result], ledger: Ledger, github: FakeGitHub) -> Callable[..., Result]:
     """Run `ci publish` for the commit against the server."""
     ledger.append(
         [
@@ -45,7 +48,7 @@ def publish(invoke, ledger, github):
         ]
     )
 
-    def run(*args, code: int, token: str = TOKEN):
+    def run(*args: str, code: int, token: str = TOKEN) -> Result:
         env = {"GITHUB_TOKEN": token} if token else {}
         return invoke(
             "ci",
@@ -68,11 +71,13 @@ def posted(github: FakeGitHub) -> dict[str, str]:
     return {row["context"]: row["state"] for row in reversed(github.statuses.get(SHA, []))}
 
 
-def types(ledger) -> list[str]:
+def types(ledger: Ledger) -> list[str]:
     return [event.type for event in ledger.read(types=["PublishPlanned", "Published", "PublishFailed"])]
 
 
-def test_aggregates_are_posted_once_with_the_token_and_an_event_before_and_after(publish, github, ledger):
+def test_aggregates_are_posted_once_with_the_token_and_an_event_before_and_after(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     first = publish(code=0).json
     assert posted(github) == {"fastcheck-passed": "success", "full-suite-passed": "pending"}
     assert first["counts"] == {"published": 2, "unchanged": 0} and first["policy"]["digest"]
@@ -85,7 +90,9 @@ def test_aggregates_are_posted_once_with_the_token_and_an_event_before_and_after
     assert TOKEN not in str([event.as_dict() for event in ledger.read()])
 
 
-def test_a_late_failure_takes_the_posted_green_back(publish, github, ledger):
+def test_a_late_failure_takes_the_posted_green_back(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     publish(code=0)
     ledger.append(
         [
@@ -102,19 +109,21 @@ def test_a_late_failure_takes_the_posted_green_back(publish, github, ledger):
     assert "Kernel Tests" in github.statuses[SHA][0]["description"]
 
 
-def test_a_dry_run_shows_the_exact_bodies_and_neither_sends_nor_records(publish, github, ledger):
+def test_a_dry_run_shows_the_exact_bodies_and_neither_sends_nor_records(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     found = publish(SHA, "--dry-run", code=0, token="").json
     assert [post["path"] for post in found["posts"]] == [f"/repos/o/r/statuses/{SHA}"] * 2
     assert found["posts"][0]["body"]["context"] == "fastcheck-passed"
     assert github.requests == [] and types(ledger) == []
 
 
-def test_without_a_token_nothing_is_done(publish, github, ledger):
+def test_without_a_token_nothing_is_done(publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger) -> None:
     assert publish(code=2, token="").json["error"]["code"] == "no_token"
     assert github.requests == [] and types(ledger) == []
 
 
-def test_a_token_is_never_sent_in_the_open(cli, ledger):
+def test_a_token_is_never_sent_in_the_open(cli: Callable[..., Result], ledger: Ledger) -> None:
     done = cli(
         "ci",
         "publish",
@@ -130,14 +139,16 @@ def test_a_token_is_never_sent_in_the_open(cli, ledger):
     assert done.json["error"]["code"] == "bad_url"
 
 
-def test_retry_after_is_waited_for(publish, github):
+def test_retry_after_is_waited_for(publish: Callable[..., Result], github: FakeGitHub) -> None:
     github.faults = ["limit:1"]
     publish(code=0)
     assert github.times[1] - github.times[0] >= 1.0
     assert posted(github)["fastcheck-passed"] == "success" and len(github.writes()) == 3
 
 
-def test_a_rate_limit_longer_than_allowed_fails_with_4_and_the_next_run_posts(publish, github, ledger):
+def test_a_rate_limit_longer_than_allowed_fails_with_4_and_the_next_run_posts(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     github.faults = ["reset:3600", "reset:3600"]
     found = publish(SHA, "--max-wait", "5", code=4).json
     assert found["counts"]["failed"] == 2 and "rate limit" in found["posts"][0]["reason"]
@@ -146,22 +157,26 @@ def test_a_rate_limit_longer_than_allowed_fails_with_4_and_the_next_run_posts(pu
     assert posted(github)["fastcheck-passed"] == "success"
 
 
-def test_a_server_error_is_looked_up_before_it_is_called_a_failure(publish, github):
+def test_a_server_error_is_looked_up_before_it_is_called_a_failure(
+    publish: Callable[..., Result], github: FakeGitHub
+) -> None:
     github.faults = ["502"] * 4
     found = publish(code=4).json
     assert found["counts"] == {"failed": 1, "published": 1, "unchanged": 0}
     assert any(method == "GET" for method, _, _ in github.requests)
 
 
-@pytest.mark.parametrize("status", ["401", "422"])
-def test_a_refusal_is_not_tried_again(publish, github, status):
-    github.faults = [status]
+@pytest.mark.parametrize("status", [401, 422])
+def test_a_refusal_is_not_tried_again(publish: Callable[..., Result], github: FakeGitHub, status: int) -> None:
+    github.faults = [str(status)]
     found = publish(code=4).json
     assert f"answered {status}" in found["posts"][0]["reason"]
     assert len(github.writes()) == 2
 
 
-def test_a_lost_answer_is_looked_for_and_nothing_is_posted_again(publish, github, ledger):
+def test_a_lost_answer_is_looked_for_and_nothing_is_posted_again(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     github.faults = ["drop"]
     found = publish(code=0).json
     assert found["counts"] == {"published": 2, "unchanged": 0}
@@ -169,14 +184,18 @@ def test_a_lost_answer_is_looked_for_and_nothing_is_posted_again(publish, github
     assert isinstance(first, Published) and first.found and len(github.writes()) == len(github.statuses[SHA]) == 2
 
 
-def test_a_write_that_was_lost_on_its_way_is_sent_again_under_its_plan(publish, github, ledger):
+def test_a_write_that_was_lost_on_its_way_is_sent_again_under_its_plan(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     github.faults = ["lose"]
     publish(code=0)
     assert posted(github)["fastcheck-passed"] == "success" and len(github.writes()) == 3
     assert types(ledger) == ["PublishPlanned", "Published"] * 2
 
 
-def test_a_plan_whose_content_is_no_longer_wanted_is_ended_before_the_next(publish, github, ledger):
+def test_a_plan_whose_content_is_no_longer_wanted_is_ended_before_the_next(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     github.faults = ["lose"]
     github.list_faults = ["404"]
     publish(code=6)
@@ -193,7 +212,7 @@ def test_a_plan_whose_content_is_no_longer_wanted_is_ended_before_the_next(publi
     assert outcomes == ["PublishFailed", "Published"] and len(first) == 2
 
 
-def test_nothing_listens_there(invoke, publish):
+def test_nothing_listens_there(invoke: Callable[..., Result], publish: Callable[..., Result]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -214,7 +233,7 @@ def test_nothing_listens_there(invoke, publish):
     assert done.json["counts"]["failed"] == 2
 
 
-def answer(ledger, number: int = 5) -> None:
+def answer(ledger: Ledger, number: int = 5) -> None:
     ledger.append(
         [
             NewEvent(
@@ -237,7 +256,9 @@ def answer(ledger, number: int = 5) -> None:
     )
 
 
-def test_a_command_is_answered_once_with_a_reaction_and_a_reply(publish, github, ledger):
+def test_a_command_is_answered_once_with_a_reaction_and_a_reply(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     answer(ledger)
     publish("--answers", code=0)
     publish("--answers", code=0)
@@ -245,7 +266,9 @@ def test_a_command_is_answered_once_with_a_reaction_and_a_reply(publish, github,
     assert len(github.comments["5"]) == 1 and github.comments["5"][0]["body"].startswith("`/test ssim` starts.")
 
 
-def test_a_comment_whose_answer_was_lost_is_found_and_not_doubled(publish, github, ledger):
+def test_a_comment_whose_answer_was_lost_is_found_and_not_doubled(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     answer(ledger)
     github.faults = ["", "drop"]
     found = publish("--answers", code=0).json
@@ -253,7 +276,9 @@ def test_a_comment_whose_answer_was_lost_is_found_and_not_doubled(publish, githu
     assert len(github.comments["5"]) == 1
 
 
-def test_a_comment_that_may_have_been_posted_is_unknown_and_the_next_run_finds_out(publish, github, ledger):
+def test_a_comment_that_may_have_been_posted_is_unknown_and_the_next_run_finds_out(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     answer(ledger)
     github.faults = ["", "drop"]
     github.list_faults = ["404"]
@@ -263,7 +288,9 @@ def test_a_comment_that_may_have_been_posted_is_unknown_and_the_next_run_finds_o
     assert len(github.comments["5"]) == 1 and types(ledger)[-1] == "Published"
 
 
-def test_a_comment_that_was_lost_before_it_arrived_is_posted_by_the_next_run(publish, github, ledger):
+def test_a_comment_that_was_lost_before_it_arrived_is_posted_by_the_next_run(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     answer(ledger)
     github.faults = ["", "lose"]
     github.list_faults = ["404"]
@@ -273,7 +300,9 @@ def test_a_comment_that_was_lost_before_it_arrived_is_posted_by_the_next_run(pub
     assert types(ledger)[2:] == ["PublishPlanned", "Published"], "sent again under the plan that announces it"
 
 
-def test_four_publishers_at_once_post_every_answer_once(cli, publish, github, ledger):
+def test_four_publishers_at_once_post_every_answer_once(
+    cli: Callable[..., Result], publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     for number in (5, 6):
         answer(ledger, number)
     github.delay_s = 0.3
@@ -299,7 +328,9 @@ def test_four_publishers_at_once_post_every_answer_once(cli, publish, github, le
     assert len(github.comments["5"]) == 2 and [len(github.reactions[key]) for key in ("905", "906")] == [1, 1]
 
 
-def test_an_old_equal_status_is_not_taken_for_the_new_one(publish, github, ledger):
+def test_an_old_equal_status_is_not_taken_for_the_new_one(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     """Success, then failure, then a success whose answer is lost for good: only the newest status tells."""
     publish(code=0)
     for state in ("failure", "success"):
@@ -321,7 +352,9 @@ def test_an_old_equal_status_is_not_taken_for_the_new_one(publish, github, ledge
     assert posted(github)["fastcheck-passed"] == "success"
 
 
-def test_a_gate_comment_cannot_mention_or_break_out_of_its_table(publish, github, ledger):
+def test_a_gate_comment_cannot_mention_or_break_out_of_its_table(
+    publish: Callable[..., Result], github: FakeGitHub, ledger: Ledger
+) -> None:
     ledger.append(
         [
             NewEvent(
@@ -357,5 +390,5 @@ def test_a_gate_comment_cannot_mention_or_break_out_of_its_table(publish, github
         (404, {}, None),
     ],
 )
-def test_how_long_a_rate_limit_asks_to_wait(status, headers, wait):
+def test_how_long_a_rate_limit_asks_to_wait(status: int, headers: dict[str, str], wait: float | None) -> None:
     assert rate_limit_wait(headers, status, now=100.0) == wait

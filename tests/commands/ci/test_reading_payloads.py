@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from commands.service import buildkite, github, reading
 from ledger.errors import BadInput
 from ledger.event import encode_payload
+from ledger.events.checks import PushObserved
 from tests.e2e import webhook_payloads as payloads
 
 DOCUMENTED = {
@@ -40,9 +42,9 @@ _VALUE = st.one_of(
 )
 
 
-def bend(document: dict, chance: random.Random, value: object) -> None:
+def bend(document: dict[str, Any], chance: random.Random, value: object) -> None:
     """Put a value at a random place, or take that place away."""
-    place: object = document
+    place: Any = document
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
         key = chance.choice(keys)
@@ -58,10 +60,10 @@ def bend(document: dict, chance: random.Random, value: object) -> None:
 
 
 @pytest.mark.parametrize(("source", "event"), DOCUMENTED)
-def test_bent_payloads_are_read_or_refused_and_what_is_read_can_be_stored(source, event):
+def test_bent_payloads_are_read_or_refused_and_what_is_read_can_be_stored(source: str, event: str) -> None:
     @settings(max_examples=120, deadline=None)
     @given(st.randoms(use_true_random=False), st.lists(_VALUE, min_size=1, max_size=3))
-    def one(chance, values):
+    def one(chance: random.Random, values: list[object]) -> None:
         document = copy.deepcopy(DOCUMENTED[source, event])
         for value in values:
             bend(document, chance, value)
@@ -78,15 +80,16 @@ def test_bent_payloads_are_read_or_refused_and_what_is_read_can_be_stored(source
 
 
 @pytest.mark.parametrize(("source", "event"), DOCUMENTED)
-def test_a_documented_payload_says_exactly_one_thing(source, event):
+def test_a_documented_payload_says_exactly_one_thing(source: str, event: str) -> None:
     found = READ[source](event, json.dumps(DOCUMENTED[source, event]).encode())
     assert len(found.facts) == 1
 
 
-def test_a_push_of_very_many_files_says_how_many_it_left_out():
+def test_a_push_of_very_many_files_says_how_many_it_left_out() -> None:
     body = payloads.push()
     body["commits"][0]["added"] = [f"dir/{n}.py" for n in range(6_000)]
     (fact,) = github.read("push", json.dumps(body).encode()).facts
+    assert isinstance(fact.payload, PushObserved)
     assert len(fact.payload.files) == reading.FILES_MAX
     assert fact.payload.more_files == 6_002 - reading.FILES_MAX
 
@@ -101,5 +104,5 @@ def test_a_push_of_very_many_files_says_how_many_it_left_out():
         (":vertical_traffic_light: Golden-Gate Tests", "vertical-traffic-light-golden-gate-tests"),
     ],
 )
-def test_a_step_label_becomes_the_context_github_shows(label, part):
+def test_a_step_label_becomes_the_context_github_shows(label: str, part: str) -> None:
     assert buildkite.slug(label) == part

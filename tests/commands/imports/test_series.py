@@ -39,10 +39,13 @@ def cli(in_process: Cli) -> Cli:
     ],
 )
 def test_a_unit_means_a_metric_in_that_metrics_own_unit(
-    unit: str, value: float, bigger: bool | None, expected: Any
+    unit: str, value: float, bigger: bool | None, expected: tuple[str, float] | None
 ) -> None:
     found = metric_of(unit, value, bigger_is_better=bigger)
-    assert found == (expected if expected is None else (expected[0], pytest.approx(expected[1])))
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None and found[0] == expected[0] and found[1] == pytest.approx(expected[1])
 
 
 def test_a_real_data_js_becomes_targets_that_can_be_judged(cli: Cli, tmp_path: Path) -> None:

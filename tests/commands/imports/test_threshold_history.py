@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def write(folder: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def changes(ledger: Ledger, sql: str) -> list[dict[str, object]]:
+def changes(ledger: Ledger, sql: str) -> list[dict[str, Any]]:
     with State.open(ledger) as state:
         return state.rows(sql)
 

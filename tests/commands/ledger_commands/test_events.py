@@ -183,7 +183,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> object:
                 break
             folder.chmod(0o755)
         shutil.chown(home, "postgres")
-    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if root else []
+    as_user: list[str | Path] = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if root else []
     bin_ = found[-1].parent
     subprocess.run(
         [*as_user, bin_ / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres"],

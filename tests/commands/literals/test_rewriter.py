@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from commands.literals.finder import NumberSite, find_constants
+from commands.literals.finder import Constants, NumberSite, find_constants
 from commands.literals.rewriter import Edit, locate, number_text, rewrite
 from commands.literals.source import read_source
 from ledger.errors import Refused
@@ -19,7 +19,7 @@ PATH = Path("tests/test_x_ci.py")
 NEW_VALUES = st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6, allow_nan=False))
 
 
-def found(data: bytes):
+def found(data: bytes) -> Constants:
     return find_constants(read_source(data, PATH))
 
 
@@ -36,7 +36,10 @@ def test_non_target_bytes_never_change(data: bytes, choices: st.DataObject) -> N
 
     # the same splice on bytes: everything between the targets must be found again, in order
     source = constants.source
-    encode = lambda text: text.encode(source.encoding)  # noqa: E731
+
+    def encode(text: str) -> bytes:
+        return text.encode(source.encoding)
+
     rest, at = after, 0
     assert rest.startswith(source.bom)
     rest = rest[len(source.bom) :]

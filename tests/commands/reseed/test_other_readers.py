@@ -114,11 +114,14 @@ def test_a_plan_without_the_field_keeps_its_digest() -> None:
     from ledger.events.reseeds import ReseedPlanned
     from projections.reseed.fold import plan_digest
 
-    plan = ReseedPlanned(
-        **dict.fromkeys(("reseed", "digest", "kind", "target", "model_id", "gpu_type", "reason", "dataset"), "x"),
-        **dict.fromkeys(("revision", "backup"), "x"),
+    words = ("reseed", "digest", "kind", "target", "model_id", "gpu_type", "reason", "dataset", "revision", "backup")
+    given: dict[str, Any] = {
+        **dict.fromkeys(words, "x"),
         **{key: {} for key in ("old", "batch", "candidate", "spread", "will_move_median")},
         **{key: [] for key in ("sources", "window", "destination", "prepared")},
+    }
+    plan = ReseedPlanned(
+        **given,
         identity=IDENTITY,
         tolerance=0.05,
         old_count=0,

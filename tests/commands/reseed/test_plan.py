@@ -198,7 +198,7 @@ def test_the_identity_of_newer_records_is_the_target(tmp_path: Path, hub: HubSer
         "hardware_profile_id": "hw-3dc7f1d8fc58debd",
         "software_profile_id": "sw-fbe0146609c2e645",
     }
-    calibration = {
+    calibration: dict[str, Any] = {
         **identity,
         "comparison_status": "CALIBRATION_NEEDED",
         "baseline_eligible": False,

@@ -179,7 +179,10 @@ def test_as_of_every_step_of_a_story_equals_what_was_answered_then(cli: Cli, tmp
             cli("import", "hf-tracking", root, code=0),
         ),
         lambda: cli("baseline", "pin", TARGET, "--name", "v1", "--reason", "r", code=0),
-        lambda: ((root / "records" / "005.json").unlink(), cli("import", "hf-tracking", root, code=0)),
+        lambda: (
+            (root / "records" / "005.json").rename(tmp_path / "taken-away.json"),
+            cli("import", "hf-tracking", root, code=0),
+        ),
         lambda: cli("policy", "adopt", policy, "--reason", "r", code=0),
         lambda: cli("check", tmp_path / "perf_a.json", "--pytest-rc", "1", env=main, code=1),
         lambda: cli("baseline", "unpin", TARGET, "--name", "v1", "--reason", "r", code=0),

@@ -178,11 +178,11 @@ class Disk:
     def _open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         at = self._at(path) if not isinstance(path, int) else None
         if at is None and not (isinstance(path, (str, Path)) and Path(path) == self.root):
-            return self.real["open"](path, flags, mode, dir_fd=dir_fd)
+            return int(self.real["open"](path, flags, mode, dir_fd=dir_fd))
         known = self.top if at is None else at[0].now.get(at[1])
         if known is None and flags & os.O_CREAT:
             self._before("open")
-        fd = self.real["open"](path, flags, mode, dir_fd=dir_fd)
+        fd: int = self.real["open"](path, flags, mode, dir_fd=dir_fd)
         if known is None and at is not None:
             made = File(os.fstat(fd).st_ino)
             at[0].change(lambda names: names.__setitem__(at[1], made))
@@ -195,7 +195,7 @@ class Disk:
     def _write(self, fd: int, data: Any) -> int:
         file = self.fds.get(fd)
         if not isinstance(file, File):
-            return self.real["write"](fd, data)
+            return int(self.real["write"](fd, data))
         self._before("write")
         content = bytes(data)
         assert self.real["write"](fd, content) == len(content)
@@ -207,7 +207,7 @@ class Disk:
     def _pwrite(self, fd: int, data: Any, offset: int) -> int:
         file = self.fds.get(fd)
         if not isinstance(file, File):
-            return self.real["pwrite"](fd, data, offset)
+            return int(self.real["pwrite"](fd, data, offset))
         self._before("pwrite")
         content = bytes(data)
 
@@ -289,7 +289,7 @@ class Disk:
             return
         self._before("unlink")
         self.real["unlink"](path)
-        at[0].change(lambda names: names.pop(at[1], None))  # type: ignore[arg-type, return-value]
+        at[0].change(lambda names: names.pop(at[1], None))  # type: ignore[arg-type]
         self.on_step("unlink")
 
     def _mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:

@@ -13,18 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from ledger import disk
 from ledger.errors import PerfledgerError
-from ledger.event import NewEvent
-from ledger.evidence import store as evidence
+from ledger.event import Event, NewEvent
+from ledger.evidence.store import SMALL_BYTES_MAX
 from ledger.ledger import Ledger
-from ledger.log import chain, journal, segment
-from ledger.log import origin_log as log
-from ledger.log.heads import Mark, head_after
+from ledger.log import chain, journal, origin_log, segment
+from ledger.log.heads import Head, Indexed, Mark, head_after
 from ledger.verification.walk import verify
 from tests.ledger.fire.crash_model import Disk, Killed, State
 from tests.ledger.samples import result
@@ -39,7 +39,7 @@ def fast() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-LARGE = b"L" * (evidence.SMALL_BYTES_MAX + 1)
+LARGE = b"L" * (SMALL_BYTES_MAX + 1)
 
 
 def identified(n: int) -> NewEvent:
@@ -98,7 +98,7 @@ class World:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         root.mkdir(parents=True)
         Ledger.create(root / ".perfledger", origin="testbed", actor="tester")
-        monkeypatch.setattr(log, "SEGMENT_BATCH_EVENTS", 5)
+        monkeypatch.setattr(origin_log, "SEGMENT_BATCH_EVENTS", 5)
         self.root = root
         self.scratch = root.parent / "after-the-cut"
         self.seen: set[tuple[State, int]] = set()
@@ -115,7 +115,7 @@ class World:
         """Run an operation to its end: its caller is told that it is done."""
         operation(self.ledger())
         self.told += operation.ids
-        self.kept += [evidence.sha256(p).hexdigest() for p in operation.pieces]
+        self.kept += [sha256(p).hexdigest() for p in operation.pieces]
 
     def watch(self, operation: Operation) -> None:
         """Run an operation and look at every state after every step, and after it was acknowledged."""
@@ -159,7 +159,7 @@ class World:
             ledger.append([result(99)])
             operation(Ledger.open(target, actor="tester"))
             for piece in operation.pieces:
-                ledger.evidence.get(evidence.sha256(piece).hexdigest())
+                ledger.evidence.get(sha256(piece).hexdigest())
             after = [e.event_id for e in Ledger.open(target).read()]
             if sorted(i for i in after if i in operation.ids) != sorted(operation.ids):
                 return f"after the retry: {after}"
@@ -285,25 +285,25 @@ def link_before_sync(patch: pytest.MonkeyPatch) -> None:
 def cut_before_link(patch: pytest.MonkeyPatch) -> None:
     """Cut the journal before the segment is linked."""
 
-    def seal(self: log.OriginLog, indexed: object) -> None:
+    def seal(self: origin_log.OriginLog, indexed: object) -> None:
         tail = journal.read(self.journal_path).events
         if tail:
             cut = self._cut_journal([], head=head_after(tail))
             self._link_segment(tail)
             self._index([], cut, replaced=True)
 
-    patch.setattr(log.OriginLog, "_seal", seal)
+    patch.setattr(origin_log.OriginLog, "_seal", seal)
 
 
 def mark_before_sync(patch: pytest.MonkeyPatch) -> None:
     """Note a position as acknowledged before it is durable."""
-    real = log.OriginLog._write
+    real = origin_log.OriginLog._write
 
-    def write(self: log.OriginLog, events: list, lines: list, indexed: log.Indexed, head: log.Head) -> log.Indexed:
-        Mark(self.folder).write(log.Indexed(head_after(events), 0, 0, 0))
-        return real(self, events, lines, indexed, head)
+    def write(self: origin_log.OriginLog, new: list[Event], lines: list[bytes], mark: Indexed, head: Head) -> Indexed:
+        Mark(self.folder).write(Indexed(head_after(new), 0, 0, 0))
+        return real(self, new, lines, mark, head)
 
-    patch.setattr(log.OriginLog, "_write", write)
+    patch.setattr(origin_log.OriginLog, "_write", write)
 
 
 def lines_instead_of_a_batch(patch: pytest.MonkeyPatch) -> None:
@@ -347,14 +347,14 @@ def test_the_model_catches_every_mutation_of_the_protocol(
 def trusting_what_a_dead_process_left(patch: pytest.MonkeyPatch) -> None:
     """Build on what is there without syncing it."""
     patch.setattr(disk, "fsync_file", lambda path: None)
-    real = log.OriginLog._reindex
+    real = origin_log.OriginLog._reindex
 
-    def reindex(self: log.OriginLog, mark: log.Indexed | None) -> log.Indexed:
+    def reindex(self: origin_log.OriginLog, mark: Indexed | None) -> Indexed:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(disk, "fsync_directory", lambda path: None)
             return real(self, mark)
 
-    patch.setattr(log.OriginLog, "_reindex", reindex)
+    patch.setattr(origin_log.OriginLog, "_reindex", reindex)
 
 
 def test_the_model_catches_a_writer_that_trusts_what_a_dead_one_left(fast: Path) -> None:
@@ -401,7 +401,7 @@ def test_a_segment_never_takes_the_place_of_one_that_another_process_has_committ
 def test_with_rename_instead_of_link_a_late_writer_would_overwrite_a_committed_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "publish", lambda temporary, target: disk.replace(temporary, target) or True)
+    monkeypatch.setattr(disk, "publish", lambda temporary, target: temporary.replace(target) == target)
     target = tmp_path / segment.file_name(1)
     disk.put_if_absent(target, b"committed")
     disk.put_if_absent(target, b"late")

@@ -94,10 +94,10 @@ class TestFullDisk:
     ) -> None:
         mount = tmp_path / "small"
         mount.mkdir()
-        done = subprocess.run(
+        mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount], capture_output=True, check=False
         )
-        if done.returncode:
+        if mounted.returncode:
             pytest.skip("this container may not mount")
         try:
             ledger = Ledger.create(mount, origin="small", actor="tester")

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,13 @@ def test_every_change_of_a_name_is_seen_once_the_folder_was_quiet(tmp_path: Path
     settle(watch)
     (tmp_path / "a").write_text("content is no name")
     assert not watch.changed()
-    {
+    changes: dict[str, Callable[[], None]] = {
         "create": lambda: (tmp_path / "c").touch(),
         "link": lambda: os.link(tmp_path / "a", tmp_path / "c"),
         "replace": lambda: os.replace(tmp_path / "a", tmp_path / "b"),
         "delete": (tmp_path / "a").unlink,
-    }[how]()
+    }
+    changes[how]()
     assert watch.changed()
 
 

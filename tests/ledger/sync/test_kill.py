@@ -42,7 +42,7 @@ def killed_at(hub: HubServer, folder: Path, request: int, phase: str) -> bool:
     process: list[subprocess.Popen[str]] = []
     first = len(hub.requests)
 
-    def kill(index: int, at: str, _: str) -> None:
+    def kill(index: int, at: str, method: str) -> None:
         if index == first + request and at == phase:
             for _ in range(200):
                 if process:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx2
 import pytest
 
@@ -53,13 +55,13 @@ def test_the_waiting_has_a_bound_in_all() -> None:
 
 
 def test_a_question_is_asked_until_it_is_answered() -> None:
-    answers = iter([Busy("is down"), Busy("is down"), "yes"])
+    answers: Iterator[Busy | str] = iter([Busy("is down"), Busy("is down"), "yes"])
 
     def ask() -> str:
         answer = next(answers)
         if isinstance(answer, Busy):
             raise answer
-        return answer
+        return str(answer)
 
     assert asking(ask, RetryPolicy(wait_s=0), name="the remote") == "yes"
 

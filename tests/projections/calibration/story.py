@@ -27,9 +27,8 @@ def metric(key: str = "throughput_qps", worst: str = "min", **more: Any) -> Plan
     """A configured metric; `scale=`, `digits=`, `configured=` as needed."""
     configured = more.pop("configured", True)
     where = {"json_file": "r.json", "json_path": f"m.{key}"} if configured else {}
-    return PlannedMetric(
-        key=key, source=key.upper(), worst=worst, label=more.pop("label", key), configured=configured, **where, **more
-    )
+    named: dict[str, Any] = {"source": key.upper(), "label": key, "configured": configured} | where | more
+    return PlannedMetric(key=key, worst=worst, **named)
 
 
 def stage(
@@ -108,7 +107,7 @@ class Story:
 
     def import_file(self, stage_key: str, repeat: int, **fields: Any) -> Story:
         """One run file of a foreign directory."""
-        given = {
+        given: dict[str, Any] = {
             "status": "ok",
             "metrics": {"throughput_qps": 1.0},
             "samples_total": 10,

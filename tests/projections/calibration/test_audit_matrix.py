@@ -126,13 +126,13 @@ def test_sql_and_audit_agree_on_every_cell_and_on_provenance(history: list[tuple
     assert (summary[0]["strict_stages"], summary[0]["provenance_ok"]) == (result.strict_ready, proof.ok)
 
 
-def cells(ledger: Ledger, **moment: str) -> Any:
+def cells(ledger: Ledger, *, as_of: str | None = None, as_recorded: str | None = None) -> Any:
     """The cells of every round and every round that is kept, as a console answers them."""
     query = """SELECT string_agg(cell, '' ORDER BY "repeat") AS cells,
                       (SELECT string_agg("repeat", ' ' ORDER BY "repeat") FROM calibration_rounds) AS kept,
                       (SELECT count(*) FROM events WHERE type = 'RepeatObserved') AS observed FROM audit_matrix"""
     sink = io.BytesIO()
-    ask(ledger.path, Question(query, **moment), sink)
+    ask(ledger.path, Question(query, as_of=as_of, as_recorded=as_recorded), sink)
     return json.loads(sink.getvalue())
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from projections.ci.actions import due
-from projections.ci.gate import judge
+from projections.ci.gate import PullSeen, judge
+from projections.ci.policy import Policy
 from tests.projections.ci.test_gate import PAGE, PULL, changed, history, ready
 
 
-def actions(*more, policy=PAGE) -> list[tuple[str, str]]:
+def actions(*more: PullSeen, policy: Policy = PAGE) -> list[tuple[str, str]]:
     verdict = judge(policy, history([*ready(), *more]))
     return [(one.action, one.what) for one in due(policy, verdict, verdict.files, conflict=verdict.conflict)]
 
@@ -49,17 +52,17 @@ LABELLED = ["type: feat", "scope: kernel"]
         ),
     ],
 )
-def test_what_is_due(fields, expected):
+def test_what_is_due(fields: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert actions(changed(**fields)) == expected
 
 
-def test_scope_labels_stay_when_the_changed_files_are_not_known():
+def test_scope_labels_stay_when_the_changed_files_are_not_known() -> None:
     pull = msgspec.structs.replace(PULL, labels=["type: feat", "scope: docs"])
     verdict = judge(PAGE, history([pull]))
     assert due(PAGE, verdict, verdict.files, conflict=verdict.conflict) == []
 
 
-def test_a_policy_that_does_not_update_or_delete_does_neither():
+def test_a_policy_that_does_not_update_or_delete_does_neither() -> None:
     merge = msgspec.structs.replace(PAGE.merge, update_when_behind=False, delete_branch=False, method="rebase")
     policy = msgspec.structs.replace(PAGE, merge=merge)
     assert actions(changed(labels=LABELLED, head_ref="work"), policy=policy) == [("merge", "rebase")]

@@ -94,7 +94,9 @@ def model(history: list[Report], files: list[str] | None) -> dict[str, dict[str,
 
 @settings(max_examples=300, deadline=None)
 @given(_REPORTS, st.none() | st.lists(st.sampled_from(FILES), unique=True), st.randoms(use_true_random=False))
-def test_random_histories_agree_with_the_model_in_any_order(rows, files, shuffler: random.Random):
+def test_random_histories_agree_with_the_model_in_any_order(
+    rows: list[tuple[str, str, str, int, int]], files: list[str] | None, shuffler: random.Random
+) -> None:
     history = [report(nth, *row) for nth, row in enumerate(rows)]
     arrived = [*history, *history[::3]]  # deliveries come twice and in any order
     shuffler.shuffle(arrived)
@@ -115,18 +117,18 @@ def green(test_types: list[str]) -> list[Report]:
     ]
 
 
-def totals(history: list[Report], files: list[str]):
+def totals(history: list[Report], files: list[str]) -> dict[str, dict[str, statuses.Aggregate]]:
     return statuses.aggregates(PAGE, latest(history), lanes.started(PAGE, files))
 
 
-def test_one_test_started_by_name_greens_the_observed_tier_but_not_the_strict_one():
+def test_one_test_started_by_name_greens_the_observed_tier_but_not_the_strict_one() -> None:
     found = totals(green(["inference_vmoba"]), ["fastvideo/attention/backends/vmoba.py"])["full"]
     assert (found["observed"].state, found["strict"].state) == ("success", "pending")
     assert len(found["strict"].missing) == 5
     assert found["observed"].description == "All 1 full tests passed"
 
 
-def test_of_two_reports_of_one_second_the_larger_number_counts_then_the_later_recorded():
+def test_of_two_reports_of_one_second_the_larger_number_counts_then_the_later_recorded() -> None:
     def state(*rows: tuple[int, str, int]) -> str:
         return latest([report(nth, HEAD, "c", word, 1, number) for nth, word, number in rows])["c"].state
 
@@ -135,7 +137,7 @@ def test_of_two_reports_of_one_second_the_larger_number_counts_then_the_later_re
     assert state((1, "success", 8), (2, "failure", 8)) == "failure"
 
 
-def test_a_late_failure_takes_a_green_back():
+def test_a_late_failure_takes_a_green_back() -> None:
     history = green(["vae", "unit_test"])
     assert totals(history, ["fastvideo/tests/vaes/a.txt"])["fastcheck"]["strict"].green
     late = report(9, HEAD, "buildkite/ci/microscope-vae-tests", "failure", 2, 0)
@@ -144,7 +146,7 @@ def test_a_late_failure_takes_a_green_back():
     assert "VAE Tests" in found.description
 
 
-def test_a_rerun_overwrites_its_own_context_only():
+def test_a_rerun_overwrites_its_own_context_only() -> None:
     history = green(["vae", "unit_test"])
     failed = report(8, HEAD, "buildkite/ci/microscope-unit-tests", "failure", 2, 0)
     again = report(9, HEAD, "buildkite/ci/microscope-unit-tests", "success", 3, 0)
@@ -153,20 +155,20 @@ def test_a_rerun_overwrites_its_own_context_only():
     assert {m.event_id for m in found.members} == {"event-0000", "event-0009"}
 
 
-def test_lanes_the_change_does_not_start_do_not_block_and_an_idle_tier_is_green():
+def test_lanes_the_change_does_not_start_do_not_block_and_an_idle_tier_is_green() -> None:
     found = totals([], ["docs/a.md"])
     assert all(modes["strict"].green for modes in found.values())
     assert found["full"]["strict"].description == "No lane watches the changed files"
     assert found["full"]["observed"].state == "pending"
 
 
-def test_a_failed_test_that_was_not_needed_is_not_hidden():
+def test_a_failed_test_that_was_not_needed_is_not_hidden() -> None:
     needless = report(1, HEAD, "buildkite/ci/microscope-kernel-tests", "failure", 1, 0)
     assert totals([needless], ["docs/a.md"])["fastcheck"]["strict"].state == "failure"
 
 
 @pytest.mark.parametrize("state", ["skipped", "neutral", "cancelled", "error"])
-def test_only_what_the_policy_calls_passing_counts_as_success(state):
+def test_only_what_the_policy_calls_passing_counts_as_success(state: str) -> None:
     history = [msgspec.structs.replace(one, state=state) for one in green(["kernel_tests"])]
     assert not totals(history, ["fastvideo-kernel/x.cu"])["fastcheck"]["strict"].green
     lenient = msgspec.structs.replace(PAGE, passing_states=["success", state])
@@ -174,7 +176,7 @@ def test_only_what_the_policy_calls_passing_counts_as_success(state):
     assert statuses.aggregates(lenient, latest(history), starts)["fastcheck"]["strict"].green
 
 
-def test_a_context_with_parts_is_as_bad_as_the_worst_of_their_latest():
+def test_a_context_with_parts_is_as_bad_as_the_worst_of_their_latest() -> None:
     def part(nth: int, target: str, state: str) -> Report:
         return msgspec.structs.replace(report(nth, HEAD, "perfledger/baseline", state, nth, 0), part=target)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.ci.gate import ChangeSeen, Known, PullSeen, ReviewSeen, judge
+from projections.ci.gate import ChangeSeen, Input, Known, PullSeen, ReviewSeen, judge
+from projections.ci.policy import Policy
 from projections.ci.statuses import Report
 from tests.projections.ci.conftest import shipped
 
@@ -40,26 +44,26 @@ def report(context: str, state: str = "success", at: str = "t2", sha: str = SHA,
     )
 
 
-def ready() -> list[object]:
+def ready() -> list[Input]:
     return [PULL, REVIEW, CHANGE, *(report(context) for context in NEEDED)]
 
 
-def history(inputs: list[object]) -> list[Known]:
+def history(inputs: list[Input]) -> list[Known]:
     return [Known(input=one, learned_at=f"T{nth:04d}") for nth, one in enumerate(inputs)]
 
 
-def unmet(inputs: list[object], policy=PAGE) -> list[str]:
+def unmet(inputs: list[Input], policy: Policy = PAGE) -> list[str]:
     verdict = judge(policy, history(inputs))
     blocking = [c.id for c in verdict.conditions if not c.met and not c.advisory]
     assert verdict.mergeable == (not blocking)
     return blocking
 
 
-def changed(**fields) -> PullSeen:
+def changed(**fields: Any) -> PullSeen:
     return msgspec.structs.replace(PULL, at="t9", event_id="later", **fields)
 
 
-def test_a_pull_request_that_fulfils_everything_may_be_merged():
+def test_a_pull_request_that_fulfils_everything_may_be_merged() -> None:
     assert unmet(ready()) == []
 
 
@@ -79,7 +83,9 @@ def test_a_pull_request_that_fulfils_everything_may_be_merged():
         (changed(labels=["do-not-merge"]), "do-not-merge"),
     ],
 )
-def test_each_condition_alone_blocks_and_says_since_when_and_by_which_event(then, blocked):
+def test_each_condition_alone_blocks_and_says_since_when_and_by_which_event(
+    then: Report | ReviewSeen | PullSeen, blocked: str
+) -> None:
     inputs = [*ready(), then]
     assert unmet(inputs) == [blocked]
     verdict = judge(PAGE, history(inputs))
@@ -89,13 +95,13 @@ def test_each_condition_alone_blocks_and_says_since_when_and_by_which_event(then
 
 
 @pytest.mark.parametrize("missing", range(7))
-def test_without_any_one_input_it_may_not_be_merged(missing):
+def test_without_any_one_input_it_may_not_be_merged(missing: int) -> None:
     inputs = ready()
     del inputs[missing]
     assert unmet(inputs) != []
 
 
-def test_a_condition_that_did_not_change_keeps_its_since():
+def test_a_condition_that_did_not_change_keeps_its_since() -> None:
     again = [*ready(), report("pre-commit", at="t5"), changed(title="[fix] y")]
     verdict = judge(PAGE, history(again))
     found = {c.id: (c.since, c.by) for c in verdict.conditions}
@@ -104,25 +110,25 @@ def test_a_condition_that_did_not_change_keeps_its_since():
     assert found["full-suite"][0] == "T0006"
 
 
-def test_a_push_starts_all_over_because_another_commits_statuses_never_count():
+def test_a_push_starts_all_over_because_another_commits_statuses_never_count() -> None:
     pushed = changed(head_sha="b" * 40, mergeable=None)
     assert unmet([*ready(), pushed]) == ["pre-commit", "fastcheck", "full-suite", "no-conflict"]
     elsewhere = [report(context, sha="c" * 40) for context in NEEDED]
     assert "pre-commit" in unmet([PULL, REVIEW, CHANGE, *elsewhere])
 
 
-def test_a_null_mergeable_keeps_the_last_word_on_the_same_head():
+def test_a_null_mergeable_keeps_the_last_word_on_the_same_head() -> None:
     assert unmet([*ready(), changed(mergeable=None)]) == []
 
 
-def test_the_authors_own_approval_and_a_mere_comment_do_not_count():
+def test_the_authors_own_approval_and_a_mere_comment_do_not_count() -> None:
     mine = msgspec.structs.replace(REVIEW, reviewer="bob")
     assert unmet([one if one is not REVIEW else mine for one in ready()]) == ["approval"]
     said = ReviewSeen(reviewer="ada", state="commented", at="t3", event_id="r3", review_id=3)
     assert unmet([*ready(), said]) == []
 
 
-def test_the_real_configuration_wants_the_label_ready_and_takes_any_context_that_matches():
+def test_the_real_configuration_wants_the_label_ready_and_takes_any_context_that_matches() -> None:
     august = shipped("fastvideo-2026-08")
     inputs = [*ready(), changed(labels=["ready"])]
     assert unmet(ready(), august) == ["ready"]
@@ -132,14 +138,14 @@ def test_the_real_configuration_wants_the_label_ready_and_takes_any_context_that
     assert unmet(named, PAGE) == ["pre-commit"]
 
 
-def test_the_observed_mode_never_takes_a_posted_green_back():
+def test_the_observed_mode_never_takes_a_posted_green_back() -> None:
     observed = msgspec.structs.replace(PAGE, aggregates="observed")
     inputs = [*ready(), report("full-suite-passed"), report(NEEDED[2], "failure", "t3")]
     assert unmet(inputs, observed) == []
     assert unmet(inputs, PAGE) == ["full-suite"]
 
 
-def test_verdicts_of_our_own_are_shown_and_block_when_the_policy_says_so():
+def test_verdicts_of_our_own_are_shown_and_block_when_the_policy_says_so() -> None:
     inputs = [*ready(), report("perfledger/baseline", "failure", "t3")]
     assert unmet(inputs) == []
     shown = next(c for c in judge(PAGE, history(inputs)).conditions if c.id == "baseline")
@@ -150,7 +156,7 @@ def test_verdicts_of_our_own_are_shown_and_block_when_the_policy_says_so():
     assert unmet(ready(), strict) == []  # optional: nothing measured does not block
 
 
-def test_what_was_never_seen_is_not_mergeable():
+def test_what_was_never_seen_is_not_mergeable() -> None:
     verdict = judge(PAGE, [])
     assert not verdict.mergeable and verdict.pull is None
     assert {c.why for c in verdict.conditions} == {"this pull request was never seen"}
@@ -181,7 +187,9 @@ _INPUT = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_INPUT, max_size=25), st.randoms(use_true_random=False))
-def test_order_of_arrival_changes_no_verdict_and_since_is_where_the_answer_last_changed(inputs, shuffler):
+def test_order_of_arrival_changes_no_verdict_and_since_is_where_the_answer_last_changed(
+    inputs: list[Input], shuffler: random.Random
+) -> None:
     known = history(inputs)
     verdict = judge(PAGE, known)
     mixed = list(known)

@@ -52,12 +52,12 @@ from projections.ci.globs import match_how, to_regex
         ("a/**", "a/line\nbreak", "glob"),
     ],
 )
-def test_a_pattern_takes_exactly_the_names_the_plugin_takes(pattern, name, how):
+def test_a_pattern_takes_exactly_the_names_the_plugin_takes(pattern: str, name: str, how: str | None) -> None:
     assert match_how(pattern, name) == how
 
 
 @pytest.mark.parametrize("pattern", ["a[*", "a{b*", "a*\\"])
-def test_a_pattern_that_is_not_closed_is_refused_by_name(pattern):
+def test_a_pattern_that_is_not_closed_is_refused_by_name(pattern: str) -> None:
     with pytest.raises(BadInput, match=re.escape(repr(pattern))):
         to_regex(pattern)
 
@@ -84,7 +84,7 @@ _NAME = st.lists(st.sampled_from(["a", "b", "ab", "aab", ".x", "abb"]), min_size
 
 
 @given(st.lists(_PIECE, min_size=1, max_size=5), _NAME)
-def test_random_globs_agree_with_the_definition(pattern, name):
+def test_random_globs_agree_with_the_definition(pattern: list[str], name: list[str]) -> None:
     glob, text = "/".join(pattern), "/".join(name)
     expected = _oracle(pattern, name) if "*" in glob else False
     assert (match_how(glob, text) is not None) == (expected or text.startswith(glob))

@@ -67,7 +67,7 @@ TEXT = (SHIPPED / "fastvideo-page.yaml").read_text()
         ("merge:\n  method: squash", "merge:\n  method: squish", r"\$\.merge\.method"),
     ],
 )
-def test_a_fault_is_named_with_file_and_place(old, new, told):
+def test_a_fault_is_named_with_file_and_place(old: str, new: str, told: str) -> None:
     assert TEXT.count(old) >= 1, old
     with pytest.raises(BadInput, match=f"(?s)my.yaml: .*{told}") as caught:
         from_yaml(TEXT.replace(old, new, 1), where="my.yaml")
@@ -75,12 +75,12 @@ def test_a_fault_is_named_with_file_and_place(old, new, told):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just text", "1", "\t", "a: b: c", "!!python/object:os.system x"])
-def test_what_is_no_policy_is_refused(text):
+def test_what_is_no_policy_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match=r"^p\.yaml: "):
         from_yaml(text, where="p.yaml")
 
 
-def test_the_digest_is_over_content_and_survives_a_round_trip():
+def test_the_digest_is_over_content_and_survives_a_round_trip() -> None:
     policy = shipped("fastvideo-page")
     assert from_data(as_data(policy), where="x") == policy
     assert digest(from_yaml("# a comment\n" + TEXT, where="x")) == digest(policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from projections.ci import labels, lanes, slash
-from projections.ci.policy import Policy
+from projections.ci.policy import Lane, Policy
 from tests.projections.ci import page as facts
 
 
@@ -13,11 +13,11 @@ def started(policy: Policy, *files: str) -> set[str]:
     return {start.test_type for start in lanes.started(policy, files)}
 
 
-def lane(policy: Policy, test_type: str):
+def lane(policy: Policy, test_type: str) -> Lane:
     return next(lane for lane in policy.lanes if lane.test_type == test_type)
 
 
-def test_the_page_has_five_fastcheck_and_ten_full_suite_lanes(page, august):
+def test_the_page_has_five_fastcheck_and_ten_full_suite_lanes(page: Policy, august: Policy) -> None:
     assert [row.test_type for row in page.lanes_of("fastcheck")] == list(facts.FASTCHECK)
     assert {row.test_type for row in page.lanes_of("full")} == set(facts.FULL)
     assert [tier.number for tier in page.tiers] == [1, 2, 3]
@@ -26,7 +26,9 @@ def test_the_page_has_five_fastcheck_and_ten_full_suite_lanes(page, august):
 
 
 @pytest.mark.parametrize("test_type", facts.FASTCHECK)
-def test_a_fastcheck_lane_starts_for_each_path_it_watches_and_for_the_common_ones(page, august, test_type):
+def test_a_fastcheck_lane_starts_for_each_path_it_watches_and_for_the_common_ones(
+    page: Policy, august: Policy, test_type: str
+) -> None:
     for file in facts.FASTCHECK[test_type]:
         assert test_type in started(page, file), file
         assert test_type in started(august, file), file
@@ -40,7 +42,9 @@ def test_a_fastcheck_lane_starts_for_each_path_it_watches_and_for_the_common_one
 
 
 @pytest.mark.parametrize("test_type", facts.FULL)
-def test_a_full_suite_lane_has_its_timeout_and_starts_for_each_path_it_watches(page, august, test_type):
+def test_a_full_suite_lane_has_its_timeout_and_starts_for_each_path_it_watches(
+    page: Policy, august: Policy, test_type: str
+) -> None:
     minutes, minutes_august, files = facts.FULL[test_type]
     assert lane(page, test_type).timeout_minutes == minutes
     assert lane(august, test_type).timeout_minutes == minutes_august
@@ -51,14 +55,14 @@ def test_a_full_suite_lane_has_its_timeout_and_starts_for_each_path_it_watches(p
 
 
 @pytest.mark.parametrize("test_type", facts.FULL_AUGUST_ONLY)
-def test_a_lane_that_august_added_is_not_on_the_page(page, august, test_type):
+def test_a_lane_that_august_added_is_not_on_the_page(page: Policy, august: Policy, test_type: str) -> None:
     minutes, files = facts.FULL_AUGUST_ONLY[test_type]
     assert lane(august, test_type).timeout_minutes == minutes
     assert all(test_type in started(august, file) for file in files)
     assert all(test_type not in started(page, file) for file in files)
 
 
-def test_lanes_do_not_start_for_their_neighbours_paths(page, august):
+def test_lanes_do_not_start_for_their_neighbours_paths(page: Policy, august: Policy) -> None:
     assert started(page, "fastvideo/tests/vaes/a.txt") == {
         "vae",
         "unit_test",
@@ -75,7 +79,7 @@ def test_lanes_do_not_start_for_their_neighbours_paths(page, august):
     assert lane(august, "golden_gate").timeout_minutes == 90
 
 
-def test_the_real_plugin_splits_names_at_white_space_and_the_page_does_not(page, august):
+def test_the_real_plugin_splits_names_at_white_space_and_the_page_does_not(page: Policy, august: Policy) -> None:
     name = "docs/a fastvideo-kernel/b.cu"
     assert "kernel_tests" in started(august, name)
     assert started(page, name) == set()
@@ -93,20 +97,22 @@ def test_the_real_plugin_splits_names_at_white_space_and_the_page_does_not(page,
         ("performance", "buildkite/ci/test-tube-performance-tests"),
     ],
 )
-def test_a_lanes_context_is_its_step_label_with_the_emojis_name(page, august, test_type, context):
+def test_a_lanes_context_is_its_step_label_with_the_emojis_name(
+    page: Policy, august: Policy, test_type: str, context: str
+) -> None:
     assert lane(page, test_type).context == context
     assert lane(august, test_type).context == context
 
 
 @pytest.mark.parametrize("tag", facts.TYPE_LABELS)
-def test_every_tag_in_any_case_is_valid_and_gives_its_type_label(page, august, tag):
+def test_every_tag_in_any_case_is_valid_and_gives_its_type_label(page: Policy, august: Policy, tag: str) -> None:
     for spelled in (tag, tag.upper(), tag.title()):
         for policy in (page, august):
             verdict = labels.judge_title(policy, f"[{spelled}] Do it")
             assert (verdict.valid, verdict.tag, verdict.label) == (True, tag, facts.TYPE_LABELS[tag]), spelled
 
 
-def test_the_page_has_thirteen_tags_and_august_sixteen(page, august):
+def test_the_page_has_thirteen_tags_and_august_sixteen(page: Policy, august: Policy) -> None:
     assert [tag.tag for tag in page.title.tags] == list(facts.TYPE_LABELS)
     assert {tag.tag for tag in august.title.tags} == {*facts.TYPE_LABELS, "skill", "skills", "infra"}
     assert labels.judge_title(august, "[new model] x").label == "type: new-model"
@@ -117,7 +123,7 @@ def test_the_page_has_thirteen_tags_and_august_sixteen(page, august):
 
 
 @pytest.mark.parametrize("label", facts.SCOPES)
-def test_every_scope_label_comes_from_each_of_its_prefixes(page, label):
+def test_every_scope_label_comes_from_each_of_its_prefixes(page: Policy, label: str) -> None:
     for prefix in facts.SCOPES[label]:
         file = prefix if prefix.endswith(".py") else prefix + "deep/file.txt"
         plan = labels.plan(page, title="[feat] x", files=["README.md", file])
@@ -125,7 +131,7 @@ def test_every_scope_label_comes_from_each_of_its_prefixes(page, label):
     assert label not in labels.plan(page, title="[feat] x", files=["README.md", "fastvideo/x.py"]).scopes
 
 
-def test_august_has_studio_instead_of_ui(page, august):
+def test_august_has_studio_instead_of_ui(page: Policy, august: Policy) -> None:
     assert labels.plan(august, title="[feat] x", files=["apps/fastvideo_studio/a", "ui/a"]).scopes == ["scope: studio"]
     assert labels.plan(page, title="[feat] x", files=["apps/fastvideo_studio/a", "ui/a"]).scopes == ["scope: ui"]
     # its pattern for the sampling parameters is a beginning, not one file
@@ -135,7 +141,7 @@ def test_august_has_studio_instead_of_ui(page, august):
 
 
 @pytest.mark.parametrize("name", [*facts.SLASH, *facts.SLASH_AUGUST_ONLY])
-def test_every_slash_name_starts_its_test(page, august, name):
+def test_every_slash_name_starts_its_test(page: Policy, august: Policy, name: str) -> None:
     test_type, scope = {**facts.SLASH, **facts.SLASH_AUGUST_ONLY}[name]
     for policy in (page, august):
         commands = slash.parse(policy, f"/test {name}")
@@ -152,7 +158,7 @@ def test_every_slash_name_starts_its_test(page, august, name):
     assert len(page.commands.tests) == 18 and len(august.commands.tests) == 23
 
 
-def test_the_merge_conditions_of_both(page, august):
+def test_the_merge_conditions_of_both(page: Policy, august: Policy) -> None:
     blocking = [(rule.id, rule.kind) for rule in page.merge.conditions if not rule.advisory]
     assert blocking == [
         ("pre-commit", "context"),

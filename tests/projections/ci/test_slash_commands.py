@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from projections.ci.policy import Policy
 from projections.ci.slash import Asker, Target, decide, decide_all, names, parse
 
 WRITER = Asker(author="ada", permission="write")
@@ -86,7 +87,7 @@ COMMENTS = [
 ]
 
 
-def asked(policy, comment: str) -> list[str]:
+def asked(policy: Policy, comment: str) -> list[str]:
     found = []
     for command in parse(policy, comment):
         decision = decide(policy, command, WRITER, TARGET)
@@ -98,16 +99,16 @@ def asked(policy, comment: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("comment", "expected"), COMMENTS)
-def test_a_comment_asks_for_exactly_its_commands(page, comment, expected):
+def test_a_comment_asks_for_exactly_its_commands(page: Policy, comment: str, expected: list[str]) -> None:
     assert asked(page, comment) == expected
 
 
-def test_there_are_more_than_45_of_them():
+def test_there_are_more_than_45_of_them() -> None:
     assert len(COMMENTS) > 45
 
 
 @pytest.mark.parametrize("comment", [comment for comment, expected in COMMENTS if expected])
-def test_every_command_is_answered_and_an_answer_is_no_command(page, comment):
+def test_every_command_is_answered_and_an_answer_is_no_command(page: Policy, comment: str) -> None:
     commands = parse(page, comment)
     assert commands
     for command in commands:
@@ -119,7 +120,7 @@ def test_every_command_is_answered_and_an_answer_is_no_command(page, comment):
                 assert decision.labels_added == decision.labels_removed == []
 
 
-def test_the_real_configuration_reads_only_the_first_command_at_the_start(august):
+def test_the_real_configuration_reads_only_the_first_command_at_the_start(august: Policy) -> None:
     assert asked(august, "/test ssim\n/test vae") == ["ssim"]
     assert asked(august, "hello\n/test ssim") == []
     assert asked(august, "/test  ssim") == ["ssim"]
@@ -139,7 +140,7 @@ def test_the_real_configuration_reads_only_the_first_command_at_the_start(august
         ("", False),
     ],
 )
-def test_write_permission_is_needed(page, permission, may):
+def test_write_permission_is_needed(page: Policy, permission: str, may: bool) -> None:
     decision = decide(page, parse(page, "/test ssim")[0], Asker(permission=permission), TARGET)
     assert decision.allowed is may
     assert ("needs write permission" in decision.answer) is not may
@@ -157,11 +158,13 @@ def test_write_permission_is_needed(page, permission, may):
         (None, False),
     ],
 )
-def test_without_a_looked_up_permission_the_association_decides(page, association, may):
+def test_without_a_looked_up_permission_the_association_decides(
+    page: Policy, association: str | None, may: bool
+) -> None:
     assert decide(page, parse(page, "/merge")[0], Asker(association=association), TARGET).allowed is may
 
 
-def test_merge_takes_ready_away_and_sets_it_again_so_that_a_fresh_suite_starts(page):
+def test_merge_takes_ready_away_and_sets_it_again_so_that_a_fresh_suite_starts(page: Policy) -> None:
     decision = decide(page, parse(page, "/merge")[0], WRITER, TARGET)
     assert (decision.action, decision.test_type, decision.scope) == ("merge", "all", "full")
     assert decision.labels_removed == decision.labels_added == ["ready"]
@@ -169,21 +172,21 @@ def test_merge_takes_ready_away_and_sets_it_again_so_that_a_fresh_suite_starts(p
     assert "`ready`" in decision.answer and "aaaaaaaaaaaa" in decision.answer
 
 
-def test_pre_commit_runs_on_the_pull_requests_merge_ref(page):
+def test_pre_commit_runs_on_the_pull_requests_merge_ref(page: Policy) -> None:
     assert decide(page, parse(page, "/test pre-commit")[0], WRITER, TARGET).ref == "refs/pull/12/merge"
 
 
-def test_an_unknown_name_is_answered_with_every_known_one(page):
+def test_an_unknown_name_is_answered_with_every_known_one(page: Policy) -> None:
     decision = decide(page, parse(page, "/test `@everyone`")[0], WRITER, TARGET)
     assert all(f"`{test.name}`" in decision.answer for test in page.commands.tests)
     assert "@everyone" not in decision.answer and "'@\u200beveryone'" in decision.answer
 
 
-def test_words_that_are_not_read_are_named(page):
+def test_words_that_are_not_read_are_named(page: Policy) -> None:
     assert "Not read: `vae`" in decide(page, parse(page, "/test encoder vae")[0], WRITER, TARGET).answer
 
 
-def test_a_comment_with_too_many_commands_is_answered_and_not_obeyed(page):
+def test_a_comment_with_too_many_commands_is_answered_and_not_obeyed(page: Policy) -> None:
     many = "\n".join(f"/test x{n}" for n in range(21))
     (decision,) = decide_all(page, "/merge\n" + many, WRITER, TARGET)
     assert (decision.known, decision.action, decision.labels_added) == (False, None, [])
@@ -192,5 +195,5 @@ def test_a_comment_with_too_many_commands_is_answered_and_not_obeyed(page):
     assert all(one.known for one in decide_all(page, everything, WRITER, TARGET))
 
 
-def test_names_lists_all(page):
+def test_names_lists_all(page: Policy) -> None:
     assert names(page)[0] == "/merge" and len(names(page)) == 19

@@ -87,9 +87,9 @@ def record(ledger: Ledger, reseed: str, *payloads: EventPayload) -> None:
     ledger.append([NewEvent(stream=f"reseed/{reseed}", payload=payload) for payload in payloads])
 
 
-def in_sql(ledger: Ledger, **moment: str) -> dict[str, dict[str, Any]]:
+def in_sql(ledger: Ledger, *, as_of: str | None = None, as_recorded: str | None = None) -> dict[str, dict[str, Any]]:
     """Return the rows of the relation by reseed."""
-    with State.open(ledger, **moment) as state:
+    with State.open(ledger, as_of=as_of, as_recorded=as_recorded) as state:
         return {row["id"]: row for row in state.rows("SELECT * FROM reseeds")}
 
 

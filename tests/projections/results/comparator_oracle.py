@@ -237,4 +237,5 @@ def breaches(record: dict[str, Any], static: dict[str, float]) -> bool:
         ("vae_decode_time_s", "max_vae_decode_time_s"),
     ]
     current = metrics_of(record)
-    return any(limit in static and current[m] is not None and current[m] > static[limit] for m, limit in pairs)
+    measured = ((current[metric], limit) for metric, limit in pairs)
+    return any(limit in static and value is not None and value > static[limit] for value, limit in measured)

@@ -33,9 +33,9 @@ def moments(ledger: Ledger) -> list[str]:
     return [ledger.append([event])[0].event_id for event in [adopt(policy), *random_life(policy, 3)]]
 
 
-def asked(ledger: Ledger, query: str, **moment: str) -> Any:
+def asked(ledger: Ledger, query: str, *, as_of: str | None = None, as_recorded: str | None = None) -> Any:
     sink = io.BytesIO()
-    ask(ledger.path, Question(query, **moment), sink)
+    ask(ledger.path, Question(query, as_of=as_of, as_recorded=as_recorded), sink)
     return json.loads(sink.getvalue())
 
 

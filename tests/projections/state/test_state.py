@@ -23,8 +23,8 @@ def export(ledger: Ledger) -> dict[str, str]:
         return state.export()
 
 
-def results(ledger: Ledger, **moment: str) -> list[int]:
-    with State.open(ledger, **moment) as state:
+def results(ledger: Ledger, *, as_of: str | None = None, as_recorded: str | None = None) -> list[int]:
+    with State.open(ledger, as_of=as_of, as_recorded=as_recorded) as state:
         found = state.rows("SELECT position FROM events WHERE type = 'ResultRecorded' ORDER BY origin, position")
     return [row["position"] for row in found]
 
