@@ -33,7 +33,7 @@ COMMANDS: dict[str, list[str]] = {
 }
 
 
-def changed_plan(**changes: Any) -> Callable[[Path], None]:
+def changed_plan(**changes: Any) -> Callable[[Path], object]:
     """Write plan.json with some fields changed; None leaves one out."""
 
     def spoil(folder: Path) -> None:
@@ -44,9 +44,9 @@ def changed_plan(**changes: Any) -> Callable[[Path], None]:
     return spoil
 
 
-def text_plan(data: bytes) -> Callable[[Path], None]:
+def text_plan(data: bytes) -> Callable[[Path], object]:
     """Write other bytes as plan.json."""
-    return lambda folder: (folder / "plan.json").write_bytes(data) and None
+    return lambda folder: (folder / "plan.json").write_bytes(data)
 
 
 def folder_as_plan(folder: Path) -> None:
@@ -64,9 +64,9 @@ def loop(folder: Path) -> None:
     folder.symlink_to(folder)
 
 
-def schema(text: str) -> Callable[[Path], None]:
+def schema(text: str) -> Callable[[Path], object]:
     """Write another stages.yaml."""
-    return lambda folder: (folder.parent / "run.stages.yaml").write_text(text) and None
+    return lambda folder: (folder.parent / "run.stages.yaml").write_text(text)
 
 
 # what is wrong: (how it comes about, what the sentence has to name)
@@ -158,7 +158,8 @@ def test_a_wrong_option_is_wrong_usage_and_does_nothing(
 def test_no_stage_leads_out_of_the_run_directory(key: str, in_process: Cli, ledger: Ledger, tmp_path: Path) -> None:
     """A plan names folders: one that is not below the run directory is neither read nor removed from."""
     run = generate(9, spoiled=0.0, absent=0.0)
-    folder = run.write(tmp_path / "deep" / "run" if (tmp_path / "deep").mkdir() is None else tmp_path)
+    (tmp_path / "deep").mkdir()
+    folder = run.write(tmp_path / "deep" / "run")
     place = key.replace("/outside", str(tmp_path / "outside")) if key.startswith("/") else key
     yaml = (tmp_path / "deep" / "run.stages.yaml").read_text().replace(run.stages[0].key + ":", f'"{place}":', 1)
     (tmp_path / "deep" / "run.stages.yaml").write_text(yaml)
