@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import fence
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
 
 PERFLEDGER = str(Path(sys.executable).with_name("perfledger"))
 
@@ -88,7 +91,7 @@ def cli(tmp_path: Path) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Any:
+def ledger(tmp_path: Path) -> Ledger:
     """A fresh ledger in `tmp_path/.perfledger`."""
     from ledger.ledger import Ledger
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
 from tests.conftest import NO_BYTE_CODE, PERFLEDGER, clean_env
 
 RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z", "latency": 1.5, "success": True}
@@ -34,7 +35,7 @@ def without_room(cwd: Path, *args: str, room: int = 512) -> subprocess.Completed
 
 
 @pytest.fixture
-def folder(cli: Callable[..., Any], ledger: Any, tmp_path: Path) -> Path:
+def folder(cli: Callable[..., Any], ledger: Ledger, tmp_path: Path) -> Path:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))
     cli("record", "r.json", code=0)
     return tmp_path

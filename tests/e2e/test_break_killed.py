@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ledger.ledger import Ledger
 from tests.conftest import PERFLEDGER, clean_env
 from tests.waiting import until
 
@@ -16,7 +17,7 @@ RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z",
 FOREVER = "SELECT count(*) FROM range(100000000) a, range(100000) b"
 
 
-def test_an_interrupted_query_is_no_bug(ledger: Any, tmp_path: Path) -> None:
+def test_an_interrupted_query_is_no_bug(ledger: Ledger, tmp_path: Path) -> None:
     asking = subprocess.Popen(
         [PERFLEDGER, "sql", FOREVER, "--timeout", "60", "--json"],
         cwd=tmp_path,
@@ -35,7 +36,7 @@ def test_an_interrupted_query_is_no_bug(ledger: Any, tmp_path: Path) -> None:
 
 def test_what_a_killed_builder_left_is_removed_by_the_next(
     cli: Callable[..., Any],
-    ledger: Any,
+    ledger: Ledger,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))

@@ -8,10 +8,10 @@ import pty
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
 from tests.conftest import PERFLEDGER, clean_env
 from tests.ledger.samples import result
 
@@ -32,21 +32,21 @@ def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-def test_a_closed_stream_changes_no_exit_code(closing: str, ledger: Any, tmp_path: Path) -> None:
+def test_a_closed_stream_changes_no_exit_code(closing: str, ledger: Ledger, tmp_path: Path) -> None:
     assert shell(f"$P verify {closing}", tmp_path).returncode == 0
     assert shell(f"$P explain nothing {closing}", tmp_path).returncode == 2
     done = shell(f"$P verify --json {closing}", tmp_path)
     assert (done.returncode, "Traceback" in done.stderr, "internal" in done.stderr) == (0, False, False)
 
 
-def test_with_stderr_closed_nothing_but_events_gets_into_the_log(ledger: Any, tmp_path: Path) -> None:
+def test_with_stderr_closed_nothing_but_events_gets_into_the_log(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))
     assert shell("$P check r.json >&- 2>&- <&-", tmp_path).returncode == 0
     assert shell("$P verify", tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["verify", "verify --json", "events list", "events export", "sql 'FROM events'"])
-def test_a_full_disk_behind_stdout_is_one_sentence_and_exit_4(command: str, ledger: Any, tmp_path: Path) -> None:
+def test_a_full_disk_behind_stdout_is_one_sentence_and_exit_4(command: str, ledger: Ledger, tmp_path: Path) -> None:
     done = shell(f"$P {command} > /dev/full", tmp_path)
     assert done.returncode == 4
     assert done.stderr == (
@@ -54,13 +54,13 @@ def test_a_full_disk_behind_stdout_is_one_sentence_and_exit_4(command: str, ledg
     )
 
 
-def test_an_error_document_that_cannot_be_written_is_a_sentence_on_stderr(ledger: Any, tmp_path: Path) -> None:
+def test_an_error_document_that_cannot_be_written_is_a_sentence_on_stderr(ledger: Ledger, tmp_path: Path) -> None:
     done = shell("$P explain nothing --json > /dev/full", tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("perfledger: nothing here is called nothing")
 
 
-def test_a_reader_that_went_away_does_not_turn_a_no_into_a_yes(ledger: Any, tmp_path: Path) -> None:
+def test_a_reader_that_went_away_does_not_turn_a_no_into_a_yes(ledger: Ledger, tmp_path: Path) -> None:
     done = shell("(sleep 0.3; $P explain nothing --json; echo code $? >&2) | true", tmp_path)
     assert done.stderr.splitlines()[-1] == "code 2" and "Traceback" not in done.stderr
     (tmp_path / "none").mkdir()
@@ -69,14 +69,14 @@ def test_a_reader_that_went_away_does_not_turn_a_no_into_a_yes(ledger: Any, tmp_
 
 
 @pytest.mark.parametrize("command", ["events list", "events list --json", "events export", "sql -q 'FROM events'"])
-def test_a_reader_of_a_long_list_may_stop_early(command: str, ledger: Any, tmp_path: Path) -> None:
+def test_a_reader_of_a_long_list_may_stop_early(command: str, ledger: Ledger, tmp_path: Path) -> None:
     ledger.append([result(n) for n in range(2_000)])  # more than a pipe holds
     done = shell(f"$P {command} | head -1; exit ${{PIPESTATUS[0]}}", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_an_encoding_that_lacks_a_character_gets_an_escape(ledger: Any, tmp_path: Path) -> None:
+def test_an_encoding_that_lacks_a_character_gets_an_escape(ledger: Ledger, tmp_path: Path) -> None:
     done = shell("$P record nothing-Ω.json", tmp_path, PYTHONIOENCODING="latin-1")
     assert done.returncode == 2 and "nothing-\\u03a9.json" in done.stderr
 
@@ -87,7 +87,7 @@ def test_no_arguments_show_the_help_as_it_is(tmp_path: Path) -> None:
     assert json.loads(shell("$P --json", tmp_path).stdout)["error"]["code"] == "usage"
 
 
-def test_an_interrupt_is_a_document_too(ledger: Any, tmp_path: Path) -> None:
+def test_an_interrupt_is_a_document_too(ledger: Ledger, tmp_path: Path) -> None:
     tail = subprocess.Popen(
         [PERFLEDGER, "events", "tail", "-n", "1", "--json"],
         cwd=tmp_path,
@@ -104,7 +104,7 @@ def test_an_interrupt_is_a_document_too(ledger: Any, tmp_path: Path) -> None:
     assert json.loads(out)["error"]["code"] == "interrupted"
 
 
-def test_a_name_from_outside_cannot_steer_the_terminal(ledger: Any, tmp_path: Path) -> None:
+def test_a_name_from_outside_cannot_steer_the_terminal(ledger: Ledger, tmp_path: Path) -> None:
     evil = "m\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b1A"
     (tmp_path / "r.json").write_text(json.dumps({**RESULT, "model_id": evil}))
     assert shell("$P record r.json", tmp_path).returncode == 0

@@ -32,7 +32,7 @@ Cli = Callable[..., Any]
         ["calibrate", "precheck", "--output-dir"],
     ],
 )
-def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     before = (ledger.path / "ledger.toml").read_bytes()
     for name in (".perfledger/ledger.toml", ".perfledger/../.perfledger/new", str(ledger.path / "log" / "x")):
         refused = cli(*command, name, "--json", code=2)
@@ -56,7 +56,7 @@ def test_no_output_goes_into_the_ledger(command: list[str], cli: Cli, ledger: An
 def test_no_output_of_a_calibration_goes_into_any_ledger(
     command: list[str],
     cli: Cli,
-    ledger: Any,
+    ledger: Ledger,
     tmp_path: Path,
 ) -> None:
     """`discover` opens no ledger at all; what it must not write into is still one."""
@@ -70,7 +70,7 @@ def test_no_output_of_a_calibration_goes_into_any_ledger(
         assert sorted(p.name for p in folder.rglob("*")) == held
 
 
-def test_a_folder_inside_a_ledger_is_no_remote(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_a_folder_inside_a_ledger_is_no_remote(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     Ledger.create(tmp_path / "other", origin="other", actor="b")
     for folder in (ledger.path, ledger.path / "log" / "new", tmp_path / "other" / ".perfledger"):
         for asked in (["push", "--create"], ["push", "--dry-run"], ["pull"], ["status"]):
@@ -80,14 +80,14 @@ def test_a_folder_inside_a_ledger_is_no_remote(cli: Cli, ledger: Any, tmp_path: 
     cli("sync", "push", "--create", "--remote", (tmp_path / "share").as_uri(), code=0)
 
 
-def test_the_events_group_takes_the_global_options(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_the_events_group_takes_the_global_options(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     out = cli("events", "--ledger", tmp_path, "--json", "list", cwd=elsewhere, code=0).out
     assert json.loads(out)["type"] == "LedgerCreated"
 
 
-def test_events_show_export_and_explain_keep_to_the_moment_asked_for(cli: Cli, ledger: Any) -> None:
+def test_events_show_export_and_explain_keep_to_the_moment_asked_for(cli: Cli, ledger: Ledger) -> None:
     event = "1@testbed"
     for command in (["events", "show", event], ["explain", event]):
         for moment in (["--as-of", "2001-01-01T00:00:00Z"], ["--as-recorded", "2001-01-01T00:00:00Z"]):
@@ -113,7 +113,7 @@ def test_init_refuses_an_empty_name(arguments: list[str], cli: Cli, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_no_file_can_have_is_bad_input(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_a_path_no_file_can_have_is_bad_input(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for name in ("loop", "x" * 300):
         error = cli("record", name, "--json", code=2).json["error"]
@@ -129,14 +129,14 @@ def test_a_path_no_file_can_have_is_bad_input(cli: Cli, ledger: Any, tmp_path: P
         ("", "'format' is missing"),
     ],
 )
-def test_a_damaged_description_says_what_is_missing(text: str, says: str, cli: Cli, ledger: Any) -> None:
+def test_a_damaged_description_says_what_is_missing(text: str, says: str, cli: Cli, ledger: Ledger) -> None:
     (ledger.path / "ledger.toml").write_text(text)
     assert says in cli("events", "list", "--json", code=2).json["error"]["message"]
 
 
 @pytest.mark.parametrize(("pr", "old", "field"), [("²", "1", "pr"), ("9" * 30, "1", "pr"), ("1", "9" * 30, "old")])
 def test_a_threshold_history_names_line_and_field(
-    pr: str, old: str, field: str, cli: Cli, ledger: Any, tmp_path: Path
+    pr: str, old: str, field: str, cli: Cli, ledger: Ledger, tmp_path: Path
 ) -> None:
     (tmp_path / "h.csv").write_text(HEADER + EDIT.format(pr=pr, old=old), encoding="utf-8")
     error = cli("import", "threshold-history", "h.csv", "--json", code=2).json["error"]
@@ -144,7 +144,7 @@ def test_a_threshold_history_names_line_and_field(
     assert ledger.head().position == 1
 
 
-def test_a_threshold_history_saved_by_a_spreadsheet_is_read(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_a_threshold_history_saved_by_a_spreadsheet_is_read(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text(
         "\ufeff" + (HEADER + EDIT.format(pr="7", old="1")).replace("\n", "\r\n"), encoding="utf-8", newline=""
     )
@@ -155,26 +155,26 @@ RESULT = {"model_id": "m", "gpu_type": "G", "timestamp": "2026-05-01T00:00:00Z",
 
 
 @pytest.mark.parametrize("command", ["record", "check"])
-def test_an_empty_file_name_is_not_the_folder_here(command: str, cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_an_empty_file_name_is_not_the_folder_here(command: str, cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "perf_x.json").write_text(json.dumps(RESULT))
     assert cli(command, "", "--json", code=2).json["error"]["code"] == "usage"
     assert ledger.head().position == 1
 
 
-def test_a_pattern_stands_for_files_only(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_a_pattern_stands_for_files_only(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))
     (tmp_path / "folder.json").mkdir()
     assert cli("record", "*.json", "--json", code=0).json["recorded"] == 1
 
 
-def test_a_file_name_that_is_not_unicode_is_named(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_unicode_is_named(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     name = b"r\xff.json"
     (Path(os.fsdecode(bytes(tmp_path) + b"/" + name))).write_text(json.dumps(RESULT))
     error = cli("record", os.fsdecode(name), "--json", code=2).json["error"]
     assert error["code"] == "bad_file_name" and "r\\udcff.json" in error["message"]
 
 
-def test_a_field_name_that_is_not_unicode_loses_no_result(cli: Cli, ledger: Any, tmp_path: Path) -> None:
+def test_a_field_name_that_is_not_unicode_loses_no_result(cli: Cli, ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT).rstrip("}") + ', "\\udc00k": 1}')
     error = cli("record", "r.json", "--json", code=0)
     assert error.json["recorded"] == 1
@@ -184,7 +184,7 @@ def test_a_field_name_that_is_not_unicode_loses_no_result(cli: Cli, ledger: Any,
 def test_a_check_writes_nothing_into_the_ledger_by_name(
     option: list[str],
     cli: Cli,
-    ledger: Any,
+    ledger: Ledger,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "r.json").write_text(json.dumps(RESULT))

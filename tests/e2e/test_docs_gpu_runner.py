@@ -12,6 +12,7 @@ import pytest
 from gpu_runner.health import REASONS
 from gpu_runner.outcome import RETRIED_KINDS
 from ledger.event import NewEvent
+from ledger.ledger import Ledger
 from tests.gpu_runner.payloads import telemetry
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "gpu-runner.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ def test_every_command_of_the_page_exists_with_its_options(cli: Callable[..., An
         assert re.search(rf"(?m)(?:^|[\s,]){re.escape(option)}\b", shown), (line, option)
 
 
-def test_the_query_of_the_page_runs(cli: Callable[..., Any], ledger: Any, tmp_path: Path) -> None:
+def test_the_query_of_the_page_runs(cli: Callable[..., Any], ledger: Ledger, tmp_path: Path) -> None:
     ledger.append([NewEvent(stream="calibration/s1", payload=telemetry(4, unit="test_tts_ci__moss"))])
     (query,) = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
     document = cli("sql", query, "--json", cwd=tmp_path, code=0).json

@@ -14,6 +14,7 @@ from gpu_runner.background import Background
 from gpu_runner.leftovers import end_leftovers, unfinished
 from ledger.event import NewEvent
 from ledger.events.observations import RepeatInterrupted, RepeatStarted
+from ledger.ledger import Ledger
 from tests.gpu_runner.machine import Sleeper
 from tests.gpu_runner.payloads import observed, stage
 from tests.waiting import until
@@ -82,7 +83,7 @@ def started(repeat_id: str, **changes: Any) -> RepeatStarted:
     return RepeatStarted(**{**values, **changes})
 
 
-def test_only_attempts_without_an_end_are_unfinished(ledger: Any) -> None:
+def test_only_attempts_without_an_end_are_unfinished(ledger: Ledger) -> None:
     first, second, third = started("r1"), started("r2", attempt=2), started("r3", repeat=2)
     other = started("r4", unit="test_asr_ci")
     for payload in (first, second, third, observed(stage("a", qps=1.0), repeat=2), other):

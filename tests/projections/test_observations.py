@@ -10,6 +10,7 @@ import pytest
 
 from ledger.event import EventPayload, NewEvent
 from ledger.events.calibrations import BlockDiscarded, RepeatImported, RepeatPurged
+from ledger.ledger import Ledger
 from projections.state.state import State
 from tests.gpu_runner.payloads import observed, stage, telemetry
 
@@ -17,7 +18,7 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def log(ledger: Any) -> Callable[..., None]:
+def log(ledger: Ledger) -> Callable[..., None]:
     def append(*payloads: EventPayload, session: str = "s1") -> None:
         for payload in payloads:
             ledger.append([NewEvent(stream=f"calibration/{session}", payload=payload)])
@@ -26,7 +27,7 @@ def log(ledger: Any) -> Callable[..., None]:
 
 
 @pytest.fixture
-def ask(ledger: Any) -> Ask:
+def ask(ledger: Ledger) -> Ask:
     def rows(sql: str) -> list[dict[str, Any]]:
         with State.open(ledger) as state:
             return state.rows(sql)
@@ -107,7 +108,7 @@ def test_telemetry_rows_carry_their_own_time_and_say_when_a_gpu_was_held_back(lo
     assert ask("SELECT max(utilization_percent) AS u, count(*) AS n FROM telemetry") == [{"u": 100, "n": 5}]
 
 
-def test_replaying_gives_the_same_rows(ledger: Any, log: Any) -> None:
+def test_replaying_gives_the_same_rows(ledger: Ledger, log: Any) -> None:
     log(observed(stage("a", qps=1.0), stage("b", wer=None)), telemetry(5))
     queries = [f"SELECT * FROM {view} ORDER BY ALL" for view in ("observations", "observation_metrics", "telemetry")]
     with State.open(ledger) as state:

@@ -13,6 +13,7 @@ from commands.calibrate.foreign_run import Sources, session_id_of
 from commands.calibrate.run_directory import RunDirectory, read_run_file
 from commands.calibrate.sessions import level_with
 from ledger.events.calibrations import PlanContinued, RepeatImported, RunDirectoryImported
+from ledger.ledger import Ledger
 from projections.calibration.audit import readiness
 from projections.calibration.worst_of_n import metric_worst
 from tests.commands.calibrate.published import COMMIT, METRICS, raw, reports, stage_key, write_run_directory
@@ -32,7 +33,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 
 def test_every_published_calibration_imports_strict_ready_with_its_published_worst_rows(
-    tmp_path: Path, ledger: Any
+    tmp_path: Path, ledger: Ledger
 ) -> None:
     checked = 0
     for report in reports():
@@ -51,7 +52,7 @@ def test_every_published_calibration_imports_strict_ready_with_its_published_wor
 
 
 def test_importing_twice_adds_nothing_and_a_copy_elsewhere_is_the_same_session(
-    run_dir: Path, tmp_path: Path, ledger: Any
+    run_dir: Path, tmp_path: Path, ledger: Ledger
 ) -> None:
     session, added = level_with(ledger, RunDirectory(run_dir), Sources())
     assert sum(isinstance(e.payload, RepeatImported) for e in added) == 70
@@ -63,7 +64,7 @@ def test_importing_twice_adds_nothing_and_a_copy_elsewhere_is_the_same_session(
     assert all(isinstance(e.payload, (RunDirectoryImported, PlanContinued)) for e in events)
 
 
-def test_a_run_file_that_changes_comes_and_goes_is_followed(run_dir: Path, ledger: Any) -> None:
+def test_a_run_file_that_changes_comes_and_goes_is_followed(run_dir: Path, ledger: Ledger) -> None:
     level_with(ledger, RunDirectory(run_dir), Sources())
     file = run_dir / "qwen3_asr_wer" / "run2.json"
     original = file.read_bytes()
@@ -78,7 +79,7 @@ def test_a_run_file_that_changes_comes_and_goes_is_followed(run_dir: Path, ledge
     assert readiness(back).ready
 
 
-def test_the_existing_tools_fields_survive_the_way_in_and_out(run_dir: Path, ledger: Any) -> None:
+def test_the_existing_tools_fields_survive_the_way_in_and_out(run_dir: Path, ledger: Ledger) -> None:
     later = {"attempt_history": [{"attempt": 1}], "gpu_indices": [0, 1], "seed": 7, "observation_valid": True}
     file = run_dir / "qwen3_asr_wer" / "run1.json"
     rewrite(file, **later)
@@ -104,7 +105,7 @@ def test_the_existing_tools_fields_survive_the_way_in_and_out(run_dir: Path, led
         (b"[" * 100_000, "✗"),
     ],
 )
-def test_no_run_file_can_break_an_audit(run_dir: Path, ledger: Any, data: bytes, cell: str) -> None:
+def test_no_run_file_can_break_an_audit(run_dir: Path, ledger: Ledger, data: bytes, cell: str) -> None:
     (run_dir / "qwen3_asr_wer" / "run3.json").write_bytes(data)
     session, _ = level_with(ledger, RunDirectory(run_dir), Sources())
     assert readiness(session).stages[0].cells == f"✓✓{cell}✓✓"
@@ -116,7 +117,7 @@ def test_values_that_are_not_finite_keep_their_text() -> None:
     assert payload.not_finite == {"x": "nan", "y": "-inf"}
 
 
-def test_unlisted_stage_folders_and_other_files_are_ignored(run_dir: Path, ledger: Any) -> None:
+def test_unlisted_stage_folders_and_other_files_are_ignored(run_dir: Path, ledger: Ledger) -> None:
     (run_dir / "not_in_plan").mkdir()
     (run_dir / "not_in_plan" / "run1.json").write_text("{}")
     for name in ("run0.json", "run01.json", "run1.json.bak", "run.json", "run1.log"):
@@ -125,7 +126,7 @@ def test_unlisted_stage_folders_and_other_files_are_ignored(run_dir: Path, ledge
     assert len(session.observations) == 70
 
 
-def test_destructive_rounds_of_the_later_layout_are_d_and_do_not_count(run_dir: Path, ledger: Any) -> None:
+def test_destructive_rounds_of_the_later_layout_are_d_and_do_not_count(run_dir: Path, ledger: Ledger) -> None:
     file = run_dir / "qwen3_asr_wer" / "run2.json"
     rewrite(
         file,
@@ -141,7 +142,7 @@ def test_destructive_rounds_of_the_later_layout_are_d_and_do_not_count(run_dir: 
     assert worst == raw("Corpus WER (%)", 1.38)
 
 
-def test_equivalent_commits_that_the_plan_names_are_accepted(run_dir: Path, ledger: Any) -> None:
+def test_equivalent_commits_that_the_plan_names_are_accepted(run_dir: Path, ledger: Ledger) -> None:
     other = "1" * 40
     rewrite(run_dir / "qwen3_asr_wer" / "run2.json", git_sha=other)
     assert not readiness(level_with(ledger, RunDirectory(run_dir), Sources())[0]).ready
@@ -149,7 +150,7 @@ def test_equivalent_commits_that_the_plan_names_are_accepted(run_dir: Path, ledg
     assert readiness(level_with(ledger, RunDirectory(run_dir), Sources())[0]).ready
 
 
-def test_readers_use_the_calibration_sha_and_fall_back_to_the_second_field(run_dir: Path, ledger: Any) -> None:
+def test_readers_use_the_calibration_sha_and_fall_back_to_the_second_field(run_dir: Path, ledger: Ledger) -> None:
     rewrite(run_dir / "plan.json", calibration_git_sha=...)
     session, _ = level_with(ledger, RunDirectory(run_dir), Sources())
     assert session.plan.calibration_git_sha == COMMIT and readiness(session).ready
@@ -227,7 +228,7 @@ def test_the_past_can_be_audited(run_dir: Path, cli: Any) -> None:
 
 
 def test_a_schema_that_changed_is_followed_and_one_that_vanished_is_remembered(
-    run_dir: Path, tmp_path: Path, ledger: Any
+    run_dir: Path, tmp_path: Path, ledger: Ledger
 ) -> None:
     level_with(ledger, RunDirectory(run_dir), Sources())
     schema = tmp_path / "runs" / "tts.stages.yaml"

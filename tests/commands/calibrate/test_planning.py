@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ from commands.calibrate.run_directory import write_if_changed
 from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationPlanned, Plan, PlanContinued
+from ledger.ledger import Ledger
 from projections.calibration.audit import readiness
 from projections.calibration.fold import fold
 from projections.calibration.session import plan_in_parts, units_of
@@ -151,7 +151,7 @@ def test_units_of_one_stem_never_share_a_folder() -> None:
     ]
 
 
-def test_a_plan_larger_than_an_event_continues_in_further_ones(ledger: Any) -> None:
+def test_a_plan_larger_than_an_event_continues_in_further_ones(ledger: Ledger) -> None:
     many = [metric(f"metric_{n}") for n in range(190)]
     plan = Plan(
         model="m",

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from commands.calibrate.progress import Progress, progress
+from ledger.ledger import Ledger
 from tests.conftest import PERFLEDGER, clean_env
 from tests.e2e.tiny_project import make
 from tests.projections.calibration.story import Story, share, stage
 
 
-def test_a_units_own_durations_say_how_long_the_rest_takes(ledger: Any) -> None:
+def test_a_units_own_durations_say_how_long_the_rest_takes(ledger: Ledger) -> None:
     story = Story(ledger, stage("a"), stage("b", test="tests/test_b_ci.py"), repeats=5)
     assert progress(story.session) == Progress(0, 10, None)
     for repeat, seconds in ((1, 100.0), (2, 120.0), (3, 90.0)):
@@ -29,7 +30,7 @@ def test_a_units_own_durations_say_how_long_the_rest_takes(ledger: Any) -> None:
     assert progress(story.session) == Progress(4, 10, 2 * 100.0 + 4 * 10.0)
 
 
-def test_stages_of_one_unit_are_one_repeat_and_partial_ones_run_again(ledger: Any) -> None:
+def test_stages_of_one_unit_are_one_repeat_and_partial_ones_run_again(ledger: Ledger) -> None:
     story = Story(ledger, stage("a"), stage("b"), repeats=2)
     story.observe(1, share("a"), share("b"), duration_s=30.0)
     story.observe(2, share("a"), share("b", ok=9), duration_s=30.0)

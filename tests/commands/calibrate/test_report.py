@@ -18,6 +18,7 @@ from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.sessions import level_with, read_session
 from ledger.events.calibrations import UnitFlagged
 from ledger.events.thresholds import ThresholdApplied
+from ledger.ledger import Ledger
 from projections.calibration.audit import readiness
 from tests.commands.calibrate.published import METRICS, reports, write_run_directory
 from tests.e2e.tiny_project import git
@@ -67,7 +68,7 @@ GOLDEN = """# CI Threshold Observation Report
 """
 
 
-def golden_story(ledger: Any, tmp_path: Path) -> Story:
+def golden_story(ledger: Ledger, tmp_path: Path) -> Story:
     speed = stage(
         "tts_higgs_nonstream_speed",
         metric("throughput_qps", "min", label="Throughput (req/s)", digits=3),
@@ -105,7 +106,7 @@ def golden_story(ledger: Any, tmp_path: Path) -> Story:
     return story
 
 
-def test_the_report_is_the_existing_one_to_the_byte_up_to_its_provenance(ledger: Any, tmp_path: Path) -> None:
+def test_the_report_is_the_existing_one_to_the_byte_up_to_its_provenance(ledger: Ledger, tmp_path: Path) -> None:
     story = golden_story(ledger, tmp_path)
     text = markdown.render(contents_of(ledger, story.session, None, shown_dir=".tune-runs/x"))
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(?=\n\n|\n\Z)", "STAMP", text.split("\n## Metric statistics")[0])
@@ -122,7 +123,7 @@ def test_values_round_half_even_on_the_binary_value() -> None:
     assert display(metric(), None) == "N/A"
 
 
-def test_every_published_stage_table_comes_out_as_published(tmp_path: Path, ledger: Any) -> None:
+def test_every_published_stage_table_comes_out_as_published(tmp_path: Path, ledger: Ledger) -> None:
     checked = 0
     for report in reports():
         directory = RunDirectory(write_run_directory(report, tmp_path / report["report"]))
@@ -139,7 +140,7 @@ def test_every_published_stage_table_comes_out_as_published(tmp_path: Path, ledg
     assert checked > 700
 
 
-def test_a_missing_repeat_and_a_metric_without_configuration_show_as_such(ledger: Any) -> None:
+def test_a_missing_repeat_and_a_metric_without_configuration_show_as_such(ledger: Ledger) -> None:
     two = stage("s", metric("throughput_qps"), metric("rtf_mean", "max", configured=False, label="RTF mean"))
     story = Story(ledger, two, repeats=2).observe(2, share(metrics={"throughput_qps": 2.0, "rtf_mean": None}))
     assert markdown.stage_table(story.session, two) == [
@@ -153,7 +154,7 @@ def test_a_missing_repeat_and_a_metric_without_configuration_show_as_such(ledger
     ]
 
 
-def test_refusals_come_in_their_order_with_their_lines(ledger: Any) -> None:
+def test_refusals_come_in_their_order_with_their_lines(ledger: Ledger) -> None:
     stale = Story(ledger, stage("s", expected_samples=10), repeats=2).observe(1, sha=OTHER)
     assert refusal_lines(readiness(stale.session)) == [
         "error: refusing report — git provenance failed: 1 run(s) recorded on a different commit",
@@ -225,7 +226,7 @@ def applied(new: float, **more: Any) -> ThresholdApplied:
     return ThresholdApplied(**given | more)
 
 
-def test_applied_changes_come_from_the_events_with_the_direction_of_the_bound(ledger: Any, tmp_path: Path) -> None:
+def test_applied_changes_come_from_the_events_with_the_direction_of_the_bound(ledger: Ledger, tmp_path: Path) -> None:
     story = Story(ledger, stage("s"), repeats=1, run_dir=str(tmp_path)).observe(1)
     story.append(
         applied(44.1),
@@ -266,12 +267,12 @@ def test_raw_values_lose_their_trailing_zeros_only(value: float | None, text: st
     assert trimmed(value) == text
 
 
-def test_a_context_that_is_not_known_shows_a_question_mark(ledger: Any) -> None:
+def test_a_context_that_is_not_known_shows_a_question_mark(ledger: Ledger) -> None:
     story = Story(ledger, stage("s", context={"max_samples": None, "max_tokens": None, "max_concurrency": 8}))
     assert context_line(story.session, story.stages[0]) == "— ?, ? samples, max_tokens=?, concurrency=8, 5 runs"
 
 
-def test_further_sections_stand_behind_the_provenance(ledger: Any, tmp_path: Path) -> None:
+def test_further_sections_stand_behind_the_provenance(ledger: Ledger, tmp_path: Path) -> None:
     story = Story(
         ledger,
         stage(
@@ -335,7 +336,7 @@ def test_the_html_twin_is_whole_and_fetches_nothing(tmp_path: Path, cli: Any) ->
     assert len(tree.findall(".//table")) == 14 + 2
 
 
-def test_commits_and_sensitive_files_since_the_last_calibration_come_from_git(ledger: Any, tmp_path: Path) -> None:
+def test_commits_and_sensitive_files_since_the_last_calibration_come_from_git(ledger: Ledger, tmp_path: Path) -> None:
     root = tmp_path / "repo"
     root.mkdir()
     git(root, "init", "-q", "-b", "main")

@@ -11,6 +11,7 @@ import pytest
 
 from commands.calibrate.compare import moves
 from commands.calibrate.measuring.loop import early_end
+from ledger.ledger import Ledger
 from projections.calibration.session import units_of
 from tests.commands.calibrate.published import reports, write_run_directory
 from tests.e2e.tiny_project import git
@@ -141,7 +142,7 @@ def test_partitions_of_different_calibrations_are_refused(run_dir: Path, tmp_pat
     assert "is not ready" in cli("calibrate", "merge", "a", "b", "--output-dir", "m", code=1).err
 
 
-def two(ledger: Any, before: list[float], after: list[float], **how: Any) -> Any:
+def two(ledger: Ledger, before: list[float], after: list[float], **how: Any) -> Any:
     bound = how.pop("worst", "min")
     stories = []
     for name, values in (("before", before), ("after", after)):
@@ -164,7 +165,7 @@ def two(ledger: Any, before: list[float], after: list[float], **how: Any) -> Any
     ],
 )
 def test_a_move_beyond_noise_is_separated_and_visible(
-    ledger: Any, before: list[float], after: list[float], how: Any, verdict: str
+    ledger: Ledger, before: list[float], after: list[float], how: Any, verdict: str
 ) -> None:
     assert two(ledger, before, after, **how).verdict == verdict
 
@@ -201,7 +202,7 @@ def test_the_pull_request_text_names_worst_values_and_evidence(run_dir: Path, cl
     assert "--commit" in cli("calibrate", "pr-body", "tts", "--as-of", newest["event_id"], "--commit", code=2).err
 
 
-def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Any, tmp_path: Path) -> None:
+def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Ledger, tmp_path: Path) -> None:
     from commands.calibrate.applying.commit import Change, commit
     from commands.calibrate.pr_body import applied_files, title
     from ledger.errors import BadInput
@@ -244,7 +245,9 @@ def test_a_commit_takes_the_applied_files_and_nothing_else(ledger: Any, tmp_path
         ([10.0, 10.0], False),  # never before three
     ],
 )
-def test_repeats_end_early_only_when_the_worst_can_hardly_move(ledger: Any, values: list[float], settles: bool) -> None:
+def test_repeats_end_early_only_when_the_worst_can_hardly_move(
+    ledger: Ledger, values: list[float], settles: bool
+) -> None:
     story = Story(ledger, stage("s", metric("throughput_qps", digits=1)))
     for k, value in enumerate(values, 1):
         story.observe(k, share(value=value))

@@ -16,6 +16,7 @@ from ledger.events.calibrations import (
     SampleSource,
 )
 from ledger.events.observations import RepeatObserved, StageObservation
+from ledger.ledger import Ledger
 from projections.calibration.fold import fold
 from projections.calibration.session import Session
 
@@ -61,7 +62,7 @@ class Story:
 
     def __init__(
         self,
-        ledger: Any,
+        ledger: Ledger,
         *stages: PlannedStage,
         repeats: int = 5,
         session: str = "story",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from ledger.events.calibrations import RoundRejected, RunFileVanished
+from ledger.ledger import Ledger
 from projections.calibration.audit import audit_lines, audit_stage, readiness
 from tests.projections.calibration.story import COMMIT, OTHER, Story, metric, share, stage
 
 
-def test_a_ready_session_prints_exactly_the_known_lines(ledger: Any) -> None:
+def test_a_ready_session_prints_exactly_the_known_lines(ledger: Ledger) -> None:
     story = Story(ledger, stage("tts_higgs_nonstream_utmos", expected_samples=10), stage("b")).all_strict()
     result = readiness(story.session)
     assert result.ready and result.reasons == ()
@@ -25,7 +24,7 @@ def test_a_ready_session_prints_exactly_the_known_lines(ledger: Any) -> None:
     ]
 
 
-def test_a_gap_a_partial_and_a_failed_repeat_show_in_their_places(ledger: Any) -> None:
+def test_a_gap_a_partial_and_a_failed_repeat_show_in_their_places(ledger: Ledger) -> None:
     story = Story(ledger, stage("s", expected_samples=10))
     story.observe(1).observe(2, share(ok=9)).observe(4, share(total=5, ok=5)).observe(5)
     result = readiness(story.session)
@@ -39,7 +38,7 @@ def test_a_gap_a_partial_and_a_failed_repeat_show_in_their_places(ledger: Any) -
     assert audit_lines(story.session, result)[-1] == "STRICT READY: 0/1 stages (5 repeats each)"
 
 
-def test_strict_metrics_with_failed_provenance_say_so_and_are_not_ready(ledger: Any) -> None:
+def test_strict_metrics_with_failed_provenance_say_so_and_are_not_ready(ledger: Ledger) -> None:
     story = Story(ledger, stage("s"), repeats=2).observe(1).observe(2, sha=OTHER)
     result = readiness(story.session)
     assert result.strict_complete and not result.ready
@@ -54,7 +53,7 @@ def test_strict_metrics_with_failed_provenance_say_so_and_are_not_ready(ledger: 
     )
 
 
-def test_ten_mismatches_and_ten_missing_are_shown_and_the_rest_counted(ledger: Any) -> None:
+def test_ten_mismatches_and_ten_missing_are_shown_and_the_rest_counted(ledger: Ledger) -> None:
     """`… and <m+s-10> more`, m + s being both list lengths, when either list exceeds ten."""
     story = Story(ledger, stage("s"), repeats=12)
     for repeat in range(1, 13):
@@ -65,19 +64,19 @@ def test_ten_mismatches_and_ten_missing_are_shown_and_the_rest_counted(ledger: A
     assert len(shown) == 12 and shown[-2:] == ["  s/run13", "  … and 3 more"]
 
 
-def test_the_line_without_a_commit_is_left_out(ledger: Any) -> None:
+def test_the_line_without_a_commit_is_left_out(ledger: Ledger) -> None:
     story = Story(ledger, stage("s"), sha="")
     lines = audit_lines(story.session, readiness(story.session))
     assert lines[0] == "GIT PROVENANCE: FAIL — plan.json has no calibration_git_sha"
 
 
-def test_more_than_n_rounds_are_all_shown_and_n_strict_ones_are_enough(ledger: Any) -> None:
+def test_more_than_n_rounds_are_all_shown_and_n_strict_ones_are_enough(ledger: Ledger) -> None:
     story = Story(ledger, stage("s"), repeats=3).observe(1).observe(2, share(ok=1)).observe(3).observe(4)
     result = readiness(story.session)
     assert result.ready and result.stages[0].cells == "✓△✓✓"
 
 
-def test_a_rejected_round_is_d_and_the_line_says_what_counts(ledger: Any) -> None:
+def test_a_rejected_round_is_d_and_the_line_says_what_counts(ledger: Ledger) -> None:
     story = Story(ledger, stage("s"), repeats=2)
     story.observe(1).observe(2).append(
         RoundRejected(session="story", unit="test_a_ci", repeat=2, stages=["s"], evidence=[])
@@ -90,17 +89,17 @@ def test_a_rejected_round_is_d_and_the_line_says_what_counts(ledger: Any) -> Non
     assert readiness(story.session).ready
 
 
-def test_a_session_without_stages_is_not_ready(ledger: Any) -> None:
+def test_a_session_without_stages_is_not_ready(ledger: Ledger) -> None:
     assert readiness(Story(ledger).session).reasons == ("the plan has no stages",)
 
 
-def test_a_purged_repeat_is_absent_until_it_is_measured_again(ledger: Any) -> None:
+def test_a_purged_repeat_is_absent_until_it_is_measured_again(ledger: Ledger) -> None:
     story = Story(ledger, stage("s"), repeats=2).all_strict().purge(1)
     assert readiness(story.session).stages[0].cells == "—✓"
     assert readiness(story.observe(1).session).ready
 
 
-def test_what_the_old_audit_does_not_know_comes_after_its_lines(ledger: Any) -> None:
+def test_what_the_old_audit_does_not_know_comes_after_its_lines(ledger: Ledger) -> None:
     patterns = {"cuda graph": "cuda graph: True", "fp8": "fp8"}
     story = Story(ledger, stage("s", counted=False, evidence=patterns), repeats=2)
     story.observe(1, suspect=["GPU 0 throttled 40 % of the time"], log_found={"cuda graph": "x", "fp8": None})
@@ -115,7 +114,7 @@ def test_what_the_old_audit_does_not_know_comes_after_its_lines(ledger: Any) -> 
     ]
 
 
-def test_run_files_that_changed_or_vanished_are_findings(ledger: Any) -> None:
+def test_run_files_that_changed_or_vanished_are_findings(ledger: Ledger) -> None:
     story = Story(ledger, stage("s"), repeats=2).import_file("s", 1).import_file("s", 2)
     story.import_file("s", 1, sha256="another", metrics={"throughput_qps": 9.0})
     story.append(RunFileVanished(session="story", stage="s", repeat=2, sha256="s2"))
@@ -124,7 +123,7 @@ def test_run_files_that_changed_or_vanished_are_findings(ledger: Any) -> None:
     assert readiness(story.session).stages[0].cells == "✓—"
 
 
-def test_json_has_the_fields_of_the_contract(ledger: Any) -> None:
+def test_json_has_the_fields_of_the_contract(ledger: Ledger) -> None:
     story = Story(ledger, stage("s", expected_samples=10)).all_strict()
     document = readiness(story.session).as_json()
     assert document["strict_ready"] == "1/1" and document["strict_complete"] is True
@@ -139,7 +138,7 @@ def test_json_has_the_fields_of_the_contract(ledger: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])
-def test_readiness_never_rests_on_a_value_that_is_not_there(ledger: Any, value: float | None) -> None:
+def test_readiness_never_rests_on_a_value_that_is_not_there(ledger: Ledger, value: float | None) -> None:
     """NaN cannot enter an event; the boundary says so instead of storing it."""
     from ledger.errors import BadInput
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from commands.calibrate.measuring.loop import decision_events
+from ledger.ledger import Ledger
 from projections.calibration.destructive_rounds import Judgement, destructive_values, is_degenerate, judge_unit
 from projections.calibration.session import Session, units_of
 from tests.projections.calibration.story import OTHER, Story, metric, share, stage
@@ -80,7 +81,7 @@ def test_two_populations_of_two_and_more_half_a_median_apart_are_degenerate(
 class Runner:
     """Follows the judgements as a run does; `values(repeat)` is what a round measures."""
 
-    def __init__(self, ledger: Any, values: Any, **story: Any) -> None:
+    def __init__(self, ledger: Ledger, values: Any, **story: Any) -> None:
         self.story = Story(ledger, stage("a"), stage("b"), rejection=True, **story)
         self.values = values
         self.steps: list[tuple[str, tuple[int, ...]]] = []
@@ -108,13 +109,13 @@ class Runner:
         return [repeats[0] for step, repeats in self.steps if step == "measure"]
 
 
-def test_a_quiet_unit_is_measured_n_times_and_done(ledger: Any) -> None:
+def test_a_quiet_unit_is_measured_n_times_and_done(ledger: Ledger) -> None:
     runner = Runner(ledger, lambda k: 10 + k / 100)
     session = runner.run()
     assert runner.measured == [1, 2, 3, 4, 5] and not session.rejected
 
 
-def test_a_destructive_round_is_replaced_by_two_with_new_indices(ledger: Any) -> None:
+def test_a_destructive_round_is_replaced_by_two_with_new_indices(ledger: Ledger) -> None:
     runner = Runner(ledger, lambda k: 2.0 if k == 3 else 10 + k / 100)
     session = runner.run()
     assert runner.measured == [1, 2, 3, 4, 5, 6, 7]
@@ -123,14 +124,14 @@ def test_a_destructive_round_is_replaced_by_two_with_new_indices(ledger: Any) ->
     assert session.set_aside("b", 3) and session.rejected["test_a_ci", 3].evidence[0].stage == "a"
 
 
-def test_two_destructive_rounds_are_replaced_by_four(ledger: Any) -> None:
+def test_two_destructive_rounds_are_replaced_by_four(ledger: Ledger) -> None:
     runner = Runner(ledger, lambda k: {2: 1.0, 4: 30.0}.get(k, 10 + k / 100))
     session = runner.run()
     assert runner.measured == list(range(1, 10))
     assert sorted(k for _, k in session.rejected) == [2, 4]
 
 
-def test_three_destructive_rounds_discard_the_block_and_start_over_once(ledger: Any) -> None:
+def test_three_destructive_rounds_discard_the_block_and_start_over_once(ledger: Ledger) -> None:
     runner = Runner(ledger, lambda k: {2: 1.0, 4: 30.0, 6: 99.0}.get(k, 10 + k / 100))
     session = runner.run()
     assert ("discard", tuple(range(1, 10))) in runner.steps
@@ -139,7 +140,7 @@ def test_three_destructive_rounds_discard_the_block_and_start_over_once(ledger: 
     assert not session.flagged
 
 
-def test_two_populations_discard_the_block_and_a_second_time_keep_everything_flagged(ledger: Any) -> None:
+def test_two_populations_discard_the_block_and_a_second_time_keep_everything_flagged(ledger: Ledger) -> None:
     runner = Runner(ledger, lambda k: 10.0 if k % 2 else 20.0)
     session = runner.run()
     assert runner.measured == list(range(1, 11))
@@ -148,7 +149,7 @@ def test_two_populations_discard_the_block_and_a_second_time_keep_everything_fla
     assert [r for r in range(1, 11) if not session.set_aside("a", r)] == [6, 7, 8, 9, 10]
 
 
-def test_there_are_never_more_than_fifteen_rounds(ledger: Any) -> None:
+def test_there_are_never_more_than_fifteen_rounds(ledger: Ledger) -> None:
     runner = Runner(ledger, lambda k: {4: 1.0, 8: 40.0}.get(k, 10 + k / 100), repeats=14)
     session = runner.run()
     assert max(runner.measured) == 15
@@ -156,7 +157,7 @@ def test_there_are_never_more_than_fifteen_rounds(ledger: Any) -> None:
     assert session.flagged and not session.rejected
 
 
-def test_without_rejection_or_below_five_repeats_nothing_is_judged(ledger: Any) -> None:
+def test_without_rejection_or_below_five_repeats_nothing_is_judged(ledger: Ledger) -> None:
     wild = Story(ledger, stage("a"), session="off", rejection=False)
     few = Story(ledger, stage("a"), session="few", rejection=True, repeats=4)
     for story, repeats in ((wild, 5), (few, 4)):
@@ -166,7 +167,7 @@ def test_without_rejection_or_below_five_repeats_nothing_is_judged(ledger: Any) 
         assert judge_unit(session, units_of(session.plan)[0]).step == "done"
 
 
-def test_partial_wrong_scope_and_stale_rounds_are_measured_again(ledger: Any) -> None:
+def test_partial_wrong_scope_and_stale_rounds_are_measured_again(ledger: Ledger) -> None:
     story = Story(ledger, stage("a", expected_samples=10), stage("b"), repeats=5)
     story.observe(1).observe(2, share("a", ok=9), share("b")).observe(3, share("a", total=12, ok=12), share("b"))
     story.observe(4, sha=OTHER).observe(5, share("a", status="failed"), share("b"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.events.calibrations import CalibrationResumed
+from ledger.ledger import Ledger
 from projections.calibration.provenance import not_equivalent, performance_sensitive, provenance, same_program
 from tests.projections.calibration.story import COMMIT, OTHER, Story, stage
 
@@ -24,45 +23,45 @@ def resumed(sha: str, *, equivalent: bool) -> CalibrationResumed:
     )
 
 
-def test_all_on_the_calibration_commit_is_ok(ledger: Any) -> None:
+def test_all_on_the_calibration_commit_is_ok(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage()).all_strict().session)
     assert found.ok and found.reason == "" and found.calibration_git_sha == COMMIT
 
 
-def test_another_commit_is_a_mismatch_with_both_short_hashes(ledger: Any) -> None:
+def test_another_commit_is_a_mismatch_with_both_short_hashes(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage()).observe(1).observe(2, sha=OTHER).session)
     assert not found.ok
     assert found.mismatches == (f"s/run2: artifact {OTHER[:8]} != calibration {COMMIT[:8]}",)
     assert found.reason == "1 run(s) recorded on a different commit"
 
 
-def test_a_head_that_moved_during_the_repeat_is_a_mismatch(ledger: Any) -> None:
+def test_a_head_that_moved_during_the_repeat_is_a_mismatch(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage()).observe(1, git_sha_start=OTHER).session)
     assert found.mismatches == (f"s/run1: artifact {OTHER[:8]} != calibration {COMMIT[:8]}",)
 
 
-def test_a_run_file_without_a_commit_is_missing_and_names_the_way_out(ledger: Any) -> None:
+def test_a_run_file_without_a_commit_is_missing_and_names_the_way_out(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage()).import_file("s", 1, git_sha="").session)
     assert found.missing == ("s/run1",)
     assert found.reason == "1 run(s) missing git_sha (pre-v0.6.0 or stale — purge and re-run on current commit)"
 
 
-def test_a_corrupt_run_file_is_a_mismatch(ledger: Any) -> None:
+def test_a_corrupt_run_file_is_a_mismatch(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage()).import_file("s", 1, readable=False, metrics={}, git_sha="").session)
     assert found.mismatches == ("s/run1: corrupt json",)
 
 
-def test_a_plan_without_a_commit_fails(ledger: Any) -> None:
+def test_a_plan_without_a_commit_fails(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage(), sha="").session)
     assert (found.ok, found.reason) == (False, "plan.json has no calibration_git_sha")
 
 
-def test_changed_tracked_files_are_another_measurement(ledger: Any) -> None:
+def test_changed_tracked_files_are_another_measurement(ledger: Ledger) -> None:
     found = provenance(Story(ledger, stage()).observe(1, diff_sha256="d" * 64).session)
     assert found.mismatches == ("s/run1: tracked files were changed since the plan was made",)
 
 
-def test_only_a_proven_equivalent_commit_is_accepted(ledger: Any) -> None:
+def test_only_a_proven_equivalent_commit_is_accepted(ledger: Ledger) -> None:
     story = Story(ledger, stage()).append(resumed(OTHER, equivalent=True)).observe(1, sha=OTHER)
     assert provenance(story.session).ok
     assert provenance(story.session).equivalent_commits == (OTHER,)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from commands.calibrate.measuring.loop import decision_events
+from ledger.ledger import Ledger
 from projections.calibration.destructive_rounds import judge_unit
 from projections.calibration.session import units_of
 from tests.projections.calibration.story import Story, share, stage
@@ -28,7 +27,7 @@ DOUBTS = {
     ],
 )
 def test_a_doubt_condemns_its_round_only_where_the_plan_names_it(
-    ledger: Any, reject_when: list[str], condemned: list[int]
+    ledger: Ledger, reject_when: list[str], condemned: list[int]
 ) -> None:
     story = Story(ledger, stage("a"), stage("b"), rejection=True, reject_when=reject_when)
     for repeat in range(1, 6):

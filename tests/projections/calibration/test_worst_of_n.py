@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
 from projections.calibration.session import Observation
 from projections.calibration.worst_of_n import direction, is_complete, metric_worst, missing_reason, strict_cell, worst
 from tests.commands.calibrate.published import METRICS, reports
@@ -163,7 +164,7 @@ def test_a_direction_follows_from_the_bound(bound: str, old: float | None, new: 
     assert direction(bound, old, new) == word
 
 
-def test_rounds_set_aside_and_values_that_were_not_read_do_not_enter_the_worst(ledger: Any) -> None:
+def test_rounds_set_aside_and_values_that_were_not_read_do_not_enter_the_worst(ledger: Ledger) -> None:
     story = Story(ledger, stage("s", metric("throughput_qps", "min")), repeats=3)
     story.observe(1, share(value=5.0)).observe(2, share(value=4.0)).observe(3, share(value=None))
     story.import_file("s", 4, metrics={"throughput_qps": 0.1}, destructive=True)
