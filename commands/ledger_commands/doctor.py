@@ -129,9 +129,19 @@ def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
     else:
         yield _guarded("verify", "perfledger verify", lambda: _verify(ledger))
     yield _guarded("projections", "perfledger replay", lambda: _projections(app, ledger))
+    yield from _approvals(ledger)
     yield _clock(head.recorded_us)
     yield _disk(ledger.path)
     yield Check("actor", "ok", f"events are written as {ledger.actor}")
+
+
+def _approvals(ledger: Ledger) -> Iterator[Check]:
+    from commands.ledger_commands.policy_check import findings
+
+    try:
+        yield from (Check("approvals", *finding) for finding in list(findings(ledger)))
+    except PerfledgerError as error:
+        yield Check("approvals", "fail", error.message, error.hint)
 
 
 def _guarded(name: str, fix: str, look: Callable[[], Check]) -> Check:

@@ -57,10 +57,10 @@ def run(
     else:
         state = decider.load(ledger, resume)
     if state.step == "planned":
-        state = approve.give(app, ledger, state, confirm=phrase(), sign_key=sign_key)
-        if state.step == "planned":
+        state, counted = approve.give(app, ledger, state, confirm=phrase(), sign_key=sign_key)
+        if not all(one.enough for one in counted):
             raise Refused(
-                f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_step(state)
+                f"reseed {state.id} needs another approver", code="not_approved", hint=decider.next_approval(state)
             )
     if state.step == "approved":
         state = write(ledger, state)

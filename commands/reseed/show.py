@@ -9,8 +9,10 @@ import msgspec
 
 from commands.cli.app import App, command
 from commands.ledger_commands.events import bound
+from commands.reseed.work.approval import shown
 from commands.reseed.work.medians_text import _value
 from ledger.errors import BadInput
+from projections.authority.quorum import NOT_SIGNED, UNCHECKED
 from projections.reseed import fold as decider
 from projections.results.metric_policy import CATALOGUE
 
@@ -36,15 +38,15 @@ def show(app: App, reseed_id: str) -> None:
     steps = [
         {"at": at, "event": kind, "actor": actor, "event_id": event_id} for at, kind, actor, event_id in state.events
     ]
+    approvals, counted = shown(ledger, state)
     document = {
         "id": state.id,
         "step": state.step,
         "next": decider.next_step(state),
         "plan": plan_json(state.plan) if state.plan else None,
         "steps": steps,
-        "approvals": [
-            {"approver": a.approver, "digest": a.digest, "signed": bool(a.signature)} for a in state.approvals
-        ],
+        "approvals": approvals,
+        "counted": counted,
         "uploaded": msgspec.to_builtins(state.uploaded) if state.uploaded else None,
         "passed_over": [
             {"at": p.recorded_at, "event": p.type, "actor": p.actor, "event_id": p.event_id, "why": p.why}
@@ -59,6 +61,16 @@ def show(app: App, reseed_id: str) -> None:
             "",
             *(f"  {s['at'][:19]}Z  {s['event']:<20} {s['actor']}{why.get(s['event_id'], '')}" for s in steps),
             "",
+            *(
+                f"  approved by {a['approver']}: {a['signature']}"
+                + (
+                    ""
+                    if a["counts"] is not False or a["signature"] not in (NOT_SIGNED, UNCHECKED)
+                    else "; does not count"
+                )
+                for a in approvals
+            ),
+            *([f"  counted now: {counted}", ""] if approvals else []),
             f"{state.step}; next: {decider.next_step(state)}",
         ]
         return "\n".join(lines)

@@ -10,7 +10,7 @@ import click
 
 from commands.cli.app import App, command
 from commands.reseed.preview import of_upload
-from commands.reseed.work.approval import require_approved
+from commands.reseed.work.approval import NOT_PINNED, require_approved
 from commands.reseed.work.history import History, sync
 from commands.reseed.work.moved import standing
 from commands.reseed.work.recording import overtaken
@@ -54,7 +54,9 @@ def upload(app: App, reseed_id: str, confirm: str | None, dry_run: bool) -> None
 def send(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None) -> Done:
     """Check everything again, upload, look, and record what is there."""
     decider.require(state, "uploaded", "ReseedUploadStarted")
-    require_approved(ledger, state)
+    approved = require_approved(ledger, state)
+    if approved.authority.pin is None:
+        app.note(NOT_PINNED)
     upload = _Upload(app, ledger, state)
     app.confirm(PHRASE, given=confirm, question=_question(state, upload.seeds))
     with announced.alone(ledger, LOCK) as writer:
@@ -65,7 +67,7 @@ def send(app: App, ledger: Ledger, state: decider.Reseed, *, confirm: str | None
     after = decider.load(ledger, state.id)
     if after.uploaded is None:
         raise overtaken(after, f"it is {after.step}; the seeds are in {after.needed().dataset} all the same")
-    return Done(after, upload.files.committed(landed.sent), upload.history)
+    return Done(after, upload.files.committed(landed.sent), upload.history, approved.people)
 
 
 class _Upload(announced.Announced["Absent"]):
@@ -100,6 +102,8 @@ class _Upload(announced.Announced["Absent"]):
         """Announce the commit. Raises `Conflict` when the target's baseline moved since the plan."""
         # a pull may have brought the end of it since the lock was taken
         decider.require(decider.load(self._ledger, self._state.id), "uploaded", "ReseedUploadStarted")
+        # a policy that was learned since it asked holds, too
+        approved = require_approved(self._ledger, self._state)
         _require_unmoved(self._ledger, self._state, missing.parent, set(self.seeds))
         return NewEvent(
             stream=self._state.stream,
@@ -109,6 +113,9 @@ class _Upload(announced.Announced["Absent"]):
                 dataset=self._state.needed().dataset,
                 parent=missing.parent,
                 paths=sorted(self.seeds),
+                policies=[policy.digest for policy in approved.authority.policies],
+                pinned=approved.authority.pin is not None,
+                approved_by=approved.people,
             ),
         )
 

@@ -8,21 +8,64 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ledger.event import EventPayload, Evidence, event_type
 
 Medians = dict[str, float | None]
 
 
-@event_type()
-class ReseedPolicyAdopted(EventPayload):
-    """From now on plans need this many distinct approvers, and signatures when allowed_signers is given.
+def _policy_v1(payload: dict[str, Any]) -> dict[str, Any]:
+    return {**payload, "covers": ["reseed"], "lineage": "", "replaces": None, "settles": []}
 
+
+def _started_v1(payload: dict[str, Any]) -> dict[str, Any]:
+    return {**payload, "policies": [], "pinned": False, "approved_by": []}
+
+
+@event_type(schema_version=2, upcasters={1: _policy_v1})
+class ReseedPolicyAdopted(EventPayload):
+    """A policy of approvals was adopted: so many distinct approvers, with signatures when allowed_signers is given.
+
+    Whether it is in force is another matter: that needs a pin, or the signatures of the policy that it replaces.
     allowed_signers: the bytes of an OpenSSH allowed-signers file, as evidence; empty: approvals are not signed.
+    covers: the acts that need approval, such as `reseed`. lineage: random, made with the first policy and
+    kept. replaces: digest of the policy it replaces, null for the first; settles: those of others that replaced the
+    same one. A policy's digest is the SHA-256 over the canonical JSON of all fields, with the text of allowed_signers.
     """
 
     approvals: int
     allowed_signers: Evidence = ""
     reason: str = ""
+    covers: list[str] = msgspec.field(default_factory=lambda: ["reseed"])
+    lineage: str = ""
+    replaces: str | None = None
+    settles: list[str] = []
+
+
+@event_type()
+class ReseedPolicyEndorsed(EventPayload):
+    """Somebody of the policy in force agreed to the one with this digest. signature: SSH signature text, or empty."""
+
+    digest: str
+    approver: str
+    signature: str = ""
+
+
+@event_type()
+class ReseedPolicyPinned(EventPayload):
+    """`ledger.toml` names this policy from now on. before: digest of the one it named until then, null for none."""
+
+    digest: str
+    before: str | None
+    file: str
+
+
+class ApprovedBy(EventPayload):
+    """An approver whose approval counted. key: fingerprint of the SSH key that signed it; empty: not signed."""
+
+    approver: str
+    key: str
 
 
 class SeedSource(EventPayload):
@@ -95,7 +138,11 @@ class OtherReaders(EventPayload):
     window: list[BackedUp]
 
 
-@event_type()
+def _planned_v1(payload: dict[str, Any]) -> dict[str, Any]:
+    return {**payload, "policies": []}
+
+
+@event_type(schema_version=2, upcasters={1: _planned_v1})
 class ReseedPlanned(EventPayload):
     """What will be done, whole: an approval names the digest of this.
 
@@ -105,7 +152,8 @@ class ReseedPlanned(EventPayload):
     old and candidate are what `check` compares with. will_move_median: the medians after 1 to 5 seeds (the window's
     length), those beyond the sources taken at the batch medians. window: paths and digests of the records the old
     medians rest on. violations: fixed limits the batch medians still breach. readers: the same numbers for the
-    dataset's other readers where theirs differ, else null.
+    dataset's other readers where theirs differ, else null. policies: digests of the approval policies in force at the
+    plan. approvals_needed and allowed_signers are what they ask for, for readers: an upload asks the policy in force.
     """
 
     reseed: str
@@ -136,6 +184,7 @@ class ReseedPlanned(EventPayload):
     violations: list[dict[str, Any]] = []
     warnings: list[str] = []
     readers: OtherReaders | None = None
+    policies: list[str] = []
 
 
 @event_type()
@@ -158,14 +207,20 @@ class RecordsPrepared(EventPayload):
     paths: list[str]
 
 
-@event_type()
+@event_type(schema_version=2, upcasters={1: _started_v1})
 class ReseedUploadStarted(EventPayload):
-    """A commit of these paths is about to be sent on top of `parent`; the window was looked at there."""
+    """A commit of these paths is about to be sent on top of `parent`; the window was looked at there.
+
+    policies: digests of the approval policies in force, pinned: whether by a pin; approved_by: who counted.
+    """
 
     reseed: str
     dataset: str
     parent: str
     paths: list[str]
+    policies: list[str] = []
+    pinned: bool = False
+    approved_by: list[ApprovedBy] = []
 
 
 @event_type()

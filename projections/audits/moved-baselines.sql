@@ -6,7 +6,9 @@ WITH plans AS (
            payload->>'reason' AS reason, payload->>'old' AS medians_before, actor AS planned_by
     FROM events WHERE type = 'ReseedPlanned'
 ), approvers AS (
-    SELECT payload->>'reseed' AS reseed, string_agg(payload->>'approver', ', ' ORDER BY recorded_at) AS approved_by
+    SELECT payload->>'reseed' AS reseed, string_agg((payload->>'approver') ||
+               CASE WHEN COALESCE(payload->>'signature', '') LIKE '-----BEGIN SSH SIGNATURE-----%'
+                    THEN ' (signature not checked)' ELSE ' (not signed)' END, ', ' ORDER BY recorded_at) AS approved_by
     FROM events WHERE type = 'ReseedApproved' GROUP BY 1
 ), moves AS (
     SELECT e.recorded_at AS moved_at, p.target, p.kind AS how, p.reason, p.medians_before,

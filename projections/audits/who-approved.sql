@@ -1,7 +1,8 @@
 -- Who approved what, when and with which words: reseeds, pins, policies, threshold writes and reviews, newest first.
 -- :since = -infinity   only from this time on
 -- :who = %             the approver, as a LIKE pattern
-SELECT approved_at, who, what, subject, reason, signed, event_id
+SELECT approved_at, who, what, subject, reason, signed,
+       CASE WHEN signed THEN 'signature not checked' ELSE 'not signed' END AS signature, event_id
 FROM (
     SELECT recorded_at AS approved_at,
            COALESCE(payload->>'approver', payload->>'reviewer', actor) AS who,
@@ -17,7 +18,7 @@ FROM (
                      WHEN 'ReseedApproved' THEN (payload->>'reseed') || ' ' || (payload->>'digest')
                      ELSE COALESCE(payload->>'target', payload->>'calibration', payload->>'name') END AS subject,
            payload->>'reason' AS reason,
-           COALESCE(payload->>'signature', '') <> '' AS signed,
+           COALESCE(payload->>'signature', '') LIKE '-----BEGIN SSH SIGNATURE-----%' AS signed,
            event_id, origin, position
     FROM events
     WHERE type IN ('ReseedApproved', 'BaselinePinned', 'BaselineUnpinned', 'MetricPolicyAdopted', 'CiPolicyAdopted',

@@ -6,7 +6,7 @@ from projections.facts.base import Fact
 
 
 class FactReseedStep(Fact, table=True):
-    """A step of a reseed: the event type in `step`, who took it, and what it named."""
+    """A step of a reseed: the event type in `step`, who took it, and what it named. signature: its text, unchecked."""
 
     __tablename__ = "fact_reseed_step"
 
@@ -15,7 +15,7 @@ class FactReseedStep(Fact, table=True):
     actor: str
     digest: str | None
     approver: str | None
-    signed: bool | None
+    signature: str | None
     folder: str | None
     dataset: str | None
     revision: str | None

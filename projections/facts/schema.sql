@@ -389,7 +389,7 @@ CREATE TABLE fact_reseed_step (
     actor VARCHAR NOT NULL,
     digest VARCHAR,
     approver VARCHAR,
-    signed BOOLEAN,
+    signature VARCHAR,
     folder VARCHAR,
     dataset VARCHAR,
     revision VARCHAR,

@@ -60,7 +60,7 @@ class Reseed:
     @property
     def approvers(self) -> list[str]:
         """Who approved exactly this plan, by name."""
-        return sorted(self.standing.approvers)
+        return sorted(name for name, _ in self.standing.approvers)
 
     def needed(self) -> reseeds.ReseedPlanned:
         """Return the plan; a stream without one never got that far."""
@@ -101,6 +101,7 @@ def _told(event: Event, payload: EventPayload) -> Told:
         actor=event.actor,
         digest=getattr(payload, "digest", ""),
         approver=getattr(payload, "approver", ""),
+        signature=getattr(payload, "signature", ""),
         approvals_needed=getattr(payload, "approvals_needed", 0),
         by=getattr(payload, "by", ""),
     )
@@ -154,14 +155,10 @@ def plan_digest(plan: reseeds.ReseedPlanned) -> str:
     """Return what an approval binds: SHA-256 over the plan's canonical JSON without the digest itself."""
     body = msgspec.to_builtins(plan)
     del body["digest"]
-    if body["readers"] is None:  # plans of earlier versions have no such field, and keep their digest
-        del body["readers"]
+    for name in ("readers", "policies"):  # plans of earlier versions have no such field, and keep their digest
+        if not body[name]:
+            del body[name]
     return sha256(canonical.encode(body)).hexdigest()
-
-
-def approved(state: Reseed) -> bool:
-    """Whether enough distinct people approved exactly this plan."""
-    return len(state.approvers) >= state.needed().approvals_needed
 
 
 def require(state: Reseed, action: str, event_type: str) -> None:
@@ -192,6 +189,11 @@ def require_whole(state: Reseed) -> None:
         raise Conflict(
             f"the plan of reseed {state.id} is not what its digest says", code="plan_changed", hint="perfledger verify"
         )
+
+
+def next_approval(state: Reseed) -> str:
+    """Return the command with which somebody else approves the plan."""
+    return f'another approver: perfledger reseed approve {state.id} --confirm "confirm performance reseed"'
 
 
 def next_step(state: Reseed) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from projections.authority.quorum import NOT_SIGNED, UNCHECKED
 from projections.reseed.transitions import Standing, Told, advance
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 _STEPS = """
 SELECT s.reseed, s.step AS type, s.event_id, s.recorded_at, s.origin, s.position, s.actor, s.digest, s.approver,
-       s.revision, s.superseded_by, p.approvals_needed
+       s.signature, s.revision, s.superseded_by, p.approvals_needed
 FROM fact_reseed_step AS s LEFT JOIN fact_reseed_plan AS p ON p.event_id = s.event_id
 WHERE s.learned_at <= CAST($as_of AS TIMESTAMPTZ) AND s.recorded_at <= CAST($as_recorded AS TIMESTAMPTZ)
 ORDER BY s.reseed, s.recorded_at, s.origin, s.position
@@ -37,11 +38,12 @@ def reseeds(state: State) -> Iterator[dict[str, Any]]:
         if plan["event_id"] in passed:
             continue  # a second plan of the same reseed
         steps = (row for row, _ in folded[plan["id"]] if row["event_id"] not in passed)
+        approvers = sorted(standing.approvers)
         landed = next((row for row in steps if row["type"] == "ReseedUploaded"), None)
         yield {
             **plan,
             "step": standing.step,
-            "approvers": ", ".join(sorted(standing.approvers)) or None,
+            "approvers": ", ".join(f"{name} ({UNCHECKED if key else NOT_SIGNED})" for name, key in approvers) or None,
             "uploaded_at": landed["recorded_at"] if landed else None,
             "revision": landed["revision"] if landed else None,
             "superseded_by": standing.superseded_by,
@@ -82,6 +84,7 @@ def _told(row: dict[str, Any]) -> Told:
         actor=row["actor"],
         digest=row["digest"] or "",
         approver=row["approver"] or "",
+        signature=row["signature"] or "",
         approvals_needed=row["approvals_needed"] or 0,
         by=row["superseded_by"] or "",
     )

@@ -11,6 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ledger.identity import names
+from ledger.identity.distinct import Distinct
+from ledger.identity.ssh_keys import signing_key
+
 STEPS = ("new", "planned", "approved", "prepared", "uploading", "uploaded", "cleaned up", "aborted", "superseded")
 EVENTS = (
     "SourceValidated",
@@ -29,7 +33,10 @@ EVENTS = (
 
 @dataclass(frozen=True)
 class Told:
-    """What the table reads of an event. digest: the plan it names; by: the reseed that supersedes."""
+    """What the table reads of an event. digest: the plan it names; by: the reseed that supersedes.
+
+    signature is as the event has it: whether it holds is for `projections.authority` to say.
+    """
 
     type: str
     event_id: str
@@ -37,6 +44,7 @@ class Told:
     actor: str
     digest: str = ""
     approver: str = ""
+    signature: str = ""
     approvals_needed: int = 0
     by: str = ""
 
@@ -54,16 +62,27 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class Standing:
-    """The step of a reseed. approvers: distinct, in the order in which they approved exactly this plan."""
+    """The step of a reseed, by what its events say of themselves: whether the approvals suffice is asked elsewhere.
+
+    approvals: name, and signature or "", of each approval of exactly this plan, in their order.
+    """
 
     step: str = "new"
     digest: str = ""
     approvals_needed: int = 0
-    approvers: tuple[str, ...] = ()
+    approvals: tuple[tuple[str, str], ...] = ()
     uploaded: bool = False
     superseded_by: str | None = None
     changed_at: str = ""
     passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def approvers(self) -> list[tuple[str, str]]:
+        """Name, and key that the signature names or "", of distinct approvers in the order in which they approved."""
+        found = Distinct()
+        for name, signature in self.approvals:
+            found.add(name, signing_key(signature))
+        return found.people
 
     @property
     def landed(self) -> bool:
@@ -90,7 +109,11 @@ def _another_plan(standing: Standing, told: Told) -> str:
 
 
 def _no_new_approval(standing: Standing, told: Told) -> str:
-    if told.approver in standing.approvers:
+    why = names.fault(told.approver)
+    if why:
+        return f"the name {told.approver!a} {why}"
+    known = {(names.normal(name), signature) for name, signature in standing.approvals}
+    if (names.normal(told.approver), told.signature) in known:
         return f"{told.approver} had approved this plan already"
     return _another_plan(standing, told)
 
@@ -103,6 +126,7 @@ def not_supersedable(standing: Standing, told: Told | None = None) -> str:
     return "" if standing.landed else "its seeds were never uploaded"
 
 
+_APPROVES = "it names this plan, and is a new approval by a name that may be one"
 _PREPARED = Transition("prepared", _another_plan, rule="it names this plan")
 _SUPERSEDED = Transition("superseded", not_supersedable, rule="its seeds were uploaded and not superseded before")
 
@@ -116,18 +140,22 @@ TRANSITIONS: dict[tuple[str, str], Transition] = {
         "approved",
         _no_new_approval,
         waits=lambda standing: len(standing.approvers) < standing.approvals_needed,
-        rule="it names this plan, and its approver is a new one; `planned` until enough people have approved",
+        rule=f"{_APPROVES}; `planned` until there are as many distinct approvers as the plan names",
     ),
     ("planned", "ReseedAborted"): Transition("aborted"),
+    # further approvals: the policy in force at the upload may ask for more than the plan said
+    ("approved", "ReseedApproved"): Transition("approved", _no_new_approval, rule=_APPROVES),
     ("approved", "RecordsPrepared"): _PREPARED,
     ("approved", "ReseedAborted"): Transition("aborted"),
     ("prepared", "RecordsPrepared"): _PREPARED,
+    ("prepared", "ReseedApproved"): Transition("prepared", _no_new_approval, rule=_APPROVES),
     ("prepared", "ReseedUploadStarted"): Transition("uploading"),
     # without an announcement: a look found all of it there before anything was sent
     ("prepared", "ReseedUploaded"): Transition("uploaded"),
     ("prepared", "ReseedAborted"): Transition("aborted"),
     # a staging folder that was lost while an upload was on its way is written again
     ("uploading", "RecordsPrepared"): Transition("uploading", _another_plan, rule="it names this plan"),
+    ("uploading", "ReseedApproved"): Transition("uploading", _no_new_approval, rule=_APPROVES),
     ("uploading", "ReseedUploadStarted"): Transition("uploading"),
     ("uploading", "ReseedUploaded"): Transition("uploaded"),
     ("uploading", "ReseedAborted"): Transition("aborted"),
@@ -159,7 +187,7 @@ def _noted(standing: Standing, told: Told) -> Standing:
     if told.type == "ReseedPlanned":
         return replace(standing, digest=told.digest, approvals_needed=told.approvals_needed)
     if told.type == "ReseedApproved":
-        return replace(standing, approvers=(*standing.approvers, told.approver))
+        return replace(standing, approvals=(*standing.approvals, (told.approver, told.signature)))
     if told.type == "ReseedUploaded":
         return replace(standing, uploaded=True)
     if told.type == "ReseedSuperseded":

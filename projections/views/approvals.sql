@@ -1,5 +1,8 @@
--- Who approved what: each approval of a reseed, whether it is of the plan that was carried out, and whether signed.
-SELECT 'reseed' AS workflow, a.reseed AS id, a.approver, a.recorded_at AS approved_at, a.digest, a.signed,
+-- Who approved what: each approval of a reseed, whether it is of the plan that was carried out, and whether it
+-- carries a signature. A view checks none: `perfledger reseed show` and `upload` do.
+SELECT 'reseed' AS workflow, a.reseed AS id, a.approver, a.recorded_at AS approved_at, a.digest,
+       a.signature LIKE '-----BEGIN SSH SIGNATURE-----%' AS signed,
+       CASE WHEN signed THEN 'signature not checked' ELSE 'not signed' END AS signature,
        a.digest = p.digest AS of_this_plan, p.target, p.kind, p.reason, p.old_latency, p.candidate_latency,
        u.recorded_at AS uploaded_at, a.event_id, a.origin, a.position, a.learned_at
 FROM fact_reseed_step AS a

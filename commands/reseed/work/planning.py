@@ -13,6 +13,7 @@ import msgspec
 
 from commands.reseed.work import first_seed, seed_records
 from commands.reseed.work import sources as source_files
+from commands.reseed.work.approval import signers_digest
 from commands.reseed.work.history import History, back_up
 from commands.reseed.work.moved import Moved, standing
 from commands.reseed.work.sources import Source
@@ -20,6 +21,8 @@ from commands.reseed.work.windows import windows
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events import reseeds
+from projections.authority import in_force
+from projections.authority.policy import NONE, RESEED
 from projections.reseed import medians as reseed_medians
 from projections.reseed.fold import load, plan_digest
 from projections.results.identity import identity_of
@@ -44,31 +47,9 @@ class Request:
     as_they_were: bool = False  # the sources are the records the baseline rested on before, whatever their spread
 
 
-@dataclass(frozen=True)
-class Policy:
-    """The reseed policy in force."""
-
-    approvals: int = 1
-    allowed_signers: str = ""
-
-
 def new_id(now: datetime) -> str:
     """Return a new reseed id: its UTC second, and four random digits."""
     return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def policy_of(ledger: Ledger, *, known: set[str] | None = None) -> Policy:
-    """Return the policy adopted last, or the default: one approver, unsigned.
-
-    `known` limits it to these event ids: what was known at an earlier moment.
-    """
-    found = Policy()
-    for event in ledger.read(types=["ReseedPolicyAdopted"]):
-        if known is not None and event.event_id not in known:
-            continue
-        body = event.body()
-        found = Policy(int(body["approvals"]), str(body["allowed_signers"]))
-    return found
 
 
 @dataclass(frozen=True)
@@ -177,7 +158,8 @@ class _Parts:
 def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlanned:
     records = [s.record for s in parts.ordered]
     moved = parts.moved
-    policy = policy_of(ledger)
+    policies = in_force.load(ledger).of(RESEED)
+    signers = next((p.document.allowed_signers for p in policies if p.signed), "")
     kind = "corrective" if request.supersedes else "first_seed" if parts.first else "reseed"
     batch = reseed_medians.medians_of(records)
     return reseeds.ReseedPlanned(
@@ -206,8 +188,9 @@ def _plan(ledger: Ledger, request: Request, parts: _Parts) -> reseeds.ReseedPlan
             for (path, data), source in zip(parts.seeds, parts.ordered, strict=True)
         ],
         backup="",
-        approvals_needed=policy.approvals,
-        allowed_signers=policy.allowed_signers,
+        approvals_needed=max(policy.needed for policy in policies),
+        allowed_signers=signers_digest(signers),
+        policies=[policy.digest for policy in policies if policy is not NONE],
         supersedes=request.supersedes,
         violations=_violations(records, batch),
         warnings=parts.warnings,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from commands.reseed.work.approval import people_text
 from commands.reseed.work.history import History
+from ledger.events.reseeds import ApprovedBy
 from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ class Done:
     state: decider.Reseed
     committed: Committed
     history: History
+    people: Sequence[ApprovedBy]
 
 
 def message(state: decider.Reseed) -> str:
@@ -48,6 +52,9 @@ def report(done: Done) -> dict[str, Any]:
         "medians_now": uploaded.medians,
         "as_planned": uploaded.medians == plan.candidate,
         "violations": [msgspec.to_builtins(v) for v in plan.violations],
+        "approved_by": [
+            {"approver": one.approver, "signed": bool(one.key), "key": one.key or None} for one in done.people
+        ],
         "pull_request_text": pull_request_text(done),
         "next": decider.next_step(done.state),
     }
@@ -82,7 +89,6 @@ def pull_request_text(done: Done) -> str:
     from commands.reseed.work.medians_text import medians_line
 
     plan = done.state.needed()
-    people = ", ".join(done.state.approvers)
     return "\n".join(
         [
             f"### Performance baseline reseed of `{plan.target}`",
@@ -92,6 +98,6 @@ def pull_request_text(done: Done) -> str:
             f"- {len(plan.prepared)} seed record(s) in `{plan.dataset}`, commit `{done.committed.revision[:12]}`",
             f"- before: {medians_line(plan.old) or 'no baseline'}",
             f"- after: {medians_line(plan.candidate)}",
-            f"- approved by {people}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
+            f"- approved by {people_text(done.people)}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
         ]
     )

@@ -81,7 +81,7 @@ def test_a_forged_approval_event_does_not_pass_the_upload(world: World) -> None:
             ),
         ]
     )
-    assert world.upload(plan["id"], code=1).json["error"]["code"] == "signature_wrong"
+    assert world.upload(plan["id"], code=1).json["error"]["code"] == "not_approved"
     assert not world.seeds()
 
 

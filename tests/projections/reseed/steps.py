@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from ledger.event import EventPayload, NewEvent
@@ -11,6 +12,7 @@ from projections.reseed import fold
 from projections.state.state import State
 
 DIGEST, OTHER_DIGEST = "d" * 64, "e" * 64
+PEOPLE = count(1)  # each approval of `of_type` is somebody else's
 DATASET = "hf://datasets/o/d"
 
 
@@ -67,7 +69,7 @@ def of_type(reseed: str, name: str) -> EventPayload:
         "SourceDropped": reseeds.SourceDropped(reseed=reseed, path="s.json", sha256="", reason="outlier"),
         "BackupTaken": reseeds.BackupTaken(reseed=reseed, dataset=DATASET, revision="1", folder="/none", records=[]),
         "ReseedPlanned": plan(reseed),
-        "ReseedApproved": approval(reseed),
+        "ReseedApproved": approval(reseed, f"approver {next(PEOPLE)}"),
         "RecordsPrepared": preparation(reseed),
         "ReseedUploadStarted": reseeds.ReseedUploadStarted(
             reseed=reseed, dataset=DATASET, parent="1", paths=["m/1.json"]
@@ -102,7 +104,7 @@ def agreed(ledger: Ledger, reseed: str) -> fold.Reseed:
         return state
     assert row is not None
     assert (row["step"], row["superseded_by"]) == (state.step, state.standing.superseded_by)
-    assert row["approvers"] == (", ".join(state.approvers) or None)
+    assert row["approvers"] == (", ".join(f"{name} (not signed)" for name in state.approvers) or None)
     assert row["passed_over"] == len(state.passed_over)
     assert row["changed_at"] == state.standing.changed_at
     assert (row["event_id"], row["digest"]) == (state.plan_event_id, state.plan.digest)

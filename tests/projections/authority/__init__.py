@@ -1,0 +1,1 @@
+"""Who may decide: the policies in force, and whether enough distinct keys approved."""
