@@ -59,8 +59,10 @@ def read_description(path: Path) -> Description:
     file = path / "ledger.toml"
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
-        found = Description(int(raw["format"]), str(raw["origin"]), str(raw["created"]))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
+        if type(raw["format"]) is not int or raw["format"] < 1:
+            raise ValueError(f"format {raw['format']!r} is no number of a format")
+        found = Description(raw["format"], str(raw["origin"]), str(raw["created"]))
+    except (KeyError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise BadInput(
             f"{file} is not a ledger description: {why}",

@@ -22,6 +22,7 @@ from ledger.log.reading import holds_log
 from ledger.log.segment import SegmentInfo, info
 
 PERFLEDGER_VERSION = "0.1.0"
+POSITION_DIGITS_MAX = 18  # all that certainly fit in 64 bits, as segments hold them
 
 
 def default_actor() -> str:
@@ -157,7 +158,7 @@ class Ledger:
     def event(self, event_id: str) -> Event:
         """Return an event by its id, or by `position@origin`. Raises `BadInput` when there is none."""
         position, at, origin = event_id.partition("@")
-        if at and position.isdigit():
+        if at and position.isdecimal() and len(position) <= POSITION_DIGITS_MAX:
             if origin not in self.origins():
                 raise BadInput(f"no origin {origin} here", code="no_such_origin", hint="perfledger sql 'FROM origins'")
             return self.log_of(origin).at(int(position))

@@ -57,7 +57,8 @@ def file_name(first: int) -> str:
 def first_of(name: str) -> int | None:
     """Return the first position that a file name gives, or None for other files."""
     stem, dot, suffix = name.partition(".")
-    return int(stem) if dot and suffix == "parquet" and len(stem) == 20 and stem.isdigit() else None
+    digits = stem.isascii() and stem.isdigit()  # `isdigit` alone takes signs that `int` refuses
+    return int(stem) if dot and suffix == "parquet" and len(stem) == 20 and digits else None
 
 
 def schema() -> pa.Schema:

@@ -122,9 +122,9 @@ def asked_to_wait(status: int, headers: Mapping[str, str], *, now: float) -> flo
     limit = headers.get("ratelimit", "").replace(" ", "")
     if status == 429 and ";r=0;t=" in limit:
         seconds = limit.partition(";r=0;t=")[2].partition(";")[0]
-        return float(seconds) if seconds.isdigit() else None
+        return float(seconds) if seconds.isdecimal() else None
     reset = headers.get("x-ratelimit-reset", "")
-    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
         return max(0.0, float(reset) - now)
     return None
 

@@ -83,6 +83,11 @@ def test_a_question_nobody_answers_ends_with_the_reason_and_the_number_of_tries(
         ({"RateLimit": '"api";r=0;t=55'}, 429, 55),
         ({"RateLimit": '"api";r=3;t=55'}, 429, None),
         ({"RateLimit": '"api";r=0;t=55'}, 503, None),
+        ({"RateLimit": '"api";r=0;t=²'}, 429, None),
+        ({"RateLimit": '"api";r=0;t='}, 429, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "¹²"}, 403, None),
+        ({"Retry-After": "nan"}, 429, 0),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -9999"}, 429, None),
         ({"Retry-After": "soon"}, 429, None),
         ({"Retry-After": "Thu, 01 Jan 1970 00:02:10 GMT"}, 429, 30),
         ({"Retry-After": "Thu, 01 Jan 1970 00:00:10 GMT"}, 429, 0),
@@ -92,7 +97,7 @@ def test_a_question_nobody_answers_ends_with_the_reason_and_the_number_of_tries(
     ],
 )
 def test_every_way_to_ask_for_time_is_understood(headers: dict[str, str], status: int, seconds: float | None) -> None:
-    assert asked_to_wait(status, httpx2.Headers(headers), now=100.0) == seconds
+    assert asked_to_wait(status, httpx2.Headers(headers, encoding="utf-8"), now=100.0) == seconds
 
 
 def test_operations_that_share_an_allowance_wait_no_longer_together() -> None:
