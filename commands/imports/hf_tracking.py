@@ -53,10 +53,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger has of a path: the content it last saw there (None: it saw it gone), and which change said so."""
+    """What the ledger has of a path: the content it last saw there (None: it saw it gone), and which change said so.
+
+    recorded: that content is a result here; a file that was rewritten into something broken was seen and is none.
+    """
 
     sha256: str | None
     change_id: str = ""
+    recorded: bool = True
 
 
 @command("hf-tracking")
@@ -130,11 +134,12 @@ def _known_files(ledger: Ledger, source: str) -> dict[str, Known]:
             {"source": source},
         )
     known: dict[str, Known] = {}
+    results = {(row["path"], row["sha256"]) for row in rows if row["change_id"] is None}
     for row in rows:
         before = known.get(row["path"])
         # a rewrite is told before its new content is recorded: the change is what later imports build on
         change = row["change_id"] or (before.change_id if before else "")
-        known[row["path"]] = Known(row["sha256"], change)
+        known[row["path"]] = Known(row["sha256"], change, (row["path"], row["sha256"]) in results)
     return known
 
 
@@ -174,11 +179,12 @@ def _events_of(path: str, data: bytes, known: dict[str, Known], report: Report) 
     """Return the events a file makes: its new content, after a note when it replaces other content."""
     digest = sha256(data).hexdigest()
     before = known.get(path)
-    if before and before.sha256 == digest:
+    same = before is not None and before.sha256 == digest
+    if same and before and before.recorded:
         report.unchanged += 1
         return []
     events: list[NewEvent] = []
-    if before and before.sha256 is not None:
+    if before and before.sha256 is not None and not same:
         report.rewritten.append(path)
         events.append(
             NewEvent(

@@ -26,7 +26,7 @@ def hook(event, args):
         changes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR) and args[2] & os.O_CREAT
     else:
         changes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
-    if not changes or not os.path.abspath(os.fsdecode(args[0])).startswith(within):
+    if not changes or isinstance(args[0], int) or not os.path.abspath(os.fsdecode(args[0])).startswith(within):
         return
     done += 1
     if done == at:

@@ -315,9 +315,11 @@ def resume_command(session: Session, place: Place) -> str:
 def only_runner(directory: RunDirectory) -> Iterator[None]:
     """Hold the run directory for one `run`; the kernel lets go when the process ends, however it does.
 
-    Raises `Conflict` when another process measures here.
+    A run that was refused before anything was planned leaves no folder behind that was made for it. Raises `Conflict`
+    when another process measures here.
     """
     path = directory.path / ".run.lock"
+    made = [folder for folder in (directory.path, *directory.path.parents) if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -331,8 +333,24 @@ def only_runner(directory: RunDirectory) -> Iterator[None]:
                 hint=f"perfledger calibrate watch {directory.path}",
                 run_dir=str(directory.path),
             ) from None
+        if os.fstat(descriptor).st_nlink == 0:
+            raise Conflict(f"a run in {directory.path} has just been refused", code="run_active", hint="run it again")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            if not directory.exists():
+                _remove_unused(path, made)
     finally:
         os.close(descriptor)
+
+
+def _remove_unused(lock: Path, made: list[Path]) -> None:
+    """Remove the lock and, innermost first, the folders made for it, as far as they hold nothing else."""
+    lock.unlink(missing_ok=True)
+    for folder in made:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
