@@ -28,6 +28,8 @@ COMMANDS = {
     "backtest": ("results.backtest:backtest", "Which past verdicts another policy would flip."),
     "replay": ("ledger_commands.replay:replay", "Rebuild every projection from the log."),
     "verify": ("ledger_commands.verify:verify", "Check chains, segments and evidence."),
+    "prove": ("ledger_commands.prove:prove", "Show offline, to anybody, that an event is in the log."),
+    "checkpoint": ("ledger_commands.checkpoint:checkpoint", "Sign the log as it is; co-signatures of witnesses."),
     "sync": ("ledger_commands.sync:sync", "Share the ledger through a Hub dataset or bucket."),
     "serve": ("service.serve:serve", "Webhooks and the JSON API."),
     "doctor": ("ledger_commands.doctor:doctor", "What is wrong with this setup, and how to fix it."),

@@ -16,6 +16,7 @@ VARIABLES: dict[str, dict[str, str]] = {
     "Every command": {
         "PERFLEDGER_DIR": "The ledger folder, as `--ledger`. Default: the nearest `.perfledger/` upward.",
         "PERFLEDGER_ACTOR": "Who acts, as `--actor`. Default: git's user.email, else user@host.",
+        "PERFLEDGER_SIGNING_KEY": "The private key of checkpoints, as `--signing-key`. Default: the ledger's own.",
         "PERFLEDGER_TRACEBACK": "Set: an internal error shows where it happened, to be reported.",
         "NO_COLOR": "Set: plain text, as `--no-color`.",
         "LOGNAME": "The user's name in `user@host`, where `USER` is not set.",

@@ -1,4 +1,4 @@
-"""What happens to a ledger replica itself: created, pulled from others."""
+"""What happens to a ledger replica itself: created, pulled from others, given a key for its checkpoints."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ class EventsPulled(EventPayload):
     remote: str
     endpoint: str | None = None
     token_tag: str | None = None
+
+
+@event_type()
+class SigningKeyNamed(EventPayload):
+    """A key signs checkpoints of this origin from here on; readers of its log know it by this event.
+
+    verifier_key: the public half as c2sp.org/signed-note writes it, NAME+ID+KEY. NAME is the first line of every
+    checkpoint that the key signs.
+    """
+
+    verifier_key: str

@@ -97,6 +97,11 @@ class OriginLog(LogReader):
         with self._lock:
             return self._seal(self._synchronise())
 
+    def settled(self) -> Head:
+        """Return the head, all of it durable: what may be signed or told to others as this log's."""
+        with self._lock:
+            return self._synchronise().head
+
     def _decide(
         self,
         prepared: Sequence[Prepared],

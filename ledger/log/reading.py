@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ledger.errors import BadInput, Damaged
 from ledger.event import Event
-from ledger.log import journal, segment
+from ledger.log import indexing, journal, segment
 from ledger.log.heads import Head, Heads, Mark, head_after
 
 READ_RETRY_COUNT_MAX = 50
@@ -81,6 +81,38 @@ class LogReader:
                 continue
             if stream in (None, event.stream) and (wanted is None or event.type in wanted):
                 yield event
+
+    def hashes(self, *, first: int, last: int) -> Iterator[bytes]:
+        """Yield the hash (32 bytes) of each event at the positions first..last, in order, without reading payloads.
+
+        Each event holds the hash of the one before it. Raises `Damaged` where one does not, or where one is missing.
+        """
+        tail, paths = self._snapshot()
+        firsts = [segment.first_of(p.name) or 0 for p in paths]
+        position, before = first - 1, None
+        for index, path in enumerate(paths):
+            following = firsts[index + 1] if index + 1 < len(paths) else None
+            if position >= last or (following is not None and following <= position + 1):
+                continue
+            found = segment.columns(path, ["position", "prev_hash", "hash"], within=(position + 1, last))
+            for at, previous, digest in zip(found["position"], found["prev_hash"], found["hash"], strict=True):
+                if at != position + 1 or before not in (None, previous):
+                    raise self._broken(position + 1)
+                position, before = at, digest
+                yield digest
+        for event in tail:
+            if position < event.position <= last:
+                previous = bytes.fromhex(event.prev_hash)
+                if event.position != position + 1 or before not in (None, previous):
+                    raise self._broken(position + 1)
+                position, before = event.position, bytes.fromhex(event.hash)
+                yield before
+        if position < last:
+            raise self._gap(position + 1)
+
+    def _broken(self, position: int) -> Damaged:
+        what = f"position {position} is missing or does not hold the hash of the event before it"
+        return indexing.broken(self.origin, what, position)
 
     def _snapshot(self) -> tuple[list[Event], list[Path]]:
         for _ in range(READ_RETRY_COUNT_MAX):

@@ -200,14 +200,22 @@ def read(
         raise _damaged(path, error) from None
 
 
-def columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return some columns of a segment in position order: times as microseconds, the rest as the file has them."""
+def columns(path: Path, names: Sequence[str], *, within: tuple[int, int] | None = None) -> dict[str, list[Any]]:
+    """Return some columns of a segment in position order: times as microseconds, the rest as the file has them.
+
+    within: only the events at these positions, the first and the last of them.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    filters = [("position", ">=", within[0]), ("position", "<=", within[1])] if within else None
     try:
         table = pq.read_table(
-            path, columns=sorted({*names, "position"}), page_checksum_verification=True, partitioning=None
+            path,
+            columns=sorted({*names, "position"}),
+            filters=filters,
+            page_checksum_verification=True,
+            partitioning=None,
         ).sort_by("position")
         found = {name: table.column(name) for name in names}
         return {
