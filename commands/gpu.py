@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.cli.app import App, LazyGroup, command, global_options
+from commands.cli.numbers import Finite, Whole
+from ledger import disk
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
 
@@ -92,13 +94,13 @@ class WaitAsked:
 
 
 @command("wait", asks=WaitAsked)
-@click.option("-n", "--count", default=1, show_default=True, type=click.IntRange(1), help="How many GPUs.")
+@click.option("-n", "--count", default=1, show_default=True, type=Whole(1), help="How many GPUs.")
 @click.option(
     "--timeout",
     "timeout_s",
     default=600.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Finite(0),
     metavar="S",
     help="The most to wait.",
 )
@@ -107,7 +109,7 @@ class WaitAsked:
     "poll_s",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(0.01),
+    type=Finite(0.01),
     metavar="S",
     help="Seconds between looks.",
 )
@@ -116,7 +118,7 @@ class WaitAsked:
     "settle_s",
     default=3.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Finite(0),
     metavar="S",
     help="Seconds before the second look.",
 )
@@ -125,7 +127,7 @@ class WaitAsked:
     "limit_mib",
     default=2048,
     show_default=True,
-    type=click.IntRange(0),
+    type=Whole(0),
     metavar="MIB",
     help="Memory in use up to which a GPU is free.",
 )
@@ -173,8 +175,8 @@ class SampleAsked:
 
 
 @command("sample", asks=SampleAsked)
-@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1), metavar="S", help="How long.")
-@click.option("--hz", default=1.0, show_default=True, type=click.FloatRange(0.1, 10), help="Samples a second.")
+@click.option("--seconds", default=10.0, show_default=True, type=Finite(0.1), metavar="S", help="How long.")
+@click.option("--hz", default=1.0, show_default=True, type=Finite(0.1, 10), help="Samples a second.")
 @click.option(
     "-o",
     "--output",
@@ -210,7 +212,7 @@ def sample(app: App, asked: SampleAsked) -> int:
     if asked.output is not None and summaries:
         from gpu_runner.telemetry import parquet
 
-        asked.output.write_bytes(parquet(sampler.tracks, sampler.started_at))
+        disk.overwrite(asked.output.absolute(), parquet(sampler.tracks, sampler.started_at))
     if ledger is not None:
         _record(ledger, sampler)
     document = {"started_at": sampler.started_at, "hz": asked.hz, "gpus": summaries}

@@ -62,6 +62,15 @@ def decode(data: bytes | str) -> Any:
     return msgspec.json.decode(data)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8: an argument or a file name of any bytes holds lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_storable(value: Any) -> None:
     """Raise `BadInput` naming the first field that JSON cannot hold exactly.
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ledger import disk, layout
+from ledger import canonical, disk, layout
 from ledger.errors import BadInput
 from ledger.event import Event, NewEvent
 from ledger.evidence.store import EvidenceStore
@@ -28,9 +28,9 @@ POSITION_DIGITS_MAX = 18  # all that certainly fit in 64 bits, as segments hold 
 def default_actor() -> str:
     """Return git's user.email, else user@host."""
     try:
-        done = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(["git", "config", "user.email"], capture_output=True, timeout=5, check=False)
         if done.returncode == 0 and done.stdout.strip():
-            return done.stdout.strip()
+            return done.stdout.decode("utf-8", "replace").strip()
     except (OSError, subprocess.TimeoutExpired):
         pass
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid{os.getuid()}"
@@ -59,6 +59,8 @@ class Ledger:
         """Who writes, as given or found out (once, because it may ask git)."""
         if self._actor is None:
             self._actor = default_actor()
+        if not canonical.is_unicode(self._actor):
+            raise BadInput(f"the actor {self._actor!r} is no Unicode text", code="bad_actor", hint="--actor NAME")
         return self._actor
 
     @classmethod

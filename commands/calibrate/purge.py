@@ -15,6 +15,7 @@ from commands.calibrate.measuring.purging import Purge, purge_events
 from commands.calibrate.session_options import open_session, run_dir_options
 from commands.calibrate.sessions import follow
 from commands.cli.app import App, command
+from commands.cli.numbers import Whole
 from ledger.errors import BadInput
 from projections.calibration.session import Session, Unit, units_of
 from projections.calibration.worst_of_n import STRICT, missing_reason, strict_cell
@@ -95,7 +96,7 @@ class Asked:
 @command("purge", asks=Asked)
 @run_dir_options
 @click.option("--stage", "stages", multiple=True, help="Only the units of these stages.")
-@click.option("--repeat", "repeats", type=click.IntRange(1), multiple=True, help="This repeat.")
+@click.option("--repeat", "repeats", type=Whole(1), multiple=True, help="This repeat.")
 @click.option("--stale", is_flag=True, help="Every repeat that is not of the calibration commit.")
 @click.option("--incomplete", is_flag=True, help="Every repeat that is not strict.")
 @click.option("--dry-run", is_flag=True, help="Show what would be purged; change nothing.")

@@ -29,6 +29,7 @@ from commands.calibrate.progress import after_each_repeat
 from commands.calibrate.run_directory import REPEATS_MAX, RunDirectory
 from commands.calibrate.sessions import follow, known_session
 from commands.cli.app import App, command
+from commands.cli.numbers import Finite, Whole
 from gpu_runner import interrupts
 from ledger.errors import BadInput, Refused, Unavailable
 from ledger.event import NewEvent
@@ -46,7 +47,7 @@ from projections.calibration.session import Session
 )
 @click.option("--output-dir", type=click.Path(path_type=Path), help="A fresh folder. Default: below .tune-runs/.")
 @click.option("--resume", is_flag=True, help="Go on with the session in --output-dir.")
-@click.option("--max-passes", type=click.IntRange(1), default=10, show_default=True, help="Passes over what is open.")
+@click.option("--max-passes", type=Whole(1), default=10, show_default=True, help="Passes over what is open.")
 @click.option("--skip-precheck", is_flag=True, help="Do not check interpreter, pins, assets and GPUs first.")
 @click.option("--stages-yaml", type=click.Path(path_type=Path), help="The schema. Default: the model's own.")
 @click.option("--venv-python", metavar="PATH", help="The interpreter that runs pytest.")
@@ -61,7 +62,7 @@ from projections.calibration.session import Session
 @click.option(
     "--stop-early",
     "stop_early_alpha",
-    type=click.FloatRange(0.0001, 0.5),
+    type=Finite(0.0001, 0.5),
     metavar="ALPHA",
     help="End repeats that could hardly move the worst of N, at this error rate.",
 )
@@ -69,11 +70,11 @@ from projections.calibration.session import Session
 @click.option(
     "--stall-limit",
     "stall_s",
-    type=click.FloatRange(1),
+    type=Finite(1),
     metavar="S",
     help="Seconds without output after which a repeat is ended.",
 )
-@click.option("--wall-limit", "wall_s", type=click.FloatRange(1), metavar="S", help="Seconds one attempt may take.")
+@click.option("--wall-limit", "wall_s", type=Finite(1), metavar="S", help="Seconds one attempt may take.")
 @config_dir_option
 @host_option
 @repo_root_option

@@ -12,6 +12,7 @@ from commands.calibrate.measuring.active import ActiveRepeat, active_repeats
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
+from commands.cli.numbers import Finite
 from commands.cli.output import to_json_line
 from ledger.errors import Inconclusive
 
@@ -56,10 +57,10 @@ class Seen(msgspec.Struct, frozen=True):
 
 @command("watch", follows="calibrate status RUN_DIR")
 @run_dir_options
-@click.option("--interval", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--interval", type=Finite(0.05), default=1.0, show_default=True, help="Seconds between looks.")
 @click.option(
     "--wait",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=30.0,
     show_default=True,
     help="Seconds to wait for a repeat to start before giving up.",

@@ -60,7 +60,7 @@ def collect(asked: Changed) -> list[str] | None:
         return diff_names(asked.base, asked.repo_dir)
     if asked.changed_from is not None:
         given = _lines(asked.changed_from)
-    return sorted({name.removeprefix("./") for name in given} - {""})
+    return sorted({_unicode(name).removeprefix("./") for name in given} - {""})
 
 
 def required(files: list[str] | None) -> list[str]:
@@ -72,8 +72,14 @@ def required(files: list[str] | None) -> list[str]:
     return files
 
 
+def _unicode(name: str) -> str:
+    """Return a name as git's are read: bytes of it that are no Unicode cannot be kept, and are shown as such."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _lines(path: str) -> list[str]:
-    text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    text = data.decode("utf-8", "replace")
     separator = "\0" if "\0" in text else "\n"
     return [line.removesuffix("\r") for line in text.split(separator)]
 

@@ -12,6 +12,7 @@ import msgspec
 from commands.ci.chosen import choose_at, policy_option
 from commands.ci.work.names import commit
 from commands.cli.app import App, command
+from commands.cli.numbers import Whole
 from projections.ci import slash
 
 
@@ -33,7 +34,7 @@ class Asked:
 @policy_option
 @click.option("--permission", metavar="LEVEL", help="The author's: admin, maintain, write, triage, read, none.")
 @click.option("--author", default="", metavar="NAME", help="Who wrote the comment.")
-@click.option("--pr", "number", type=click.IntRange(1), metavar="N", help="The pull request of the comment.")
+@click.option("--pr", "number", type=Whole(1), metavar="N", help="The pull request of the comment.")
 @click.option("--ref", metavar="REF", help="The branch of its head.")
 @click.option("--sha", metavar="SHA", help="The commit of its head.")
 def command_(app: App, asked: Asked) -> int:
@@ -43,7 +44,7 @@ def command_(app: App, asked: Asked) -> int:
     exit 2 with the list when a command is unknown.
     """
     chosen = choose_at(app, asked.policy_name)
-    body = sys.stdin.read() if asked.text == "-" else asked.text
+    body = sys.stdin.buffer.read().decode("utf-8", "replace") if asked.text == "-" else asked.text
     asker = slash.Asker(author=asked.author, permission=asked.permission or chosen.policy.commands.permissions[0])
     target = slash.Target(number=asked.number, ref=asked.ref, sha=commit(asked.sha) if asked.sha else None)
     decisions = slash.decide_all(chosen.policy, body, asker, target)

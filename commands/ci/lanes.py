@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from commands.ci import changed as changes
-from commands.ci.chosen import choose_at, policy_option
+from commands.ci.chosen import Chosen, choose_at, policy_option
 from commands.cli.app import App, command
 from commands.cli.output import table
 from ledger.errors import BadInput
@@ -47,6 +47,7 @@ def lanes(app: App, asked: Asked) -> None:
         )
     ledger = app.ledger() if asked.sha else None
     chosen = choose_at(app, asked.policy_name)
+    _known_tier(chosen, asked.tier)
     starts = rules.started(chosen.policy, files)
     shown = [start for start in starts if asked.tier in (None, start.tier)]
     running = {start.test_type for start in starts}
@@ -67,6 +68,16 @@ def lanes(app: App, asked: Asked) -> None:
         assert ledger is not None
         document["sha"], document["event_id"] = _keep(ledger, asked.sha, files, asked.base, asked.repo_dir)
     app.emit(document, lambda: _text(chosen.line(), files, shown, document))
+
+
+def _known_tier(chosen: Chosen, tier: str | None) -> None:
+    names = [each.name for each in chosen.policy.tiers]
+    if tier is not None and tier not in names:
+        raise BadInput(
+            f"the policy {chosen.policy.name} has no tier {tier!r}",
+            code="no_such_tier",
+            hint=f"one of {', '.join(names)}",
+        )
 
 
 def _keep(ledger: Any, sha: str, files: list[str], base: str | None, repo_dir: str) -> tuple[str, str]:

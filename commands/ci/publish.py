@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from commands.ci.chosen import Chosen, choose_in, policy_option
 from commands.ci.work import names, posts
 from commands.ci.work.outbox import Outbox, Sent, dry
 from commands.cli.app import App, command
+from commands.cli.numbers import Finite
 from ledger.errors import BadInput
 from projections.ci import history
 from projections.ci.gate import judge
@@ -21,6 +21,9 @@ from projections.ci.gate import judge
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from projections.state.state import State
+
+
+WITHOUT_ONE = "set GITHUB_TOKEN to a token that may write statuses, or use --dry-run"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Asked:
     "--max-wait",
     default=60.0,
     show_default=True,
-    type=click.FloatRange(0, 3600),
+    type=Finite(0, 3600),
     metavar="SECONDS",
     help="How long to wait in all when the server asks to.",
 )
@@ -68,7 +71,7 @@ def publish(app: App, asked: Asked) -> int:
             names.repository(asked.repository) if asked.repository else _repository(state, asked.sha, asked.comment_on)
         )
         wanted = _wanted(state, ledger, chosen, found, asked)
-    from commands.ci.work.api import GitHubApi, check_url
+    from commands.ci.work.api import GitHubApi, check_url, read_token
 
     destination = check_url(asked.api_url)
     outbox = Outbox(ledger, destination=destination, repository=found, policy=chosen.digest)
@@ -77,7 +80,7 @@ def publish(app: App, asked: Asked) -> int:
     elif not (todo := outbox.pending(wanted)):
         sent = []
     else:
-        api = GitHubApi(destination, _token(), wait_s_max=asked.max_wait)
+        api = GitHubApi(destination, read_token(WITHOUT_ONE), wait_s_max=asked.max_wait)
         try:
             sent = outbox.send(api, todo)
         finally:
@@ -147,17 +150,6 @@ def _repository(state: State, sha: str | None, comment_on: str | None) -> str:
             known=[row["repository"] for row in rows],
         )
     return str(rows[0]["repository"])
-
-
-def _token() -> str:
-    token = os.environ.get("GITHUB_TOKEN", "").strip()
-    if not token:
-        raise BadInput(
-            "GITHUB_TOKEN is not set; nothing was sent",
-            code="no_token",
-            hint="set GITHUB_TOKEN to a token that may write statuses, or use --dry-run",
-        )
-    return token
 
 
 def _text(sent: list[Sent], counts: Counter[str], destination: str, policy: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from commands.ci.work import names
 from commands.cli.app import App, command
+from commands.cli.numbers import Whole
 from ledger.event import NewEvent
 
 
@@ -37,7 +38,7 @@ class Asked:
 @click.option(
     "--id",
     "remote_id",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     metavar="N",
     help="The reporter's own rising number: of two reports with one time the larger counts.",

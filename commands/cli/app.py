@@ -113,6 +113,15 @@ def global_options(function: Function, *, actor: bool = True) -> Function:
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     app = ctx.ensure_object(App)
+    from_environment = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.ENVIRONMENT
+    if from_environment and getattr(app, str(param.name)) is not None:
+        return value  # `perfledger --ledger DIR sql` asks the environment again for `sql`; what was typed counts more
+    if value == "":
+        raise BadInput(
+            f"{param.opts[0]} is empty",
+            code="usage",
+            hint="leave it out for the default: an empty variable of the shell may be behind it",
+        )
     if value not in (None, False):
         setattr(app, str(param.name), value)
         if param.name == "no_color":
@@ -314,8 +323,11 @@ def _told(error: BaseException) -> PerfledgerError:
 def _hint_for(path: str) -> str:
     """What to do about a file that does not open: for one of the ledger's own, the user has named no path to check."""
     own = Path(path)
-    if not any((parent / "ledger.toml").is_file() for parent in own.parents) or not own.is_dir():
-        return "check the path"
+    try:
+        if not any((parent / "ledger.toml").is_file() for parent in own.parents) or not own.is_dir():
+            return "check the path"
+    except OSError:
+        return "check the path"  # a name too long to be looked at is none of the ledger's own
     if own.name == "journal.jsonl":
         return "there is a folder where the ledger keeps its newest events; put the file back from a copy"
     return "there is a folder where the ledger keeps a file; move it away, the file is made again"

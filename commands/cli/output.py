@@ -15,14 +15,31 @@ from ledger import canonical
 
 def to_json(document: Any) -> str:
     """Return one indented JSON document; raises on NaN rather than writing null for it."""
-    canonical.check_storable(document)
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return msgspec.json.format(_encoded(document), indent=2).decode()
 
 
 def to_json_line(document: Any) -> str:
     """Return one compact line for a stream of JSON lines."""
+    return _encoded(document).decode()
+
+
+def _encoded(document: Any) -> bytes:
     canonical.check_storable(document)
-    return msgspec.json.encode(document).decode()
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_escaped(msgspec.to_builtins(document)))
+
+
+def _escaped(value: Any) -> Any:
+    """Return JSON values with what is no Unicode (of an argument or a file name) as an escape, like on stderr."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_escaped(one) for one in value]
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(one) for key, one in value.items()}
+    return value
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), title: str = "") -> str:

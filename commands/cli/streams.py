@@ -21,7 +21,8 @@ def prepare() -> None:
     """Make the streams usable, whatever the caller left.
 
     A closed descriptor is opened on the null device: otherwise the next file, perhaps the journal, would get its
-    number, and with it what a library writes to stderr. A character an encoding lacks is written as an escape.
+    number, and with it what a library writes to stderr. A character an encoding lacks is written as an escape; in
+    UTF-8 those are the bytes of a name that is no Unicode.
     """
     for fd in (0, 1, 2):
         try:
@@ -33,7 +34,7 @@ def prepare() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None and stream.encoding.lower() not in ("utf-8", "utf8"):
+        if reconfigure is not None and stream.errors == "strict":
             reconfigure(errors="backslashreplace")
 
 

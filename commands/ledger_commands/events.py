@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from commands.cli.app import App, command, global_options
+from commands.cli.numbers import Whole
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
 
@@ -147,7 +148,7 @@ def line(event: Event) -> str:
 
 @command("list", reads=True, acts=False)
 @filters
-@click.option("-n", "--limit", type=click.IntRange(1), metavar="N", help="Only the newest N.")
+@click.option("-n", "--limit", type=Whole(1), metavar="N", help="Only the newest N.")
 def list_(app: App, limit: int | None, **options: Any) -> None:
     """List events, oldest first. With --json one envelope a line."""
     import collections
@@ -177,7 +178,7 @@ def show(app: App, event: str) -> None:
 
 @command("tail", acts=False, follows="events list")
 @filters
-@click.option("-n", "--lines", default=10, show_default=True, type=click.IntRange(0), help="Begin with the newest N.")
+@click.option("-n", "--lines", default=10, show_default=True, type=Whole(0), help="Begin with the newest N.")
 @click.option("--follow/--no-follow", "-f", default=True, show_default=True, help="Wait for new events.")
 def tail(app: App, lines: int, follow: bool, **options: Any) -> None:
     """Follow the log while other processes write it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import click
 
 from commands.cli.app import App, command
+from commands.cli.numbers import SECONDS_MAX
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
 
@@ -85,7 +85,7 @@ def sql(app: App, asked: Asked) -> int:
     """
     if asked.list_:
         return _list(app)
-    if not (asked.timeout_s > 0 and math.isfinite(asked.timeout_s)):
+    if not 0 < asked.timeout_s <= SECONDS_MAX:
         raise BadInput(
             f"--timeout must be a number of seconds above 0, not {asked.timeout_s:g}", code="usage", hint="--timeout 30"
         )

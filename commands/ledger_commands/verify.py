@@ -167,7 +167,7 @@ def _read_checkpoint(path: str) -> dict[str, Head]:
     try:
         raw = json_text.decode(Path(path).read_bytes())
         return {origin: Head(int(head["position"]), str(head["hash"])) for origin, head in raw["origins"].items()}
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"{path} is not a checkpoint: {error}",
             code="bad_checkpoint",

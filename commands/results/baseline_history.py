@@ -9,6 +9,7 @@ import click
 
 from commands.cli.app import App, command
 from commands.cli.chart import Point, chart
+from commands.cli.numbers import Whole
 from commands.cli.targets import resolve_target, target_options
 from commands.results.baseline_reading import WHY_SQL
 from commands.results.check_summary import number
@@ -25,7 +26,7 @@ EVERY = 2**31 - 1
 
 @command("history", reads=True)
 @target_options
-@click.option("-n", "--last", type=click.IntRange(min=1), default=30, show_default=True, help="How many results.")
+@click.option("-n", "--last", type=Whole(1), default=30, show_default=True, help="How many results.")
 def history(app: App, target: str | None, last: int, **selection: str | None) -> int:
     """List one target's results, oldest first, with the verdict each got and whether it counts."""
     with app.state(app.ledger()) as state:
@@ -76,9 +77,7 @@ def _history_text(target: str, rows: list[dict[str, Any]]) -> str:
 @command("plot", reads=True)
 @target_options
 @click.option("--metric", type=click.Choice(METRICS), default="latency", show_default=True, help="What to plot.")
-@click.option(
-    "-n", "--last", type=click.IntRange(min=2), default=200, show_default=True, help="How many results at most."
-)
+@click.option("-n", "--last", type=Whole(2), default=200, show_default=True, help="How many results at most.")
 def plot(app: App, target: str | None, metric: str, last: int, **selection: str | None) -> int:
     """Plot one metric of a target over its results, with the rolling baseline each was compared with."""
     from projections.results.window import adopted_policy

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.cli.app import App, command
+from commands.cli.numbers import Whole
 from commands.cli.targets import resolve_target, target_options
 from commands.results.check_summary import number
 from projections.results.metric_policy import CATALOGUE
@@ -77,7 +78,7 @@ def _value(metric: str, value: float | None) -> str | None:
 @click.option(
     "-n",
     "--last",
-    type=click.IntRange(min=0),
+    type=Whole(0),
     default=RECENT,
     show_default=True,
     help="How many of the newest results to list with why they count or not.",

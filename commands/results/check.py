@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.cli.app import App, command
+from commands.cli.numbers import Whole
 from commands.intake.formats.detect import FORMATS, find_files, read_file
 from commands.intake.formats.measured import Measured, refuse_unusable
 from commands.intake.recording import record_results
@@ -58,9 +59,7 @@ class Asked:
     envvar="PERFORMANCE_TRACKING_ROOT",
     help="Import this folder (or dataset) of records first. [env: PERFORMANCE_TRACKING_ROOT]",
 )
-@click.option(
-    "--window", type=click.IntRange(min=1), metavar="N", help="Results per baseline. Default: the policy's, 5."
-)
+@click.option("--window", type=Whole(1), metavar="N", help="Results per baseline. Default: the policy's, 5.")
 @click.option("--policy", "policy_file", metavar="FILE", help="Judge by this policy file, not by the adopted policy.")
 @click.option(
     "--upload",

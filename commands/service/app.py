@@ -296,7 +296,7 @@ def _add_error_answers(app: FastAPI, intake: Intake) -> None:
 
 def _needed(request: Request, header: str) -> str:
     value = request.headers.get(header, "").strip()
-    if not value or len(value) > 200 or not value.isascii() or not value.isprintable():
+    if not reading.is_name(value):
         raise Refusal(
             400,
             "bad_header",

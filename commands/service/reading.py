@@ -42,6 +42,11 @@ def decode(body: bytes, kind: type[T], what: str) -> T:
         ) from None
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can name an event or a delivery: 1 to 200 printable ASCII characters, as senders write them."""
+    return 0 < len(text) <= 200 and text.isascii() and text.isprintable()
+
+
 def time_text(text: str | int | None) -> str | None:
     """Return a time of a payload as the ledger writes it, None for none or one that is no time."""
     if text is None or text == "":

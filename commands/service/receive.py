@@ -28,6 +28,13 @@ def receive(app: App, file: str, event: str, source: str, delivery: str | None) 
     from commands.service import buildkite, github, reading
     from commands.service.desk import CommandDesk
 
+    for option, name in (("--event", event), ("--delivery", "-" if delivery is None else delivery)):
+        if not reading.is_name(name):
+            raise BadInput(
+                f"{option} is not 1 to 200 printable ASCII characters",
+                code="bad_name",
+                hint=f"{option} as the sender gives it",
+            )
     body = sys.stdin.buffer.read(BYTES_MAX + 1) if file == "-" else Path(file).read_bytes()
     if len(body) > BYTES_MAX:
         raise BadInput(f"{file}: larger than {BYTES_MAX} bytes", code="body_too_large", hint="send less")

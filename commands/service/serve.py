@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -87,16 +88,10 @@ def serve(app: App, host: str, port: int, max_body: str, answers: bool, api_url:
 
 
 def _answerer(ledger: Ledger, actor: str | None, api_url: str) -> Answerer:
-    from commands.ci.work.api import check_url
+    from commands.ci.work.api import check_url, read_token
     from commands.service.answers import Answerer
 
-    token = os.environ.get("GITHUB_TOKEN", "").strip()
-    if not token:
-        raise BadInput(
-            "--answers needs GITHUB_TOKEN, which is not set",
-            code="no_token",
-            hint="set it to a token that may comment, or leave --answers out",
-        )
+    token = read_token("set it to a token that may comment, or leave --answers out")
     return Answerer(ledger.path, actor, api_url=check_url(api_url), token=token)
 
 
@@ -125,6 +120,10 @@ def _service_extra() -> Any:
     return uvicorn
 
 
+def _port_is_taken(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
+
+
 def _listen(config: Any, host: str, port: int) -> Any:
     """Bind before anything is said, so that a taken port is one sentence."""
     import socket
@@ -134,12 +133,14 @@ def _listen(config: Any, host: str, port: int) -> Any:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError, TypeError) as error:  # TypeError: a name that the resolver cannot spell
         listener.close()
         raise Unavailable(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}",
             code="cannot_listen",
-            hint="--port 0 takes a free one",
+            hint="--port 0 takes a free one"
+            if _port_is_taken(error)
+            else "--host 127.0.0.1, or another address of this host",
         ) from None
     listener.listen(config.backlog)
     return listener

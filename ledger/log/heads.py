@@ -313,7 +313,7 @@ def id_bytes(event_id: str) -> bytes:
     if len(event_id) == 36:
         with contextlib.suppress(ValueError):
             return bytes.fromhex(event_id.replace("-", ""))
-    return event_id.encode()
+    return event_id.encode("utf-8", "surrogatepass")  # no Unicode names no event; asked for all the same
 
 
 def _text_id(blob: bytes) -> str:

@@ -228,6 +228,8 @@ def from_yaml(text: str, *, where: str) -> Policy:
         data = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise _bad(where, f"not readable as YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise _bad(where, "nested too deeply") from None
     return from_data(data, where=where)
 
 

@@ -164,6 +164,8 @@ def read_policy_file(path: str) -> MetricPolicy:
     except (YAMLError, UnicodeDecodeError, ValueError) as error:
         line = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise _refused(path, f"not readable as YAML: {line}") from None
+    except RecursionError:
+        raise _refused(path, "nested too deeply") from None
     return policy_from(data, where=path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ledger import canonical
 from ledger.errors import BadInput, Unavailable
 from ledger.identifiers import format_time, parse_time
 from projections.state import arrivals, catalogue, computed, engine, narrowing, store
@@ -162,7 +163,11 @@ class State:
     # ---------------------------------------------------------------- asking
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Run a query over views and facts; return dicts of JSON-ready values. `$name` takes a parameter."""
+        """Run a query over views and facts; return dicts of JSON-ready values. `$name` takes a parameter.
+
+        Raises `BadInput` for a parameter that is no Unicode text: an argument may hold any bytes.
+        """
+        _refuse_bytes(parameters or {})
         self.prepare(sql, parameters)
         return engine.rows(self.connection, sql, parameters)
 
@@ -302,3 +307,10 @@ class State:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _refuse_bytes(parameters: Mapping[str, Any]) -> None:
+    """Refuse text that stands for bytes that are no UTF-8: no stored text is like it."""
+    for value in parameters.values():
+        if isinstance(value, str) and not canonical.is_unicode(value):
+            raise BadInput(f"{value!r} is no Unicode text", code="not_unicode", hint="give it in UTF-8")

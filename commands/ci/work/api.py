@@ -5,10 +5,11 @@ It never follows a redirect, because the token would go with it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 import msgspec
@@ -112,14 +113,43 @@ class GitHubApi:
 
 def check_url(url: str) -> str:
     """Return a base URL without its last slash. Raises `BadInput` where a token would be sent unencrypted."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    parts = _taken_apart(url)
+    if parts is None:
         raise BadInput(f"not an API URL: {url!r}", code="bad_url", hint="--api-url https://api.github.com")
+    if "@" in parts.netloc:
+        raise BadInput(
+            "the API URL holds a name or password; the token is read from GITHUB_TOKEN only",
+            code="bad_url",
+            hint="--api-url https://api.github.com",
+        )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise BadInput(
             f"{url} is not https: the token would be sent unencrypted", code="bad_url", hint="--api-url https://..."
         )
     return url.rstrip("/")
+
+
+def _taken_apart(url: str) -> SplitResult | None:
+    """Return the parts of an http or https URL, None for what is none: a port or a host name that cannot be one."""
+    try:
+        parts = urlsplit(url)
+        name, port = (parts.hostname or "").encode("idna"), parts.port
+    except ValueError:  # UnicodeError, for a host name, is one
+        return None
+    well_formed = url.isprintable() and " " not in url and name and port != 0
+    return parts if well_formed and parts.scheme in ("https", "http") else None
+
+
+def read_token(hint: str) -> str:
+    """Return the token of GITHUB_TOKEN. Raises `BadInput` when there is none, or one that no header can carry."""
+    token = os.environ.get("GITHUB_TOKEN", "").strip()
+    if not token:
+        raise BadInput("GITHUB_TOKEN is not set; nothing was sent", code="no_token", hint=hint)
+    if not (token.isascii() and token.isprintable()):
+        raise BadInput(
+            "GITHUB_TOKEN is not printable ASCII, so it is no token; nothing was sent", code="bad_token", hint=hint
+        )
+    return token
 
 
 def rate_limit_wait(headers: Mapping[str, str], status: int, *, now: float) -> float | None:

@@ -68,11 +68,13 @@ def read(file: str) -> list[Known]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        data = YAML(typ="safe", pure=True).load(text)
-        pull = msgspec.convert(_plain(data), FilePull)
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = data.decode("utf-8")
+        pull = msgspec.convert(_plain(YAML(typ="safe", pure=True).load(text)), FilePull)
     except UnicodeDecodeError:
         raise _bad(file, "not UTF-8") from None
+    except RecursionError:
+        raise _bad(file, "nested too deeply, or contains itself") from None
     except YAMLError as error:
         raise _bad(file, f"not readable as JSON or YAML: {' '.join(str(error).split())}") from None
     except msgspec.ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -97,8 +98,24 @@ def test_a_list_has_a_name_a_line_or_a_name_between_nul_bytes(tmp_path: Path, da
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("b\na\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"b\na\n")))
     assert collect(asked(changed_from="-")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("way", ["named", "a file", "standard input"])
+def test_bytes_that_are_no_unicode_are_the_same_name_however_they_are_given(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git's names are read: the bytes are shown as such, and the folder before them still counts."""
+    name = b"docs/caf\xe9.md"
+    (tmp_path / "names").write_bytes(name)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(name)))
+    given = {
+        "named": asked(os.fsdecode(name)),
+        "a file": asked(changed_from=str(tmp_path / "names")),
+        "standard input": asked(changed_from="-"),
+    }
+    assert collect(given[way]) == ["docs/caf\ufffd.md"]
 
 
 def test_git_tells_what_the_branch_changed_and_not_what_its_base_did_since(repo: Path) -> None:
