@@ -100,8 +100,10 @@ def _check_one(folder: Path, keep: Sequence[Path]) -> None:
         why = "it is a symbolic link"
     else:
         real = folder.resolve()
-        if len(real.parts) - 1 < DEPTH_MIN or real == Path.home().resolve():
+        if len(real.parts) - 1 < DEPTH_MIN:
             why = "it is too close to the root to be a cache"
+        elif Path.home().resolve().is_relative_to(real):
+            why = "the home directory is inside it"
         elif any(path.resolve().is_relative_to(real) for path in keep):
             why = "the repository or the run directory is inside it"
     if why:

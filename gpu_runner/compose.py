@@ -15,8 +15,11 @@ from ledger.errors import BadInput, Unavailable
 
 LOOPBACK = "localhost,127.0.0.1,::1"
 FORBIDDEN_ENV = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-# `-x` would end a run at the first missed threshold and lose every metric after it
-STOPS_EARLY = re.compile(r"^(?:-[a-zA-Z]*x[a-zA-Z]*|--exitfirst|--maxfail(?:=.*)?)$")
+# These would end a run at the first missed threshold and lose every metric after it. Behind a letter that takes a
+# value, as in `-rx` and `-kmax`, an x is a part of the value.
+STOPS_EARLY = re.compile(
+    r"^(?:-(?:(?![kmpcrWon])[a-zA-Z])*x.*|--exitfirst|--maxfail(?:=.*)?|--(?:sw|stepwise)(?:-skip|-reset)?)$"
+)
 
 
 def check(request: RepeatRequest) -> None:

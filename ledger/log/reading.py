@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ledger.canonical import INT_MAX
 from ledger.errors import BadInput, Damaged
 from ledger.event import Event
 from ledger.log import indexing, journal, segment
@@ -139,7 +140,8 @@ class LogReader:
             if event.position == position:
                 return event
         holder = [p for p in self.segment_paths() if (segment.first_of(p.name) or 0) <= position]
-        found = segment.read(holder[-1], position=position) if holder else []
+        # a segment holds positions of 64 bits and cannot be asked for others, which a remote's checkpoint may name
+        found = segment.read(holder[-1], position=position) if holder and position <= INT_MAX else []
         if not found:
             raise BadInput(f"no event at position {position} of {self.origin}", code="no_such_event")
         return found[0]

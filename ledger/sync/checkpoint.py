@@ -7,10 +7,12 @@ whether a remote's log is the same chain as ours, without reading any of it.
 from __future__ import annotations
 
 import functools
+from typing import Annotated
 
 import msgspec
 
 from ledger import canonical
+from ledger.canonical import INT_MAX
 from ledger.errors import BadInput, Conflict, Damaged
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
@@ -27,9 +29,9 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What the file says. `hash` is that of the event at `position`."""
 
     format: int
-    hash: str
+    hash: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     origin: str
-    position: int
+    position: Annotated[int, msgspec.Meta(ge=1, le=INT_MAX)]
 
 
 def path_of(origin: str) -> str:
