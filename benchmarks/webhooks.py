@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from resource import RLIMIT_NOFILE, setrlimit
 from statistics import median
 from typing import Any
 
@@ -149,14 +150,18 @@ async def _intake(bodies: list[bytes], batch_max: int) -> float:
 
 
 @contextmanager
-def serving(ledger: Path) -> Iterator[tuple[int, int]]:
-    """The server process on a ledger while the block runs: its process id, and the port it listens on."""
+def serving(ledger: Path, *, descriptors: int | None = None) -> Iterator[tuple[int, int]]:
+    """The server process on a ledger while the block runs: its process id, and the port it listens on.
+
+    descriptors: how many files it may have open.
+    """
     program = str(Path(sys.executable).with_name("perfledger"))
     server = subprocess.Popen(
         [program, "serve", "--port", "0", "-q", "--ledger", str(ledger)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PERFLEDGER_GITHUB_SECRET": SECRET.decode()},
+        preexec_fn=(lambda: setrlimit(RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None,
     )
     assert server.stdout is not None
     try:
@@ -167,19 +172,33 @@ def serving(ledger: Path) -> Iterator[tuple[int, int]]:
         server.stdout.close()
 
 
-def send(port: int, bodies: list[bytes], *, first: int = 0) -> float:
-    """Send all deliveries over CONNECTIONS connections and return the seconds. `first` is the number of the first."""
+def headers_of(body: bytes, number: int) -> dict[str, str]:
+    """Return the headers of a genuine delivery."""
     from commands.service.signatures import sign
 
-    headers = [
-        {
-            "Content-Type": "application/json",
-            "X-GitHub-Event": "status",
-            "X-GitHub-Delivery": f"d-{first + n}",
-            "X-Hub-Signature-256": f"sha256={sign(SECRET, body)}",
-        }
-        for n, body in enumerate(bodies)
-    ]
+    return {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "status",
+        "X-GitHub-Delivery": f"d-{number}",
+        "X-Hub-Signature-256": f"sha256={sign(SECRET, body)}",
+    }
+
+
+def post(port: int, body: bytes, number: int) -> int:
+    """Send one delivery on a connection of its own and return the status of its answer. Raises OSError."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", "/webhooks/github", body, headers_of(body, number))
+        return connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise ConnectionError(str(error)) from None
+    finally:
+        connection.close()
+
+
+def send(port: int, bodies: list[bytes], *, first: int = 0) -> float:
+    """Send all deliveries over CONNECTIONS connections and return the seconds. `first` is the number of the first."""
+    headers = [headers_of(body, first + n) for n, body in enumerate(bodies)]
 
     def each(start: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

@@ -3,7 +3,7 @@
 | answer | when |
 |---|---|
 | 200 | in the log: `recorded`, `duplicate` (this delivery was there), `replayed` (its content was) |
-| 400, 422 | no delivery: no event name, malformed JSON, or a payload that lacks what it must have |
+| 400, 422 | no delivery: no event name, two body lengths, malformed JSON, or a payload that lacks what it must have |
 | 401 | the signature is missing or wrong, or too old |
 | 413 | the body is larger than allowed |
 | 415 | not JSON |
@@ -12,9 +12,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,13 +24,19 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlmodel import SQLModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from commands.service import buildkite, github, reading, signatures
+from commands.service.connections import Connections
 from commands.service.intake import Intake
-from ledger.errors import BadInput, PerfledgerError
+from commands.service.unverified import BUDGET_BYTES, Unverified
+from ledger.errors import BadInput, PerfledgerError, Unavailable
 from ledger.ledger import PERFLEDGER_VERSION
 
 BODY_BYTES_MAX = 8 * 2**20
+# of an answer to a request that is refused: what was not read of its body must not be taken for the next request
+CLOSE = {"Connection": "close"}
 
 
 class Receipt(SQLModel):
@@ -120,33 +127,38 @@ class Refusal(Exception):
 class Receiver:
     """Takes deliveries: checks size, signature and shape, and hands their events to the intake."""
 
-    def __init__(self, intake: Intake, settings: Settings) -> None:
+    def __init__(self, intake: Intake, settings: Settings, unverified: Unverified) -> None:
         self.intake = intake
         self.settings = settings
+        self._unverified = unverified
 
     async def github(self, request: Request) -> Response:
         """Take one delivery of GitHub."""
-        body = await self._body(request, self.settings.github_secrets, "GitHub")
-        if not signatures.github_is_genuine(
-            self.settings.github_secrets, body, request.headers.get("x-hub-signature-256")
-        ):
-            raise _not_genuine()
+        secrets, signature = self.settings.github_secrets, request.headers.get("x-hub-signature-256")
+        body = await self._genuine(
+            request, secrets, "GitHub", lambda body: signatures.github_is_genuine(secrets, body, signature)
+        )
         delivery = _needed(request, "x-github-delivery")
         return await self._record("github", delivery, _needed(request, "x-github-event"), body, github.read)
 
     async def buildkite(self, request: Request) -> Response:
         """Take one delivery of Buildkite; without an id of its own it is known by its body."""
-        body = await self._body(request, self.settings.buildkite_secrets, "Buildkite")
-        signature = request.headers.get("x-buildkite-signature")
-        if not signatures.buildkite_is_genuine(self.settings.buildkite_secrets, body, signature, now=time.time()):
-            raise _not_genuine()
+        secrets, signature = self.settings.buildkite_secrets, request.headers.get("x-buildkite-signature")
+        body = await self._genuine(
+            request,
+            secrets,
+            "Buildkite",
+            lambda body: signatures.buildkite_is_genuine(secrets, body, signature, now=time.time()),
+        )
         delivery = request.headers.get("x-buildkite-request") or hashlib.sha256(body).hexdigest()
         return await self._record(
             "buildkite", delivery[:200], _needed(request, "x-buildkite-event"), body, buildkite.read
         )
 
-    async def _body(self, request: Request, secrets: Sequence[bytes], source: str) -> bytes:
-        """Read the body, but never more of it than allowed."""
+    async def _genuine(
+        self, request: Request, secrets: Sequence[bytes], source: str, is_genuine: Callable[[bytes], bool]
+    ) -> bytes:
+        """Return the body of a request that is signed; nothing of one that cannot be is read."""
         if not secrets:
             raise Refusal(
                 503,
@@ -159,16 +171,19 @@ class Receiver:
             raise Refusal(415, "not_json", "only application/json is taken", "set the webhook's content type")
         limit = self.settings.body_bytes_max
         announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced[:18]) > limit:
+        size = int(announced[:18]) if announced.isdigit() else limit
+        if size > limit:
             raise _too_large(limit)
-        parts: list[bytes] = []
-        size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
-        return b"".join(parts)
+        if not signatures.is_shaped(source, request.headers):
+            raise _not_genuine()
+        try:
+            async with self._unverified.hold(size, getattr(request.state, "connection", None)):
+                body = await _read(request, limit)
+                if not is_genuine(body):
+                    raise _not_genuine()
+                return body
+        except Unavailable as error:
+            raise Refusal(503, error.code, error.message, error.hint) from None
 
     async def _record(
         self,
@@ -211,13 +226,52 @@ class Receiver:
         return _json(200, document)
 
 
-def create_app(intake: Intake, settings: Settings) -> FastAPI:
-    """Return the application over an intake; it starts and stops the intake with itself."""
+async def _read(request: Request, limit: int) -> bytes:
+    """Read a body, but never more of it than allowed. `limit` is in bytes."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+class OneLength:
+    """Refuses a request whose body has two lengths: proxies and servers do not agree where such a body ends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 400 and close the connection, or pass the request on."""
+        names = [name for name, _ in scope.get("headers", ())]
+        if b"transfer-encoding" in names and b"content-length" in names:
+            problem = Problem(code="two_lengths", message="the body has two lengths", hint="send Content-Length alone")
+            await _json(400, problem.model_dump(), CLOSE)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def create_app(
+    intake: Intake,
+    settings: Settings,
+    connections: Connections | None = None,
+    watch: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> FastAPI:
+    """Return the application over an intake; it starts and stops the intake, and what watches the server, with itself.
+
+    connections: those of the server that runs it; None where another server bounds them.
+    """
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await intake.start()
+        watching = asyncio.create_task(watch()) if watch is not None else None
         yield
+        if watching is not None:
+            watching.cancel()
         await intake.stop()
 
     app = FastAPI(
@@ -226,9 +280,12 @@ def create_app(intake: Intake, settings: Settings) -> FastAPI:
         lifespan=life,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # its answer would repeat a header of the request as an address
         summary="Webhooks into the ledger, acknowledged when they are durably in the log.",
     )
-    receiver = Receiver(intake, settings)
+    app.add_middleware(OneLength)
+    budget = max(BUDGET_BYTES, settings.body_bytes_max)
+    receiver = Receiver(intake, settings, Unverified(connections, budget))
 
     @app.post("/webhooks/github", response_model=Receipt, responses=_ANSWERS, openapi_extra=_GITHUB)
     async def github_webhook(request: Request) -> Response:
@@ -264,7 +321,7 @@ def create_app(intake: Intake, settings: Settings) -> FastAPI:
     )
     async def metrics() -> Response:
         """Counters in the text format of Prometheus."""
-        return Response(_metrics(intake), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(_metrics(intake, connections), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     _add_error_answers(app, intake)
     return app
@@ -277,16 +334,19 @@ def _add_error_answers(app: FastAPI, intake: Intake) -> None:
     async def refused(_: Request, error: Refusal) -> Response:
         intake.counters.refused += 1
         extra = {"Retry-After": "5"} if error.status == 503 else {}
-        # what was not read of a refused body must not be taken for the next request
-        close = {"Connection": "close"} if error.status in (413, 415, 503) else {}
-        return _json(error.status, error.problem.model_dump(), {**extra, **close})
+        return _json(error.status, error.problem.model_dump(), {**extra, **CLOSE})
+
+    @app.exception_handler(ClientDisconnect)
+    async def went_away(_: Request, __: ClientDisconnect) -> Response:
+        intake.counters.refused += 1
+        return _json(400, {"code": "cut_off", "message": "the request ended before its body did", "hint": ""}, CLOSE)
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
         return _json(
             error.status_code,
             {"code": "http_error", "message": str(error.detail), "hint": ""},
-            dict(error.headers or {}),
+            {**(error.headers or {}), **CLOSE},
         )
 
     @app.exception_handler(RequestValidationError)
@@ -323,11 +383,15 @@ def _json(status: int, document: dict[str, Any], headers: dict[str, str] | None 
     return Response(msgspec.json.encode(document), status, headers, media_type="application/json")
 
 
-def _metrics(intake: Intake) -> str:
+def _metrics(intake: Intake, connections: Connections | None) -> str:
     counters = msgspec.structs.asdict(intake.counters)
     lines = [f"perfledger_webhooks_{name}_total {value}" for name, value in counters.items() if name != "batch_max"]
     lines += [
         f"perfledger_webhooks_batch_max {intake.counters.batch_max}",
         f"perfledger_webhooks_waiting {intake.waiting}",
     ]
+    if connections is not None:
+        ended = msgspec.structs.asdict(connections.ended)
+        lines.append(f"perfledger_connections_open {len(connections)}")
+        lines += [f'perfledger_connections_ended_total{{reason="{why}"}} {number}' for why, number in ended.items()]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from commands.service.answers import Answerer
     from ledger.ledger import Ledger
 
+HEADER_BYTES_MAX = 32 * 2**10
 SECRETS = {"github": "PERFLEDGER_GITHUB_SECRET", "buildkite": "PERFLEDGER_BUILDKITE_SECRET"}
 
 
@@ -41,6 +43,7 @@ def serve(app: App, host: str, port: int, max_body: str, answers: bool, api_url:
     """
     body_bytes_max, ledger, uvicorn = size(max_body), app.ledger(), _service_extra()
     from commands.service.app import Settings, create_app
+    from commands.service.connections import ACCEPTED_A_TURN, Connections, Limits, connections_for, descriptors
     from commands.service.desk import CommandDesk
     from commands.service.intake import Intake
 
@@ -50,18 +53,23 @@ def serve(app: App, host: str, port: int, max_body: str, answers: bool, api_url:
     answerer = _answerer(ledger, app.actor, api_url) if answers else None
     desk = CommandDesk(decided=answerer.wake if answerer else None)
     intake = Intake(ledger.path, app.actor, after=desk.after)
+    connections = Connections(Limits(connections=connections_for(descriptors())))
+    listener = _listen(host, port)
     config = uvicorn.Config(
-        create_app(intake, settings),
+        create_app(intake, settings, connections, lambda: connections.watch(listener)),
         host=host,
         port=port,
-        log_level="warning",
+        http=connections.protocol,
+        backlog=ACCEPTED_A_TURN,
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+        proxy_headers=False,  # an address that a request claims for itself is not believed
+        log_level="error",  # what strangers send is counted, not logged
         access_log=False,
         timeout_graceful_shutdown=10,
         server_header=False,
         lifespan="on",
         ws="none",
     )
-    listener = _listen(config, host, port)
     name, number = listener.getsockname()[:2]
     app.emit(
         {
@@ -124,10 +132,8 @@ def _port_is_taken(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
 
 
-def _listen(config: Any, host: str, port: int) -> Any:
+def _listen(host: str, port: int) -> socket.socket:
     """Bind before anything is said, so that a taken port is one sentence."""
-    import socket
-
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -142,5 +148,5 @@ def _listen(config: Any, host: str, port: int) -> Any:
             if _port_is_taken(error)
             else "--host 127.0.0.1, or another address of this host",
         ) from None
-    listener.listen(config.backlog)
+    listener.listen()
     return listener

@@ -58,6 +58,12 @@ def test_the_memory_of_the_webhook_server_is_measured_while_it_serves() -> None:
     assert "bodies" in large["against"]
 
 
+def test_deliveries_among_strangers_are_measured_against_the_same_without_them() -> None:
+    late, memory = rows_of("strangers", 10, 40)
+    assert late["unit"] == "ms" and late["ratio"] > 0
+    assert memory["value"] > 0
+
+
 def test_the_peak_is_that_of_the_command_and_not_of_who_asks(tmp_path: Path) -> None:
     mine = bytearray(200 * 1024 * 1024)
     mine[::4096] = b"x" * len(mine[::4096])  # every page is in memory

@@ -24,16 +24,28 @@ SECRET = b"a-github-secret"
 BUILDKITE_SECRET = b"a-buildkite-secret"
 
 
-def _limit(file_bytes_max: int) -> Callable[[], None]:
-    """Let no file grow past a size: to the program that is a disk that is full."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+def _limit(file_bytes_max: int | None, descriptors: int | None) -> Callable[[], None]:
+    """Let no file grow past a size, to the program a full disk, and let no more files be open than a number."""
+
+    def limit() -> None:
+        if file_bytes_max is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+        if descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+    return limit
 
 
 class Server:
     """`perfledger serve` over a ledger folder; `kill` is a kill -9."""
 
     def __init__(
-        self, folder: Path, *options: str, env: dict[str, str] | None = None, file_bytes_max: int | None = None
+        self,
+        folder: Path,
+        *options: str,
+        env: dict[str, str] | None = None,
+        file_bytes_max: int | None = None,
+        descriptors: int | None = None,
     ) -> None:
         secrets = {
             "PERFLEDGER_GITHUB_SECRET": SECRET.decode(),
@@ -44,7 +56,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=clean_env(**{**secrets, **(NO_BYTE_CODE if file_bytes_max else {}), **(env or {})}),
-            preexec_fn=_limit(file_bytes_max) if file_bytes_max else None,
+            preexec_fn=_limit(file_bytes_max, descriptors),
         )
         self.url = json.loads(self._first_document())["listening"]
         self.wait_until_healthy()
@@ -75,8 +87,21 @@ class Server:
 
     def recorded_total(self) -> int:
         """Return how many webhooks it says it has recorded, by /metrics."""
-        lines = httpx2.get(f"{self.url}/metrics").text.splitlines()
-        return int(dict(line.split() for line in lines)["perfledger_webhooks_recorded_total"])
+        return self.metric("perfledger_webhooks_recorded_total")
+
+    def metric(self, name: str) -> int:
+        """Return a number of /metrics."""
+        lines = httpx2.get(f"{self.url}/metrics", timeout=60).text.splitlines()
+        return int(dict(line.rsplit(" ", 1) for line in lines)[name])
+
+    def peak_bytes(self) -> int:
+        """Return the largest memory the process has had in use."""
+        [line] = [
+            line
+            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+            if line.startswith("VmHWM:")
+        ]
+        return int(line.split()[1]) * 1024
 
     def kill(self) -> None:
         """kill -9, as a power cut would."""
