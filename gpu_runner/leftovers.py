@@ -11,26 +11,8 @@ import socket
 from collections.abc import Iterable
 
 from gpu_runner import hosts, processes
-from ledger.event import Event, EventPayload
-from ledger.events.observations import RepeatInterrupted, RepeatObserved, RepeatStarted
-
-ENDINGS = ("RepeatObserved", "RepeatInterrupted")
-
-
-def unfinished(events: Iterable[Event]) -> list[RepeatStarted]:
-    """The attempts of a session's events that were started and never ended in an event, in order.
-
-    A later attempt of the same unit and repeat ends the earlier one: the runner was alive to start it.
-    """
-    open_: dict[tuple[str, int], RepeatStarted] = {}
-    for event in events:
-        if event.type == "RepeatStarted" or event.type in ENDINGS:
-            payload = event.typed()
-            assert isinstance(payload, RepeatStarted | RepeatObserved | RepeatInterrupted)
-            open_.pop((payload.unit, payload.repeat), None)
-            if isinstance(payload, RepeatStarted):
-                open_[payload.unit, payload.repeat] = payload
-    return list(open_.values())
+from ledger.event import EventPayload
+from ledger.events.observations import RepeatInterrupted, RepeatStarted
 
 
 def end_leftovers(started: Iterable[RepeatStarted], *, grace_s: float = 5.0) -> list[EventPayload]:

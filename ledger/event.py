@@ -187,6 +187,11 @@ def _encoded(payload: EventPayload) -> bytes:
     return data
 
 
+def recorded_order(event: Event) -> tuple[str, str, int]:
+    """Return what events of several origins are sorted by: when they were recorded, then origin and position."""
+    return event.recorded_at, event.origin, event.position
+
+
 # A field of this type cites the evidence store: `verify` demands that the piece is there, a push brings it along.
 Evidence = Annotated[str, msgspec.Meta(extra={"evidence": True}, pattern="^([0-9a-f]{64})?$")]
 

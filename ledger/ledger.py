@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ledger import canonical, disk, layout
 from ledger.errors import BadInput
-from ledger.event import Event, NewEvent
+from ledger.event import Event, NewEvent, recorded_order
 from ledger.evidence.store import EvidenceStore
 from ledger.identifiers import format_time, next_time, parse_time
 from ledger.log.heads import Head
 from ledger.log.incoming import Receipt
 from ledger.log.origin_log import Author, OriginLog
-from ledger.log.reading import holds_log
+from ledger.log.reading import Place, holds_log
 from ledger.log.segment import SegmentInfo, info
 
 PERFLEDGER_VERSION = "0.1.0"
@@ -154,8 +154,20 @@ class Ledger:
 
     def read_stream(self, stream: str) -> list[Event]:
         """Return one stream's events over all origins, in recorded order."""
-        found = list(self.read(stream=stream))
-        return sorted(found, key=lambda e: (e.recorded_at, e.origin, e.position))
+        return self.read_on(stream, {})[0]
+
+    def read_on(self, stream: str, places: Mapping[str, Place]) -> tuple[list[Event], dict[str, Place]]:
+        """Return one stream's events after a place in each origin's log, and the places this reading ends at.
+
+        The events are in recorded order. An origin without a place is read from its beginning; what the reading
+        that ended at `places` has seen is neither decoded nor returned again.
+        """
+        found: list[Event] = []
+        reached = dict(places)
+        for name in self.origins():
+            more, reached[name] = self.log_of(name).read_on(places.get(name, Place()), stream=stream)
+            found += more
+        return sorted(found, key=recorded_order), reached
 
     def event(self, event_id: str) -> Event:
         """Return an event by its id, or by `position@origin`. Raises `BadInput` when there is none."""

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from commands.calibrate.sessions import read_session
 from projections.calibration.audit import readiness
 from projections.calibration.session import Session, units_of
 
 if TYPE_CHECKING:
     from commands.cli.app import App
-    from ledger.ledger import Ledger
+    from projections.calibration.current import CurrentSession
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -65,13 +64,13 @@ def progress(session: Session) -> Progress:
     return Progress(total - sum(left.values()), total, seconds)
 
 
-def after_each_repeat(app: App, ledger: Ledger, session: str, share: Callable[[], None]) -> Callable[[], None]:
+def after_each_repeat(app: App, current: CurrentSession, share: Callable[[], None]) -> Callable[[], None]:
     """What a run calls when a repeat is over: share its events, and on a terminal say when the run will end."""
     visible = sys.stderr.isatty() and not app.quiet
 
     def called() -> None:
         share()
-        seen = read_session(ledger, session) if visible else None
+        seen = current.refresh() if visible else None
         if seen is not None:
             # to the terminal alone: run.log holds milestones, and an estimate is not one
             click.echo(progress(seen).line(datetime.now().astimezone()), err=True)

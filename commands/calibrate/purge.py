@@ -13,7 +13,6 @@ import click
 
 from commands.calibrate.measuring.purging import Purge, purge_events
 from commands.calibrate.session_options import open_session, run_dir_options
-from commands.calibrate.sessions import follow
 from commands.cli.app import App, command
 from commands.cli.numbers import Whole
 from ledger.errors import BadInput
@@ -107,7 +106,7 @@ def purge(app: App, asked: Asked) -> None:
     purges = chosen(session, stages=asked.stages, repeats=asked.repeats, stale=asked.stale, incomplete=asked.incomplete)
     events = purge_events(session, purges)
     if purges and not asked.dry_run:
-        follow(opened.ledger, session, events)
+        opened.ledger.append(events, seen={session.stream: session.position})
         cells = [(key, item.repeat) for item in purges for key in item.unit.keys]
         if directory is not None:
             for key, repeat in cells:

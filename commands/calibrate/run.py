@@ -36,6 +36,7 @@ from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationEnded
 from ledger.layout import outside_ledger
 from projections.calibration.audit import readiness
+from projections.calibration.current import CurrentSession
 from projections.calibration.session import Session
 
 
@@ -89,12 +90,14 @@ def run(app: App, **options: Any) -> int:
     with only_runner(place.directory), interrupts.raised():
         head = look_at_head(place)
         if known is None:
-            session = fresh_session(app.note, place, asked, head)
-            wanted = frozenset(session.stages)
+            current = fresh_session(app.note, place, asked, head)
+            wanted = frozenset(current.session.stages)
         else:
-            session, wanted = resume_session(place, known, asked.stages, head)
-            end_dead_runs(place.ledger, session.stream, app.note)
-            _note_kept(app, asked, session)
+            current = known
+            wanted = resume_session(place, current, asked.stages, head)
+            end_dead_runs(current, app.note)
+            _note_kept(app, asked, current.session)
+        session = current.session
 
         def say(line: str) -> None:
             place.directory.append_log(line)
@@ -104,13 +107,13 @@ def run(app: App, **options: Any) -> int:
         say(f"run directory: {place.directory.path.resolve()}")
         settings = settings_of(session, place.model, place.host, asked)
         with shared_beside(place.ledger, place.directory, say, wanted=asked.sync) as share:
-            after = after_each_repeat(app, place.ledger, session.id, share)
-            measuring = Measuring(place, session, settings, say, after)
+            after = after_each_repeat(app, current, share)
+            measuring = Measuring(place, current, settings, say, after)
             session = _measure(measuring, wanted, resumed=known is not None)
     return _conclude(app, place, session)
 
 
-def _place(app: App, asked: Asked) -> tuple[Place, Session | None]:
+def _place(app: App, asked: Asked) -> tuple[Place, CurrentSession | None]:
     """Find configuration, repository and run directory; nothing is written yet."""
     ledger = app.ledger()
     space = find_workspace(asked.config_dir)
@@ -131,7 +134,7 @@ def _place(app: App, asked: Asked) -> tuple[Place, Session | None]:
             )
         known = known_session(ledger, directory)
     if known:
-        root = root_of(known, directory.path, Path(asked.repo_root) if asked.repo_root else None)
+        root = root_of(known.session, directory.path, Path(asked.repo_root) if asked.repo_root else None)
     else:
         root = space.repo_root(given=asked.repo_root, host=host)
     return Place(ledger=ledger, directory=directory, root=root, model=model, host=host), known
@@ -161,7 +164,7 @@ def _measure(measuring: Measuring, wanted: frozenset[str], *, resumed: bool) -> 
     ended = CalibrationEnded(
         session=session.id, complete=result.complete, ok=result.ok, total=result.total, passes=passes
     )
-    return follow(measuring.ledger, session, [NewEvent(stream=session.stream, payload=ended)])
+    return follow(measuring.current, [NewEvent(stream=session.stream, payload=ended)])
 
 
 def _conclude(app: App, place: Place, session: Session) -> int:

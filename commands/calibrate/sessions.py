@@ -8,7 +8,8 @@ from commands.calibrate.foreign_run import Sources, new_events, session_id_of
 from commands.calibrate.run_directory import RunDirectory
 from ledger.errors import BadInput, Conflict
 from ledger.event import Event, NewEvent
-from projections.calibration.fold import evolve, fold
+from projections.calibration.current import CurrentSession
+from projections.calibration.fold import fold
 from projections.calibration.session import STREAM_PREFIX, Session
 
 if TYPE_CHECKING:
@@ -47,17 +48,17 @@ def level_with(ledger: Ledger, directory: RunDirectory, sources: Sources) -> tup
     )
 
 
-def known_session(ledger: Ledger, directory: RunDirectory) -> Session:
+def known_session(ledger: Ledger, directory: RunDirectory) -> CurrentSession:
     """Return the session a run directory belongs to. Raises `BadInput` when it is not of this ledger."""
     plan, _ = directory.plan()
-    session = read_session(ledger, session_id_of(plan))
-    if session is None:
+    current = CurrentSession(ledger, session_id_of(plan))
+    if current.refresh() is None:
         raise BadInput(
             f"this ledger does not know the session of {directory.path}",
             code="unknown_session",
             hint="open the ledger it was planned in with --ledger, or start a fresh --output-dir",
         )
-    return session
+    return current
 
 
 def read_session(ledger: Ledger, session_id: str) -> Session | None:
@@ -65,17 +66,14 @@ def read_session(ledger: Ledger, session_id: str) -> Session | None:
     return fold(_events(ledger, session_id), own_origin=ledger.origin)
 
 
-def follow(ledger: Ledger, session: Session, new: list[NewEvent]) -> Session:
-    """Append events decided on this state and return the state after them.
+def follow(current: CurrentSession, new: list[NewEvent]) -> Session:
+    """Append events decided on this session and return it after them.
 
     Raises `Conflict` when the stream moved: another process works on the same session.
     """
-    receipts = ledger.append(new, seen={session.stream: session.position})
-    for receipt in receipts:
-        after = evolve(session, ledger.event(receipt.event_id), own_origin=ledger.origin)
-        assert after is not None
-        session = after
-    return session
+    current.ledger.append(new, seen={current.stream: current.session.position})
+    current.refresh()
+    return current.session
 
 
 def _events(ledger: Ledger, session_id: str) -> list[Event]:

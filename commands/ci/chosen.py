@@ -9,6 +9,7 @@ import click
 
 from commands.cli.app import App
 from ledger.errors import BadInput
+from ledger.event import recorded_order
 from projections.ci import policy as rules
 from projections.ci.policy import Policy
 
@@ -89,7 +90,7 @@ def choose(ledger: Ledger | None, name: str | None) -> Chosen:
     if ledger is not None:
         found = list(ledger.read(types=["CiPolicyAdopted"]))
         if found:
-            last = max(found, key=lambda e: (e.recorded_at, e.origin, e.position))
+            last = max(found, key=recorded_order)
             return adopted(last.body()["policy"], last.event_id)
     return default()
 

@@ -13,13 +13,13 @@ import click
 
 from commands.cli.app import App, command, load
 from ledger.errors import BadInput
+from ledger.event import Event, recorded_order
 
 if TYPE_CHECKING:
-    from ledger.event import Event
     from ledger.ledger import Ledger
 
 # (app, ledger, event) -> the document for --json and the text for people
-Explainer = Callable[[App, "Ledger", "Event"], tuple[dict[str, Any], str]]
+Explainer = Callable[[App, "Ledger", Event], tuple[dict[str, Any], str]]
 
 EXPLAINERS: dict[str, str] = {
     "PullRequestObserved": "ci.explaining:explain_gate",
@@ -75,8 +75,7 @@ def explain_plainly(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     """Explain an event by itself: what it says, what caused it, and what happened around it in its stream."""
     del app
     around = [e for e in ledger.read_stream(event.stream) if e.event_id != event.event_id]
-    mine = (event.recorded_at, event.origin, event.position)
-    before = [e for e in around if (e.recorded_at, e.origin, e.position) < mine]
+    before = [e for e in around if recorded_order(e) < recorded_order(event)]
     cause = event.causation_id
     lines = [headline(event)]
     lines += [f"  {name}: {_short(value)}" for name, value in event.body().items()]

@@ -10,12 +10,14 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ledger.canonical import INT_MAX
 from ledger.errors import BadInput, Damaged
 from ledger.event import Event
 from ledger.log import indexing, journal, segment
 from ledger.log.heads import Head, Heads, Mark, head_after
+from ledger.log.journal import Journal
 
 READ_RETRY_COUNT_MAX = 50
 
@@ -24,6 +26,18 @@ def holds_log(folder: Path) -> bool:
     """Return whether a folder in `log/` holds a segment or a journal."""
     with os.scandir(folder) as entries:  # stops at the first: a log may have thousands of segments
         return any(entry.name == journal.NAME or segment.first_of(entry.name) is not None for entry in entries)
+
+
+class Place(NamedTuple):
+    """How far a log was read: its last position then, and how much of which journal file led there.
+
+    journal_size: bytes of whole lines. journal_first: position of the journal's first event, 0 when it had none.
+    """
+
+    position: int = 0
+    journal_inode: int = 0
+    journal_size: int = 0
+    journal_first: int = 0
 
 
 class LogReader:
@@ -64,8 +78,52 @@ class LogReader:
     def read(self, *, after: int = 0, stream: str | None = None, types: Iterable[str] | None = None) -> Iterator[Event]:
         """Yield events after a position in order, each once. Raises `Damaged` when positions are missing."""
         wanted = set(types) if types is not None else None
-        whole = stream is None and wanted is None
         tail, paths = self._snapshot()
+        yield from self._read(tail.events, paths, after=after, stream=stream, wanted=wanted)
+
+    def read_on(self, place: Place, *, stream: str) -> tuple[list[Event], Place]:
+        """Return a stream's events after a place in order, and the place this reading ends at.
+
+        What an earlier reading decoded is not decoded again, whether it lies in the journal or was sealed since.
+        """
+        more = self._lines_after(place) if place.position else None
+        if more is not None:
+            if not more.events:
+                return [], place
+            last, first = more.events[-1].position, place.journal_first or more.events[0].position
+            found = [event for event in more.events if event.stream == stream]
+            return found, Place(last, more.inode, more.size, first)
+        tail, paths = self._snapshot()
+        found = list(self._read(tail.events, paths, after=place.position, stream=stream, wanted=None))
+        ends = [place.position, *(e.position for e in tail.events[-1:]), *(segment.info(p).last for p in paths[-1:])]
+        first = tail.events[0].position if tail.events else 0
+        return found, Place(max(ends), tail.inode, tail.size, first)
+
+    def _lines_after(self, place: Place) -> Journal | None:
+        """Read the journal on from a place. None when it is, or may be, another journal than it was then."""
+        if self._sealed_since(place):
+            return None
+        try:
+            more = journal.read(self.journal_path, start=place.journal_size, check=False)
+        except Damaged:
+            return None  # read from a byte that begins no line, or damage: a reading of the whole finds out
+        # Asked again after the reading: a journal is replaced only once its events are in a segment, so without one
+        # this is the journal that was read then. Its inode alone would not say so, as the next file may get it again.
+        if self._sealed_since(place) or more.inode != place.journal_inode:
+            return None
+        if more.events and more.events[0].position != place.position + 1:
+            return None
+        return more
+
+    def _sealed_since(self, place: Place) -> bool:
+        """Return whether a segment exists of the events that were in the journal then, or of those right after them."""
+        firsts = {place.position + 1, place.journal_first or place.position + 1}
+        return any((self.folder / segment.file_name(first)).exists() for first in firsts)
+
+    def _read(
+        self, tail: list[Event], paths: list[Path], *, after: int, stream: str | None, wanted: set[str] | None
+    ) -> Iterator[Event]:
+        whole = stream is None and wanted is None
         firsts = [segment.first_of(p.name) or 0 for p in paths]
         for index, path in enumerate(paths):
             following = firsts[index + 1] if index + 1 < len(paths) else None
@@ -73,7 +131,8 @@ class LogReader:
                 continue
             if whole and firsts[index] > after + 1:
                 raise self._gap(after + 1)
-            for event in segment.read(path, stream=stream, types=wanted):
+            known = after if firsts[index] <= after <= INT_MAX else None  # its first events are not wanted again
+            for event in segment.read(path, stream=stream, types=wanted, after=known):
                 if event.position > after:
                     after = event.position
                     yield event
@@ -101,7 +160,7 @@ class LogReader:
                     raise self._broken(position + 1)
                 position, before = at, digest
                 yield digest
-        for event in tail:
+        for event in tail.events:
             if position < event.position <= last:
                 previous = bytes.fromhex(event.prev_hash)
                 if event.position != position + 1 or before not in (None, previous):
@@ -115,14 +174,14 @@ class LogReader:
         what = f"position {position} is missing or does not hold the hash of the event before it"
         return indexing.broken(self.origin, what, position)
 
-    def _snapshot(self) -> tuple[list[Event], list[Path]]:
+    def _snapshot(self) -> tuple[Journal, list[Path]]:
         for _ in range(READ_RETRY_COUNT_MAX):
-            tail = self.tail()
+            tail = journal.read(self.journal_path, check=False)
             paths = self.segment_paths()
-            if not tail or tail[0].position == 1:
+            if not tail.events or tail.events[0].position == 1:
                 return tail, paths
             last = segment.info(paths[-1]).last if paths else 0
-            if last >= tail[0].position - 1:
+            if last >= tail.events[0].position - 1:
                 return tail, paths
         raise self._gap(last + 1)
 

@@ -177,8 +177,12 @@ def read(
     types: Iterable[str] | None = None,
     position: int | None = None,
     event_id: str | None = None,
+    after: int | None = None,
 ) -> list[Event]:
-    """Return a segment's events in position order, or only those of a stream, of some types, or one of them."""
+    """Return a segment's events in position order, or only those of a stream, of some types, or one of them.
+
+    after: only those with a later position.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -191,6 +195,8 @@ def read(
         filters.append(("position", "==", position))
     if event_id is not None:
         filters.append(("event_id", "==", event_id))
+    if after is not None:
+        filters.append(("position", ">", after))
     try:
         found = pq.read_table(path, filters=filters or None, page_checksum_verification=True, partitioning=None)
         return list(_events(found.sort_by("position")))

@@ -1,12 +1,12 @@
 """How the events of a calibration fold into its session.
 
-`evolve(session, event)` is pure; `fold` runs it over a stream. Types this version does not know
-change nothing.
+`evolve(session, event)` is pure; `fold` runs it over a stream, from its beginning or on from a session
+(`current.py` decides which). Types this version does not know change nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,13 +14,15 @@ import msgspec
 
 from ledger.event import Event
 from ledger.events import calibrations as events
-from ledger.events.observations import RepeatObserved, StageObservation
-from projections.calibration.session import EMPTY_SHA256, Observation, Session
+from ledger.events.observations import RepeatInterrupted, RepeatObserved, RepeatStarted, StageObservation
+from projections.calibration.session import EMPTY_SHA256, Observation, Round, Session
 
 
-def fold(stream: Iterable[Event], *, own_origin: str = "") -> Session | None:
-    """Fold the events of one stream into its session; None when it was never planned."""
-    session: Session | None = None
+def fold(stream: Iterable[Event], *, own_origin: str = "", session: Session | None = None) -> Session | None:
+    """Fold the events of one stream into its session; None when it was never planned.
+
+    session: what the events before them folded into. `stream` then sorts after them.
+    """
     for imported, group in groupby(stream, lambda event: event.type == "RepeatImported"):
         if imported and session is not None:
             session = _run_files(session, list(group), own_origin)
@@ -83,6 +85,24 @@ def _continued(session: Session, event: Event) -> Session:
     return msgspec.structs.replace(session, plan=msgspec.structs.replace(session.plan, stages=stages))
 
 
+def _started(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, RepeatStarted)
+    # a later attempt of the same round ends the earlier one: the runner was alive to start it, and it goes last
+    round_ = (payload.unit, payload.repeat)
+    return msgspec.structs.replace(session, running={**_without(session.running, round_), round_: payload})
+
+
+def _interrupted(session: Session, event: Event) -> Session:
+    payload = event.typed()
+    assert isinstance(payload, RepeatInterrupted)
+    return msgspec.structs.replace(session, running=_without(session.running, (payload.unit, payload.repeat)))
+
+
+def _without(running: Mapping[Round, RepeatStarted], round_: Round) -> dict[Round, RepeatStarted]:
+    return {key: started for key, started in running.items() if key != round_}
+
+
 def _observed(session: Session, event: Event) -> Session:
     payload = event.typed()
     assert isinstance(payload, RepeatObserved)
@@ -96,6 +116,7 @@ def _observed(session: Session, event: Event) -> Session:
     return msgspec.structs.replace(
         session,
         observations=seen,
+        running=_without(session.running, (payload.unit, payload.repeat)),
         halted=None,
         ended=None,
         sm_clocks_mhz=clocks,
@@ -287,6 +308,8 @@ _BEGINNINGS = ("CalibrationPlanned", "RunDirectoryImported", "CalibrationMerged"
 _HANDLERS = {
     "RunDirectoryImported": _imported,
     "PlanContinued": _continued,
+    "RepeatStarted": _started,
+    "RepeatInterrupted": _interrupted,
     "RepeatObserved": _observed,
     "RunFileVanished": _vanished,
     "RepeatPurged": _purged,

@@ -17,6 +17,7 @@ from ledger import canonical
 from ledger.event import Event
 from ledger.events import calibrations as events
 from ledger.events.calibrations import Plan, PlannedStage
+from ledger.events.observations import RepeatStarted
 
 Cell = tuple[str, int]  # (stage key, repeat)
 Round = tuple[str, int]  # (unit name, repeat)
@@ -103,6 +104,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     planned_by: the id of the event its plan begins with.
     position: the last position of this ledger's own origin in the stream, for optimistic appends.
     observations hold what counts now; purged repeats are gone from it and listed in `purged`.
+    running: the rounds that were started and never ended in an event, in the order of their start.
     environment: digest of the last repeat's environment. sm_clocks_mhz: GPU UUID to the median SM
     clock of each repeat so far, in MHz.
     """
@@ -114,6 +116,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     event_ids: tuple[str, ...] = ()
     position: int = 0
     observations: Mapping[Cell, Observation] = msgspec.field(default_factory=dict)
+    running: Mapping[Round, RepeatStarted] = msgspec.field(default_factory=dict)
     rejected: Mapping[Round, events.RoundRejected] = msgspec.field(default_factory=dict)
     discarded: Mapping[Round, str] = msgspec.field(default_factory=dict)
     flagged: Mapping[str, str] = msgspec.field(default_factory=dict)

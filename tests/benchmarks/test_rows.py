@@ -64,6 +64,13 @@ def test_deliveries_among_strangers_are_measured_against_the_same_without_them()
     assert memory["value"] > 0
 
 
+def test_a_pass_reads_and_folds_each_event_once_at_any_size() -> None:
+    """Counts, not times: they are the same on every machine, so they are asserted."""
+    rows = rows_of("stream", 24, 240)
+    assert [row["name"].split(",")[0] for row in rows] == ["events read", "events folded"] * 3
+    assert all(row["ok"] for row in rows), rows
+
+
 def test_the_peak_is_that_of_the_command_and_not_of_who_asks(tmp_path: Path) -> None:
     mine = bytearray(200 * 1024 * 1024)
     mine[::4096] = b"x" * len(mine[::4096])  # every page is in memory

@@ -11,12 +11,9 @@ from typing import Any
 
 from gpu_runner import hosts, processes
 from gpu_runner.background import Background
-from gpu_runner.leftovers import end_leftovers, unfinished
-from ledger.event import NewEvent
+from gpu_runner.leftovers import end_leftovers
 from ledger.events.observations import RepeatInterrupted, RepeatStarted
-from ledger.ledger import Ledger
 from tests.gpu_runner.machine import Sleeper
-from tests.gpu_runner.payloads import observed, stage
 from tests.waiting import until
 
 
@@ -81,17 +78,6 @@ def started(repeat_id: str, **changes: Any) -> RepeatStarted:
         "command": [],
     }
     return RepeatStarted(**{**values, **changes})
-
-
-def test_only_attempts_without_an_end_are_unfinished(ledger: Ledger) -> None:
-    first, second, third = started("r1"), started("r2", attempt=2), started("r3", repeat=2)
-    other = started("r4", unit="test_asr_ci")
-    for payload in (first, second, third, observed(stage("a", qps=1.0), repeat=2), other):
-        ledger.append([NewEvent(stream="calibration/s", payload=payload)])
-    assert unfinished(ledger.read_stream("calibration/s")) == [second, other]
-    stop = RepeatInterrupted(unit="test_asr_ci", repeat=1, repeat_id="r4", by="SIGINT")
-    ledger.append([NewEvent(stream="calibration/s", payload=stop)])
-    assert unfinished(ledger.read_stream("calibration/s")) == [second]
 
 
 def test_what_a_dead_runner_left_is_ended_and_only_that(sleeper: Sleeper) -> None:

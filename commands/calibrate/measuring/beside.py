@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_runner.background import Background
-from gpu_runner.leftovers import end_leftovers, unfinished
+from gpu_runner.leftovers import end_leftovers
 from ledger import children
 from ledger.event import NewEvent
 
 if TYPE_CHECKING:
     from commands.calibrate.run_directory import RunDirectory
     from ledger.ledger import Ledger
+    from projections.calibration.current import CurrentSession
 
 SYNC_LOG = "sync.log"
 LAST_MOMENT_S = 3.0
@@ -60,15 +61,16 @@ def last_words(log: Path) -> str:
     return errors[-1].removeprefix("perfledger: ").partition("; ")[0] if errors else ""
 
 
-def end_dead_runs(ledger: Ledger, stream: str, say: Callable[[str], None]) -> None:
+def end_dead_runs(current: CurrentSession, say: Callable[[str], None]) -> None:
     """End processes that repeats of this session left when runner and keeper were killed at once, and record it.
 
     Call it only while no other runner holds the run directory.
     """
-    payloads = end_leftovers(unfinished(ledger.read_stream(stream)))
+    payloads = end_leftovers(current.session.running.values())
     for payload in payloads:
         killed = getattr(payload, "killed_pids", [])
         if killed:
             say(f"ended what a killed runner left behind: pid {', '.join(map(str, killed))}")
     if payloads:
-        ledger.append([NewEvent(stream=stream, payload=payload) for payload in payloads])
+        current.ledger.append([NewEvent(stream=current.stream, payload=payload) for payload in payloads])
+        current.refresh()

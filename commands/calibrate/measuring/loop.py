@@ -1,7 +1,7 @@
 """Measuring the repeats of a session: decide, launch, record, project; until nothing is left to do.
 
-Every step reads the session from the log anew, so whatever happened in between (a purge, a kill, a
-reboot) is part of the next decision. What is strict-complete is never measured again.
+Before every step the session takes in what is new in the log, so whatever happened in between (a purge, a
+pull, an event of the runner's own) is part of the next decision. What is strict-complete is never measured again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from commands.calibrate.measuring import milestones
 from commands.calibrate.measuring.purging import Purge, purge_events
-from commands.calibrate.sessions import follow, read_session
+from commands.calibrate.sessions import follow
 from gpu_runner.request import GatePolicy, Limits, RepeatRequest, StageSpec, ValueSource
 from ledger.errors import Conflict
 from ledger.event import EventPayload, NewEvent
@@ -36,6 +36,7 @@ from projections.calibration.worst_of_n import is_complete, metric_worst, missin
 
 if TYPE_CHECKING:
     from commands.calibrate.measuring.run_planning import Place
+    from projections.calibration.current import CurrentSession
 
 DECISIONS_MAX = 200  # of one unit in one pass; fifteen rounds and their judgements need far fewer
 
@@ -68,19 +69,24 @@ class Measuring:
     def __init__(
         self,
         place: Place,
-        session: Session,
+        current: CurrentSession,
         settings: Settings,
         say: Callable[[str], None],
         share: Callable[[], None] = lambda: None,
     ) -> None:
         self.place = place
         self.ledger = place.ledger
-        self.session = session
+        self.current = current
         self.settings = settings
         self.directory = place.directory.absolute()
         self.say = say
         self.share = share
         self.launched = 0
+
+    @property
+    def session(self) -> Session:
+        """The session as it was last brought up to the log."""
+        return self.current.session
 
     def run(self, wanted: frozenset[str], *, resumed: bool) -> int:
         """Measure until complete, nothing more runs, or the passes are used up; return the passes.
@@ -105,7 +111,7 @@ class Measuring:
         """Take a unit as far as one attempt at each missing round brings it."""
         tried: set[int] = set()
         for _ in range(DECISIONS_MAX):
-            self._refresh()
+            self.current.refresh()
             step = judge_unit(self.session, unit)
             if step.step == "done":
                 return
@@ -129,7 +135,7 @@ class Measuring:
         self.launched += 1
         seen = self._observe(unit, repeat, gpus)
         self.share()
-        self._refresh()
+        self.current.refresh()
         self._project(unit, repeat)
         for line in milestones.outcome_lines(unit, self.session, repeat):
             self.say(line)
@@ -219,7 +225,7 @@ class Measuring:
             else:
                 reasons.append(f"{stage.key}: measured on another commit")
         purge = Purge(unit, repeat, "; ".join(reasons))
-        self.session = follow(self.ledger, self.session, purge_events(self.session, [purge]))
+        follow(self.current, purge_events(self.session, [purge]))
         for stage in left:
             self.directory.remove_run_file(stage.key, repeat)
 
@@ -239,12 +245,7 @@ class Measuring:
     def _append(self, payload: EventPayload) -> None:
         sha = self.session.plan.calibration_git_sha
         event = NewEvent(stream=self.session.stream, payload=payload, git_sha=sha)
-        self.session = follow(self.ledger, self.session, [event])
-
-    def _refresh(self) -> None:
-        session = read_session(self.ledger, self.session.id)
-        assert session is not None
-        self.session = session
+        follow(self.current, [event])
 
     def _say_skipped(self, units: list[Unit]) -> None:
         for unit in units:

@@ -23,7 +23,7 @@ from commands.calibrate.config.stages import read_stages
 from commands.calibrate.config.stamps import compact_stamp, utc_stamp
 from commands.calibrate.measured_repository import root_of
 from commands.calibrate.run_directory import RunDirectory, to_file_json, write_if_changed
-from commands.calibrate.sessions import follow, read_session
+from commands.calibrate.sessions import follow
 from gpu_runner import workspace
 from gpu_runner.health import REASONS
 from ledger.errors import BadInput, Conflict, Refused
@@ -36,6 +36,7 @@ from ledger.events.calibrations import (
     PlannedStage,
 )
 from ledger.ledger import Ledger
+from projections.calibration.current import CurrentSession
 from projections.calibration.destructive_rounds import OBSERVATIONS_MIN
 from projections.calibration.session import EMPTY_SHA256, STREAM_PREFIX, Session, plan_in_parts
 
@@ -126,7 +127,7 @@ def look_at_head(place: Place) -> HeadNow:
     return HeadNow(seen.sha, repository.branch(), dirty, seen.diff, digest)
 
 
-def fresh_session(say: Say, place: Place, asked: Asked, head: HeadNow) -> Session:
+def fresh_session(say: Say, place: Place, asked: Asked, head: HeadNow) -> CurrentSession:
     """Select stages, precheck, and plan them on HEAD as a new session.
 
     Raises `BadInput` for an empty selection or a stale schema, `Refused` when the precheck fails;
@@ -166,14 +167,14 @@ def fresh_session(say: Say, place: Place, asked: Asked, head: HeadNow) -> Sessio
         performance_sensitive=list(place.model.performance_sensitive),
         **_checked_fields(place.ledger, checked),
     )
-    session = _append_plan(place.ledger, plan)
-    _write_workspace(place.directory, session, head)
+    current = _append_plan(place.ledger, plan)
+    _write_workspace(place.directory, current.session, head)
     if checked is not None:
         checked.write(place.directory.path)
-    return session
+    return current
 
 
-def _append_plan(ledger: Ledger, plan: Plan) -> Session:
+def _append_plan(ledger: Ledger, plan: Plan) -> CurrentSession:
     session_id = f"{compact_stamp()}-{secrets.token_hex(6)}"
     stream = STREAM_PREFIX + session_id
     whole, parts = plan_in_parts(plan)
@@ -181,9 +182,9 @@ def _append_plan(ledger: Ledger, plan: Plan) -> Session:
     payloads += [PlanContinued(session=session_id, part=n, stages=p) for n, p in enumerate(parts, 1)]
     sha = plan.calibration_git_sha
     ledger.append([NewEvent(stream=stream, payload=p, git_sha=sha) for p in payloads], seen={stream: 0})
-    session = read_session(ledger, session_id)
-    assert session is not None
-    return session
+    current = CurrentSession(ledger, session_id)
+    current.refresh()
+    return current
 
 
 def _warn(say: Say, asked: Asked, stages: list[PlannedStage], repeats: int) -> None:
@@ -228,20 +229,20 @@ def _checked_fields(ledger: Ledger, checked: Prechecked | None) -> dict[str, Any
     }
 
 
-def resume_session(place: Place, session: Session, wanted: str, head: HeadNow) -> tuple[Session, frozenset[str]]:
+def resume_session(place: Place, current: CurrentSession, wanted: str, head: HeadNow) -> frozenset[str]:
     """Go on with a session: same commit or one proven equivalent, same workspace.
 
     wanted: `ALL` is every stage of the plan, else a comma list of its stage keys and `@group`s.
-    Returns the session and the stages to run. Raises `BadInput` for anything that would mix measurements.
+    Returns the stages to run. Raises `BadInput` for anything that would mix measurements.
     """
+    session = current.session
     if session.imported:
         raise BadInput(
             f"{place.directory.path} was measured by another tool",
             code="foreign_run",
             hint="resume it there, or start a fresh --output-dir",
         )
-    # what an earlier runner left behind was ended and recorded meanwhile
-    session = read_session(place.ledger, session.id) or session
+    session = current.refresh() or session  # as it is now that this process holds the run directory
     stages = _subset(session, wanted)
     commit = session.plan.calibration_git_sha
     changed: list[str] = []
@@ -272,10 +273,10 @@ def resume_session(place: Place, session: Session, wanted: str, head: HeadNow) -
         equivalent=bool(changed) or head.sha != commit,
         changed_files=changed,
     )
-    session = follow(place.ledger, session, [NewEvent(stream=session.stream, payload=payload)])
+    session = follow(current, [NewEvent(stream=session.stream, payload=payload)])
     _write_workspace(place.directory, session, head)
     place.directory.project(session)
-    return session, stages
+    return stages
 
 
 def _subset(session: Session, wanted: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ import msgspec
 from commands.ci.work.api import GitHubApi
 from commands.ci.work.posts import Post
 from ledger.errors import OutcomeUnknown, PerfledgerError, Unavailable
-from ledger.event import Event, NewEvent
+from ledger.event import Event, NewEvent, recorded_order
 from ledger.events.checks import Published, PublishFailed, PublishPlanned
 from ledger.remotes.retry import Busy
 from ledger.sync import announced
@@ -72,7 +72,7 @@ class Outbox:
         """Return the last plan of every (stream, subject) at this destination, and what became of it."""
         subjects: dict[tuple[str, str], _Subject] = {}
         by_plan: dict[str, _Subject] = {}
-        for event in sorted(events, key=lambda e: (e.recorded_at, e.origin, e.position)):
+        for event in sorted(events, key=recorded_order):
             payload = event.typed()
             if isinstance(payload, PublishPlanned):
                 if payload.destination == self.destination:
