@@ -15,7 +15,7 @@ from gpu_runner.extract import Extracted, ResultFiles, extract
 from gpu_runner.gate import Grant
 from gpu_runner.interrupts import name_of
 from gpu_runner.keeping import keep_log, keep_telemetry
-from gpu_runner.launch import Attended
+from gpu_runner.launch import Attended, Launch
 from gpu_runner.nvml import Nvml
 from gpu_runner.outcome import WATCHDOG_RC, Outcome, classify
 from gpu_runner.redaction import Redactor
@@ -101,10 +101,7 @@ class AttemptRun:
             patterns=request.log_patterns,
         )
         self.running = Attended(
-            command,
-            cwd=place.cwd,
-            env=self.env,
-            log=place.log,
+            Launch(command, place.cwd, self.env, place.log),
             repeat_id=self.repeat_id,
             hold_fds=[lock.fd for lock in self.grant.locks] if self.grant else (),
             grace_s=request.limits.term_grace_s,

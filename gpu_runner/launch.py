@@ -9,11 +9,22 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpu_runner import processes
 from ledger import children
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What is started: a command, where, with which variables, and the file that takes what it says."""
+
+    command: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+    log: Path
 
 
 class Attended:
@@ -23,17 +34,7 @@ class Attended:
     that had to be ended after it, and those that could not be. lost: the keeper itself died.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        log: Path,
-        repeat_id: str,
-        hold_fds: Sequence[int] = (),
-        grace_s: float = 5.0,
-    ) -> None:
+    def __init__(self, launch: Launch, *, repeat_id: str, hold_fds: Sequence[int] = (), grace_s: float = 5.0) -> None:
         self.repeat_id = repeat_id
         self.grace_s = grace_s
         self.pid: int | None = None
@@ -44,13 +45,13 @@ class Attended:
         self.over = False
         self._heard = b""
         marker = {processes.MARKER: repeat_id}
-        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        env_fd = _in_memory({**env, **marker})
+        log_fd = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        env_fd = _in_memory({**launch.env, **marker})
         try:
             held = ",".join(map(str, hold_fds))
             self._keeper = subprocess.Popen(
-                children.command(children.KEEP_REPEAT, str(log_fd), str(env_fd), str(grace_s), held, *command),
-                cwd=cwd,
+                children.command(children.KEEP_REPEAT, str(log_fd), str(env_fd), str(grace_s), held, *launch.command),
+                cwd=launch.cwd,
                 env=children.environment("PATH", "LANG", "LC_*") | marker,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands.cli.app import App, command
 from ledger.errors import BadInput
 from projections.results.identity import IDENTITY_FIELDS
+
+if TYPE_CHECKING:
+    from commands.reseed.work.history import History
+    from commands.reseed.work.planning import Request
+    from commands.reseed.work.sources import Source
+    from ledger.events.reseeds import ReseedPlanned
+    from ledger.ledger import Ledger
 
 DEFAULT_TOLERANCE = 0.05
 
@@ -78,6 +86,27 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+@dataclass(frozen=True)
+class Options:
+    """What the options of `plan` say. identity: the fields of the target's identity by name, None where not given."""
+
+    model: str | None
+    gpu: str | None
+    sources: tuple[str, ...]
+    reason: str | None
+    tolerance: float | None
+    drop: tuple[str, ...]
+    drop_reason: str
+    dataset: str | None
+    identity: dict[str, str | None]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Gather the values of `plan_options` as click gives them."""
+        own = {name: value for name, value in given.items() if name not in IDENTITY_FIELDS}
+        return cls(**own, identity={name: given[name] for name in IDENTITY_FIELDS})
+
+
 @command("plan")
 @plan_options
 def plan(app: App, **options: Any) -> None:
@@ -88,66 +117,53 @@ def plan(app: App, **options: Any) -> None:
     from commands.reseed.show import plan_json, plan_text
 
     ledger = app.ledger()
-    made = make_plan(app, ledger, **options)
+    made = make_plan(app, ledger, Options.of(options))
     app.emit(plan_json(made), lambda: plan_text(made))
 
 
-def make_plan(app: App, ledger: Any, **options: Any) -> Any:
+def make_plan(app: App, ledger: Ledger, options: Options) -> ReseedPlanned:
     """Check the options, read the sources, sync the history, and record a plan."""
     from commands.reseed.work import planning
 
-    return planning.make(ledger, *asked(app, ledger, **options))
+    return planning.make(ledger, *asked(app, ledger, options))
 
 
-def asked(
-    app: App,
-    ledger: Any,
-    *,
-    model: str | None,
-    gpu: str | None,
-    sources: tuple[str, ...],
-    reason: str | None,
-    tolerance: float | None,
-    drop: tuple[str, ...],
-    drop_reason: str,
-    dataset: str | None,
-    **identity: str | None,
-) -> tuple[Any, Any, Any]:
+def asked(app: App, ledger: Ledger, options: Options) -> tuple[Request, list[Source], History]:
     """Check the options, read the sources and sync the history: what a plan is made from. Nothing is recorded."""
     from commands.reseed.work import history, planning
     from commands.reseed.work import sources as source_files
 
-    for name, value in (("--model", model), ("--gpu", gpu)):
+    for name, value in (("--model", options.model), ("--gpu", options.gpu)):
         if not value:
             raise BadInput(
                 f"{name} is missing; nothing was planned", code="usage", hint="perfledger reseed plan --help"
             )
-    why = one_line("--reason", reason)
-    if not sources:
+    why = one_line("--reason", options.reason)
+    if not options.sources:
         raise BadInput(
             "no --source was given; nothing was planned", code="usage", hint="--source FILE, once per result"
         )
-    if drop and not drop_reason.strip():
+    if options.drop and not options.drop_reason.strip():
         raise BadInput("--drop needs --drop-reason", code="usage", hint="say why this result may be left out")
-    if drop:
-        one_line("--drop-reason", drop_reason)
-    limit = default_tolerance() if tolerance is None else tolerance
+    if options.drop:
+        one_line("--drop-reason", options.drop_reason)
+    limit = default_tolerance() if options.tolerance is None else options.tolerance
     if not math.isfinite(limit) or limit < 0:
         raise BadInput(
             f"--max-intra-batch-regression {limit} is not a number of at least 0",
             code="bad_tolerance",
             hint="for example 0.05 for 5 %",
         )
-    found = source_files.read(sources)
-    url = history.dataset_url(dataset)
+    found = source_files.read(options.sources)
+    url = history.dataset_url(options.dataset)
     app.note(f"syncing {url} ...")
     request = planning.Request(
-        model=str(model),
-        gpu=str(gpu),
+        model=str(options.model),
+        gpu=str(options.gpu),
         reason=why,
         tolerance=limit,
-        identity=identity,
-        drop=tuple(source_files.shown(name) for name in drop),
-        drop_reason=drop_reason.strip(),
+        identity=options.identity,
+        drop=tuple(source_files.shown(name) for name in options.drop),
+        drop_reason=options.drop_reason.strip(),
     )
     return request, found, history.sync(ledger, url)

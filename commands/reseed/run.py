@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.cli.app import App, command
-from commands.reseed.plan import asked, make_plan, plan_options
+from commands.reseed.plan import Options, asked, make_plan, plan_options
 from ledger.errors import Refused
 from projections.reseed import fold as decider
 
@@ -51,7 +51,7 @@ def run(
         return given.pop(0) if given else None
 
     if resume is None:
-        plan = make_plan(app, ledger, **options)
+        plan = make_plan(app, ledger, Options.of(options))
         app.note(f"reseed {plan.reseed} is planned; to go on later: perfledger reseed run --resume {plan.reseed}")
         state = decider.load(ledger, plan.reseed)
     else:
@@ -87,4 +87,4 @@ def _preview(app: App, ledger: Ledger, resume: str | None, options: dict[str, An
 
     if resume is not None:
         return preview.of_run(ledger, decider.load(ledger, resume))
-    return preview.of_draft(planning.draft(ledger, *asked(app, ledger, **options)))
+    return preview.of_draft(planning.draft(ledger, *asked(app, ledger, Options.of(options))))

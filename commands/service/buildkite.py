@@ -37,26 +37,32 @@ class _Pipeline(msgspec.Struct):
     slug: str
 
 
-class _Build(msgspec.Struct):
-    number: int
+class _Run(msgspec.Struct, kw_only=True):
+    """What builds and jobs have in common: where they are, and since when."""
+
     state: str
-    commit: str
     web_url: str | None = None
     created_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
 
+    @property
+    def at(self) -> str | None:
+        """When it got to its state, as far as it says."""
+        return self.finished_at or self.started_at or self.created_at
 
-class _Job(msgspec.Struct):
+
+class _Build(_Run, kw_only=True):
+    number: int
+    commit: str
+
+
+class _Job(_Run, kw_only=True):
     state: str = ""
     name: str | None = None
     type: str = "script"
-    web_url: str | None = None
     soft_failed: bool = False
     exit_status: int | None = None
-    created_at: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
 
 
 class _Event(msgspec.Struct):
@@ -89,47 +95,29 @@ def _job(pipeline: _Pipeline, build: _Build, job: _Job) -> list[Fact]:
     return [
         _report(
             build,
+            job,
             f"buildkite/{pipeline.slug}/{slug(job.name)}",
-            job.state,
             source="buildkite:job",
-            at=job.finished_at or job.started_at or job.created_at,
-            url=job.web_url or build.web_url,
             said=f"build #{build.number}" + (f", exit {job.exit_status}" if job.exit_status else ""),
         )
     ]
 
 
 def _build(pipeline: _Pipeline, build: _Build) -> Fact:
-    return _report(
-        build,
-        f"buildkite/{pipeline.slug}",
-        build.state,
-        source="buildkite:build",
-        at=build.finished_at or build.started_at or build.created_at,
-        url=build.web_url,
-        said=f"build #{build.number}",
-    )
+    return _report(build, build, f"buildkite/{pipeline.slug}", source="buildkite:build", said=f"build #{build.number}")
 
 
-def _report(
-    build: _Build,
-    context: str,
-    state: str,
-    *,
-    source: str,
-    at: str | None,
-    url: str | None,
-    said: str,
-) -> Fact:
+def _report(build: _Build, run: _Run, context: str, *, source: str, said: str) -> Fact:
+    """Return the report of a build, or of one of its jobs."""
     payload = CheckReported(
         sha=sha(build.commit),
         context=short(context, 255),
-        state=_STATES.get(state, "failure"),
-        reported_at=time_text(at),
+        state=_STATES.get(run.state, "failure"),
+        reported_at=time_text(run.at),
         remote_id=build.number if 0 <= build.number < 2**63 else 0,
         source=source,
         description=said,
-        target_url=url,
-        conclusion=short(state, 40),
+        target_url=run.web_url or build.web_url,
+        conclusion=short(run.state, 40),
     )
     return Fact(f"check/{payload.sha}", payload)

@@ -178,18 +178,19 @@ def aggregate(
     else:
         state = "success"
     ids = [member.event_id for member in members if member.event_id]
-    return Aggregate(
+    found = Aggregate(
         tier=tier.name,
         context=tier.aggregate,
         mode=mode,
         state=state,
-        description=_description(tier, members, missing, failing, waiting, blind=blind, mode=mode),
+        description="",
         members=members,
         missing=missing,
         failing=failing,
         waiting=waiting,
         event_ids=[*ids, *([basis] if basis and mode == "strict" else [])],
     )
+    return msgspec.structs.replace(found, description=_description(found, blind=blind))
 
 
 def _member(context: str, lane: str | None, required: bool, state: ContextState | None) -> LaneState:
@@ -203,30 +204,25 @@ def _member(context: str, lane: str | None, required: bool, state: ContextState 
     )
 
 
-def _description(
-    tier: Tier,
-    members: list[LaneState],
-    missing: list[str],
-    failing: list[str],
-    waiting: list[str],
-    *,
-    blind: bool,
-    mode: str,
-) -> str:
-    """One line of at most 140 characters, GitHub's limit for a status."""
-    names = {m.context: m.lane or m.context for m in members}
-    if failing:
-        text = f"{len(failing)} of {len(members)} not successful: {', '.join(names[c] for c in failing)}"
+def _description(found: Aggregate, *, blind: bool) -> str:
+    """Return one line of at most 140 characters, GitHub's limit for a status.
+
+    blind: no event says which lanes the commit should have started.
+    """
+    names = {m.context: m.lane or m.context for m in found.members}
+    count = len(found.members)
+    if found.failing:
+        text = f"{len(found.failing)} of {count} not successful: {', '.join(names[c] for c in found.failing)}"
     elif blind:
         text = "the changed files of this commit are not known, so neither are its lanes"
-    elif missing:
-        text = f"{len(missing)} of {len(members)} not reported: {', '.join(names[c] for c in missing)}"
-    elif waiting:
-        text = f"{len(waiting)} of {len(members)} still running: {', '.join(names[c] for c in waiting)}"
-    elif members:
-        text = f"All {len(members)} {tier.name} tests passed"
+    elif found.missing:
+        text = f"{len(found.missing)} of {count} not reported: {', '.join(names[c] for c in found.missing)}"
+    elif found.waiting:
+        text = f"{len(found.waiting)} of {count} still running: {', '.join(names[c] for c in found.waiting)}"
+    elif found.members:
+        text = f"All {count} {found.tier} tests passed"
     else:
-        text = "No lane watches the changed files" if mode == "strict" else "nothing reported"
+        text = "No lane watches the changed files" if found.mode == "strict" else "nothing reported"
     return text if len(text) <= 140 else text[:139] + "…"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gpu_runner.gate import NotGranted, acquire, survey, wait_released
-from gpu_runner.launch import Attended
+from gpu_runner.launch import Attended, Launch
 from gpu_runner.locks import GpuLock, lock_dir, try_lock
 from gpu_runner.nvml import Nvml
 from gpu_runner.request import GatePolicy
@@ -208,10 +208,7 @@ def test_a_lock_is_held_until_the_last_process_of_the_repeat_is_gone(machine: Ma
     )
     log = tmp_path / "log"
     with Attended(
-        [sys.executable, "-c", ignore],
-        cwd=tmp_path,
-        env=dict(os.environ),
-        log=log,
+        Launch([sys.executable, "-c", ignore], tmp_path, dict(os.environ), log),
         repeat_id="r",
         hold_fds=[lock.fd],
         grace_s=0.3,

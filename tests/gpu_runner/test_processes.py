@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpu_runner import processes
-from gpu_runner.launch import Attended
+from gpu_runner.launch import Attended, Launch
 from tests.gpu_runner.machine import Sleeper
 from tests.waiting import until
 
@@ -52,10 +52,7 @@ def attend(tmp_path: Path) -> Iterator[Callable[..., Attended]]:
     def start(code: str, *, repeat_id: str = "unit-1-1-abc", grace_s: float = 5.0) -> Attended:
         made.append(
             Attended(
-                [sys.executable, "-c", code],
-                cwd=tmp_path,
-                env=dict(os.environ),
-                log=tmp_path / "log",
+                Launch([sys.executable, "-c", code], tmp_path, dict(os.environ), tmp_path / "log"),
                 repeat_id=repeat_id,
                 grace_s=grace_s,
             )
@@ -156,9 +153,9 @@ def test_a_chain_whose_parents_die_all_the_time_does_not_slip_through_the_look(
 RUNNER = """
 import os, sys
 from pathlib import Path
-from gpu_runner.launch import Attended
-running = Attended([sys.executable, "-c", sys.argv[1]], cwd=Path("."), env=dict(os.environ), log=Path("log"),
-                   repeat_id=sys.argv[2], grace_s=0.5)
+from gpu_runner.launch import Attended, Launch
+launch = Launch([sys.executable, "-c", sys.argv[1]], Path("."), dict(os.environ), Path("log"))
+running = Attended(launch, repeat_id=sys.argv[2], grace_s=0.5)
 running.wait(600)
 """
 

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from gpu_runner import fingerprint
-from gpu_runner.launch import Attended
+from gpu_runner.launch import Attended, Launch
 from hatch_build import NAME, ROOMS, listed
 from ledger import children
 from tests.conftest import clean_env
@@ -159,7 +159,8 @@ def test_the_keeper_has_only_its_own_variables_and_the_command_all_of_its(tmp_pa
     env = {**os.environ, "HF_TOKEN": TOKEN, "PYTHONPATH": "/hostile", "ODD": "a=b\nc\udcff", "EMPTY": ""}
     code = "import os, time; print(dict(os.environ), flush=True); time.sleep(600)"
     log = tmp_path / "log"
-    with Attended([sys.executable, "-c", code], cwd=tmp_path, env=env, log=log, repeat_id="variables") as running:
+    launch = Launch([sys.executable, "-c", code], tmp_path, env, log)
+    with Attended(launch, repeat_id="variables") as running:
         while not log.read_text(errors="surrogateescape").endswith("\n"):
             assert not running.wait(0.05)
         keeper = running._keeper.pid

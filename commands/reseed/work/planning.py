@@ -125,7 +125,7 @@ def make(ledger: Ledger, request: Request, sources: Sequence[Source], history: H
     there = {r.path for r in history.records}
     cited = [(history.root / path).read_bytes() for path in made.rests_on if path in there]
     ledger.evidence.put_many([*(source.data for source in sources), *(data for _, data in made.seeds), *cited])
-    backup, backup_event = _back_up(ledger, history, target, request, ordered, reseed_id, made.now)
+    backup, backup_event = _back_up(ledger, history, request, made)
     plan = msgspec.structs.replace(made.plan, backup=backup)
     plan = msgspec.structs.replace(plan, digest=plan_digest(plan))
     stream = f"reseed/{reseed_id}"
@@ -272,28 +272,21 @@ def _violations(records: Sequence[Mapping[str, Any]], batch: Mapping[str, float 
     return found
 
 
-def _back_up(
-    ledger: Ledger,
-    history: History,
-    target: str,
-    request: Request,
-    sources: Sequence[Source],
-    reseed_id: str,
-    now: datetime,
-) -> tuple[str, reseeds.BackupTaken]:
+def _back_up(ledger: Ledger, history: History, request: Request, made: Draft) -> tuple[str, reseeds.BackupTaken]:
+    target, reseed_id = made.plan.target, made.plan.reseed
     provenance = {
         "model_id": request.model,
         "gpu_type": request.gpu,
-        "source_results": ", ".join(s.path for s in sources),
-        "reseed_record_count": len(sources),
+        "source_results": ", ".join(s.path for s in made.ordered),
+        "reseed_record_count": len(made.ordered),
         "max_intra_batch_regression": request.tolerance,
         "head_commit": history.revision,
-        "timestamp_utc": now.isoformat(),
+        "timestamp_utc": made.now.isoformat(),
         "reason": request.reason,
         "reseed": reseed_id,
     }
     records = history.of(target)
-    folder = back_up(history, target, reseed_id=reseed_id, provenance=provenance, now=now)
+    folder = back_up(history, target, reseed_id=reseed_id, provenance=provenance, now=made.now)
     digests = ledger.evidence.put_many([(history.root / r.path).read_bytes() for r in records])
     kept = [reseeds.BackedUp(path=r.path, sha256=d) for r, d in zip(records, digests, strict=True)]
     place = str(folder) if folder else ""
