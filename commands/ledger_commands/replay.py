@@ -45,8 +45,8 @@ def _check(app: App, ledger: Ledger) -> int:
     from projections.state.state import State
 
     with State.open(ledger) as state:
-        live = state.export()
-    with State.from_log(ledger) as state:
+        live, reached = state.export(), state.reached()
+    with State.from_log(ledger, until=reached) as state:  # others may have written meanwhile: both of one moment
         rebuilt = state.export()
     different = sorted(name for name in live if live[name] != rebuilt.get(name))
     document: dict[str, Any] = {"equal": not different, "different": different, "tables": rebuilt}

@@ -230,7 +230,13 @@ class EvidenceStore:
         """Read everything: yield the digest of each good piece and a `Problem` for each bad one.
 
         A pack or a large file is named by its digest and a line of the tail has one form only, so every byte counts.
+        The tails are read before the packs are listed: a seal in between shows its pieces in both, never in none.
         """
+        lines = [
+            (str(tail.relative_to(self.root)), line, parse(line))
+            for tail in sorted(self.root.glob(f"*/{TAIL_NAME}"))
+            for line in whole_lines(tail)
+        ]
         for relative in self.files():
             path = self.root / relative
             if relative.parts[0] == "sha256":
@@ -238,10 +244,8 @@ class EvidenceStore:
                 yield path.name if good else Problem(str(relative), path.name, "its bytes do not match its name")
             else:
                 yield from check_pack(path, str(relative))
-        for tail in sorted(self.root.glob(f"*/{TAIL_NAME}")):
-            for line in whole_lines(tail):
-                piece = parse(line)
-                yield piece[0] if piece else Problem(str(tail.relative_to(self.root)), digest_in(line), MISMATCH)
+        for place, line, piece in lines:
+            yield piece[0] if piece else Problem(place, digest_in(line), MISMATCH)
 
     def remembered(self) -> dict[str, str]:
         """Return the digests the derived index has acknowledged, with the file each was put in. Never leads the files:

@@ -60,14 +60,20 @@ def _collector_off() -> Iterator[None]:
 
 
 def _verify_origin(ledger: Ledger, walk: Walk, report: Report) -> None:
-    """Walk one origin: whole columns at a time while all is well, event by event where it is not."""
+    """Walk one origin: whole columns at a time while all is well, event by event where it is not.
+
+    Others may write, seal and pull meanwhile. What is judged is one moment, taken as readers take it: the mark first,
+    which never leads the journal; then the journal, before the segments are listed (see `ledger.log.reading`).
+    """
     log = ledger.log_of(walk.origin)
     known = log.acknowledged() if walk.origin == ledger.origin else None
     walk.wanted |= {known.position} if known else set()
+    tail = _journal_of(log)
+    walk.wanted |= {e.position for e in tail.events[-1:]} if isinstance(tail, journal.Journal) else set()
     for path in log.segment_paths():
         if not _verify_segment(path, str(path.relative_to(ledger.path)), walk, report):
             return
-    if not _verify_journal(log, str(log.journal_path.relative_to(ledger.path)), walk, report):
+    if not _verify_journal(tail, str(log.journal_path.relative_to(ledger.path)), walk, report):
         return
     twice = walk.ids.twice()
     if twice is not None:
@@ -110,23 +116,32 @@ def _verify_segment(path: Path, file: str, walk: Walk, report: Report) -> bool:
     return True
 
 
-def _verify_journal(log: OriginLog, file: str, walk: Walk, report: Report) -> bool:
+def _journal_of(log: OriginLog) -> journal.Journal | Damaged:
+    """Return the journal, or why it cannot be read."""
     try:
-        tail = journal.read(log.journal_path)
+        return journal.read(log.journal_path)
     except Damaged as error:
-        position = error.details.get("position") or walk.head.position + 1
-        report.findings.append(Finding("journal-line", log.origin, file, position, error.message))
+        return error
+
+
+def _verify_journal(tail: journal.Journal | Damaged, file: str, walk: Walk, report: Report) -> bool:
+    if isinstance(tail, Damaged):
+        position = tail.details.get("position") or walk.head.position + 1
+        report.findings.append(Finding("journal-line", walk.origin, file, position, tail.message))
         return False
     if tail.torn:
         report.notes.append(
             f"{file}: {len(tail.torn)} bytes of an unfinished write at the end; the next append sets them aside"
         )
-    both = [e for e in tail.events if e.position <= walk.head.position]
-    if both and both[-1].position == walk.head.position and both[-1].hash != walk.head.hash:
+    both = [
+        e for e in tail.events if e.position <= walk.head.position
+    ]  # sealed meanwhile, or by a seal that was cut off
+    sealed = walk.hashes.get(both[-1].position, walk.head.hash) if both else ""
+    if both and both[-1].hash != sealed:
         report.findings.append(
             Finding(
                 "twice-different",
-                log.origin,
+                walk.origin,
                 file,
                 both[-1].position,
                 f"position {both[-1].position} differs between the journal and a segment",
@@ -217,6 +232,7 @@ def _verify_vouched(walk: Walk | None, origin: str, heads: list[tuple[str, Head]
 def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) -> None:
     good: set[str] = set()
     changed: set[str] = set()
+    remembered = ledger.evidence.remembered()  # before the files are read: what is put meanwhile is not missed then
     for item in ledger.evidence.check():
         if isinstance(item, str):
             good.add(item)
@@ -242,7 +258,7 @@ def _verify_evidence(ledger: Ledger, report: Report, walks: Mapping[str, Walk]) 
                     f"position {position} cites evidence {digest[:12]}, which is not here",
                 )
             )
-    for digest, place in ledger.evidence.remembered().items():
+    for digest, place in remembered.items():
         if digest not in good and digest not in changed and digest not in own and place.startswith(ledger.origin + "/"):
             report.findings.append(
                 Finding(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import canonical
 from ledger.event import Event, upcast
-from ledger.log.segment import first_of
+from ledger.log.segment import first_of, info
 from projections.state import catalogue
 from projections.state.engine import Connection, quote
 
@@ -47,13 +47,26 @@ NAMES = ", ".join(name for name, _ in COLUMNS)
 class Batch:
     """Events after a checkpoint: `files` are sealed segments by origin, `tail` the journal's events.
 
-    `after` is the checkpoint they follow: origin to the last position already projected.
+    `after` is the checkpoint they follow: origin to the last position already projected. `until`, where given, is the
+    last position of each origin that counts; other origins do not.
     """
 
     own: str
     after: dict[str, int]
     files: dict[str, list[Path]] = field(default_factory=dict)
     tail: list[Event] = field(default_factory=list)
+    until: Mapping[str, int] | None = None
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """The last position of each origin, with what `after` it is."""
+        ends = {origin: info(paths[-1]).last for origin, paths in self.files.items()}
+        own = [e.position for e in self.tail]
+        return {o: max(self.after.get(o, 0), ends.get(o, 0), *(own if o == self.own else ())) for o in self._origins}
+
+    @property
+    def _origins(self) -> set[str]:
+        return {self.own, *self.after, *self.files}
 
     @property
     def paths(self) -> list[Path]:
@@ -83,14 +96,14 @@ def load(connection: Connection, batch: Batch, pulls: Sequence[str]) -> None:
     connection.execute("DROP VIEW IF EXISTS arrivals")
     connection.execute("DROP TABLE IF EXISTS arrivals_tail")
     connection.execute(f"CREATE TEMP TABLE arrivals_tail ({', '.join(f'{n} {t}' for n, t in COLUMNS)})")
-    sealed_from = f"SELECT {NAMES} FROM {_files(batch.paths)}" if batch.paths else None
-    tail = batch.tail
+    sealed_from = f"SELECT {NAMES} FROM {_files(batch.paths)}{_until(batch)}" if batch.paths else None
+    tail = [e for e in batch.tail if batch.until is None or e.position <= batch.until.get(batch.own, 0)]
     if batch.tail and sealed_from:
         # a seal between reading the journal and listing the segments shows its events in both places
         known = connection.execute(
             f"SELECT max(position) FROM ({sealed_from}) WHERE origin = ?", [batch.own]
         ).fetchone()
-        tail = [e for e in batch.tail if e.position > ((known or [0])[0] or 0)]
+        tail = [e for e in tail if e.position > ((known or [0])[0] or 0)]
     _insert_tail(connection, tail)
     arms = [f"SELECT {NAMES} FROM arrivals_tail", *([sealed_from] if sealed_from else [])]
     everything = " UNION ALL ".join(arms)
@@ -112,6 +125,14 @@ def load(connection: Connection, batch: Batch, pulls: Sequence[str]) -> None:
             WHERE e.origin = '{own}' OR k.learned_at IS NOT NULL"""
     connection.execute(f"CREATE TEMP VIEW arrivals AS {learned}")
     _upcast_old(connection, learned)
+
+
+def _until(batch: Batch) -> str:
+    """Return the condition that keeps what counts, as SQL."""
+    if batch.until is None:
+        return ""
+    ends = [f"(origin = '{quote(o)}' AND position <= {last})" for o, last in sorted(batch.until.items())]
+    return f" WHERE {' OR '.join(ends) or 'false'}"
 
 
 def _files(paths: Sequence[Path]) -> str:

@@ -75,10 +75,14 @@ class State:
         return state
 
     @classmethod
-    def from_log(cls, ledger: Ledger) -> State:
-        """Open a session projected from the log alone, in memory, ignoring the state files."""
+    def from_log(cls, ledger: Ledger, *, until: Mapping[str, int] | None = None) -> State:
+        """Open a session projected from the log alone, in memory, ignoring the state files.
+
+        until: the last position of each origin that counts, where the log may have grown since (see `reached`).
+        """
         state = cls(ledger, engine.connect(), as_of=FOREVER, as_recorded=FOREVER)
         state._batch = arrivals.after(ledger, {}, tail=True)
+        state._batch.until = until
         state._load_newest(state._batch)
         return state
 
@@ -281,6 +285,10 @@ class State:
         return f"SELECT {arrivals.NAMES} FROM arrivals_tail WHERE position > {last}"
 
     # ---------------------------------------------------------------- comparing
+
+    def reached(self) -> dict[str, int]:
+        """Return the last position of each origin that this session knows, announced or not."""
+        return self._batch.reached
 
     def export(self) -> dict[str, str]:
         """Return a digest per fact table over its rows in a fixed order, to compare two ways of getting here."""

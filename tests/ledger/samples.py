@@ -16,9 +16,10 @@ def result(
     stream: str | None = None,
     key: str | None = None,
     event_id: str | None = None,
+    sha256: str = "",
     **record: object,
 ) -> NewEvent:
-    """A recorded result whose latency is 28 + n / 100 seconds."""
+    """A recorded result whose latency is 28 + n / 100 seconds. sha256: of the evidence it cites."""
     body = {
         "model_id": target.split("@")[0],
         "gpu_type": target.split("@")[1],
@@ -27,7 +28,7 @@ def result(
         "success": True,
         **record,
     }
-    payload = ResultRecorded(target=target, record=body, path=f"run-{n}.json", format="normalized", sha256="")
+    payload = ResultRecorded(target=target, record=body, path=f"run-{n}.json", format="normalized", sha256=sha256)
     return NewEvent(stream=stream or f"target/{target}", payload=payload, key=key, event_id=event_id)
 
 

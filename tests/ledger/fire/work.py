@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ledger import identifiers
@@ -54,6 +56,45 @@ def read_until(folder: str, name: str, seconds: str) -> None:
                 assert found["n"] >= last - 1, (found, last)
         rounds += 1
     print(rounds)
+
+
+def keep_writing(folder: str, name: str) -> None:
+    """Append results that cite evidence and seal both now and then, until stdin ends."""
+    for n in _until_told():
+        ledger = Ledger.open(folder, actor=name)
+        digest = ledger.evidence.put(f"{name} {n}".encode())
+        ledger.append([result(n, target=f"{name}@GPU", sha256=digest)])
+        if n % 5 == 0:
+            ledger.seal()
+
+
+def keep_syncing(folder: str, url: str) -> None:
+    """Push to a remote, which seals first, and pull from it, again and again, until stdin ends."""
+    from ledger.remotes.open import open_remote
+    from ledger.sync.pull import pull
+    from ledger.sync.push import push
+
+    for _ in _until_told():
+        ledger, remote = Ledger.open(folder, actor="syncer"), open_remote(url)
+        push(ledger, remote)
+        pull(ledger, remote)
+
+
+def keep_growing(folder: str, url: str) -> None:
+    """Append to a ledger and push it, as another machine does, until stdin ends."""
+    from ledger.remotes.open import open_remote
+    from ledger.sync.push import push
+
+    for n in _until_told():
+        ledger = Ledger.open(folder, actor="other")
+        ledger.append([result(n, target="other@GPU")])
+        push(ledger, open_remote(url))
+
+
+def _until_told() -> Iterator[int]:
+    n = 0
+    while not select.select([sys.stdin], [], [], 0.02)[0]:  # a pause, for who checks meanwhile
+        yield (n := n + 1)
 
 
 def seal(folder: str) -> None:
