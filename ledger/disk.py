@@ -56,8 +56,11 @@ def make_directory(path: Path) -> None:
         path = path.parent
     fsync_directory(path.parent)
     for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
+        try:
             folder.mkdir()
+        except FileExistsError:
+            if not folder.is_dir():  # a file or a dangling link, and not a folder that another process made meanwhile
+                raise
         fsync_directory(folder.parent)
 
 

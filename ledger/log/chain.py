@@ -65,10 +65,12 @@ def parse_line(line: bytes, *, check: bool = True) -> list[Event] | None:
     """
     try:
         events = _batch_decoder.decode(line) if line.startswith(b"[") else [_decoder.decode(line)]
-        if not check:
-            return events
     except (msgspec.MsgspecError, UnicodeError):
         return None
+    if not events:
+        return None  # nobody writes an empty batch: a line of none would be bytes that no hash covers
+    if not check:
+        return events
     items = [_encode(event) for event in events]
     if join_batch(items) != line:
         return None
