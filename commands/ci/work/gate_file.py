@@ -195,7 +195,9 @@ def _plain(data: Any) -> Any:
         if isinstance(pull.get(name), list):
             pull[name] = [_first(item, "name", "filename", "path") for item in pull[name]]
     if "files" in pull:
-        pull.setdefault("changed_files", [_first(item, "filename", "path") for item in pull.pop("files") or []])
+        files = pull.pop("files") or []
+        named = [_first(item, "filename", "path") for item in files] if isinstance(files, list) else files
+        pull.setdefault("changed_files", named)
     for name in ("reviews", "statuses"):
         if isinstance(pull.get(name), list):
             pull[name] = [_renamed(item) for item in pull[name]]
