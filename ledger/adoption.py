@@ -1,4 +1,4 @@
-"""Adopt another origin's sealed segments: the whole chain is verified before they count.
+"""Adopt another origin's sealed segments: they must hold to every rule of `verify` before they count.
 
 The segments are put in place first and announced by an `EventsPulled` event of our own after that; events
 of another origin count from that event on. A crash in between leaves segments that the next pull announces.
@@ -6,16 +6,18 @@ of another origin count from that event on. A crash in between leaves segments t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger import disk
 from ledger.errors import BadInput, Conflict, Damaged
-from ledger.event import GENESIS_HASH, NewEvent
+from ledger.event import NewEvent
 from ledger.events.origins import EventsPulled
-from ledger.log import chain, lock, segment
+from ledger.log import lock, segment
+from ledger.verification.border import Border
+from ledger.verification.rules import Finding
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -23,78 +25,103 @@ if TYPE_CHECKING:
 
 
 def adopt(
-    ledger: Ledger, origin: str, staged: Sequence[Path], *, remote: str, address: HubAddress | None = None
+    ledger: Ledger, origin: str, staged: Iterable[Path], *, remote: str, address: HubAddress | None = None
 ) -> EventsPulled | None:
     """Verify staged segments of another origin, put them into the log and announce them.
 
-    staged: segment files in any order; those we hold already are passed over. address: of the Hub
-    that the remote is at. Returns what was announced, None
-    when there was nothing new. Raises `Conflict` (`forked_origin`) when the origin has two histories, `Damaged`
-    when a segment or its chain does not verify; nothing is taken in then.
+    staged: segment files in position order, each verified before the next is asked for; those we hold already are
+    passed over. They lie on the ledger's file system. address: of the Hub that the remote is at.
+
+    Returns what was announced, None when there was nothing new. Raises `Conflict` (`forked_origin`) when the origin
+    has two histories, `Damaged` (`origin_refused`, with the `rule`) when one breaks a rule; nothing is taken in then.
     """
     if origin == ledger.origin:
         raise BadInput(f"{origin} is this ledger's own origin", code="own_origin", hint="perfledger sync push")
     folder = ledger.path / "log" / origin
     disk.make_directory(folder)
     with lock.exclusive(folder / "lock"):
-        held = [segment.info(path) for path in ledger.log_of(origin).segment_paths()]
-        position, head = (held[-1].last, held[-1].head_hash) if held else (0, GENESIS_HASH)
-        fresh: list[segment.SegmentInfo] = []
-        for info in sorted((segment.info(path) for path in staged), key=lambda i: i.first):
-            if info.origin != origin:
-                raise Damaged(
-                    f"{info.path.name} belongs to {info.origin}, not to {origin}",
-                    code="foreign_segment",
-                    hint="perfledger verify --remote",
-                )
-            if info.last <= position and not fresh:
-                _refuse_fork(info, held)
-                continue
-            position, head = _verify(info, origin, position, head)
-            fresh.append(info)
-        for info in fresh:
-            disk.put_if_absent(folder / segment.file_name(info.first), info.path.read_bytes())
+        held = ledger.log_of(origin).segment_paths()
+        border = Border(folder, origin, held)
+        fresh: list[Path] = []
+        for path in staged:
+            if fresh or not _is_held(path, origin, border.head.position, held):
+                _take(border, path, origin, ours=not fresh)
+                fresh.append(path)
+        if fresh and (finding := border.last()) is not None:
+            raise refusal(finding)
+        for path in fresh:
+            disk.put_file_if_absent(folder / path.name, path)
+        if fresh:
+            border.keep()
     source = {"remote": remote, **(asdict(address) if address else {})}
-    return _announce(ledger, origin, last=position, head_hash=head, source=source)
+    return _announce(ledger, origin, last=border.head.position, head_hash=border.head.hash, source=source)
 
 
-def _verify(info: segment.SegmentInfo, origin: str, position: int, head: str) -> tuple[int, str]:
-    """Check that a segment continues the chain, event by event. Return its last position and hash."""
-    if info.first <= position:
+def refusal(finding: Finding) -> Damaged:
+    """Return the error of an origin that breaks a rule; nothing of it is taken in."""
+    return Damaged(
+        f"{finding.origin} is refused: {finding.file}: {finding.message}",
+        code="origin_refused",
+        hint="`perfledger verify` on the machine that writes it names all that is wrong",
+        rule=finding.rule,
+        origin=finding.origin,
+        position=finding.position,
+        file=finding.file,
+    )
+
+
+def _is_held(path: Path, origin: str, position: int, held: Sequence[Path]) -> bool:
+    """Whether a staged segment holds only positions that we have. Raises `Conflict` when it says they are others."""
+    info = _about(path, origin, position)
+    if info.last > position:
+        return False
+    _refuse_fork(info, held)
+    return True
+
+
+def _take(border: Border, path: Path, origin: str, *, ours: bool) -> None:
+    """Verify a segment that must follow what is held and taken so far.
+
+    ours: what it must follow is held, so that one that follows something else is of another history.
+    """
+    before = border.head
+    info = _about(path, origin, before.position)
+    if ours and info.first <= before.position:
         raise _fork(origin, info.first)
-    if info.first != position + 1:
-        raise Damaged(
-            f"{origin}: {info.path.name} begins at {info.first}, after position {position}",
-            code="gap",
-            hint="pull again; a segment in between is missing on the remote",
-            position=position + 1,
-        )
-    events = segment.read(info.path)
-    if events and events[0].prev_hash != head:
+    if info.first != before.position + 1:
+        message = f"begins at {info.first}, after position {before.position}"
+        raise refusal(Finding("position-gap", origin, f"log/{origin}/{path.name}", before.position + 1, message))
+    finding = border.take(path)
+    if finding is None:
+        return
+    if ours and before.position and (finding.rule, finding.position) == ("chain-broken", info.first):
         raise _fork(origin, info.first)
-    wrong = chain.first_break(events, position=position, prev_hash=head)
-    bad = next((e.position for e in events if e.origin != origin or chain.hash_of(e) != e.hash), None)
-    if not (wrong or bad) and not segment.is_whole(info.path.read_bytes()):
-        wrong = "its bytes do not match the digest it holds"
-    if wrong or bad is not None or not events or events[-1].hash != info.head_hash:
-        raise Damaged(
-            f"{origin}: {info.path.name} does not verify: {wrong or f'position {bad} is not what it was'}",
-            code="chain_broken",
-            hint="perfledger verify --remote",
-            position=bad or position + 1,
-        )
-    return events[-1].position, events[-1].hash
+    raise refusal(finding)
 
 
-def _refuse_fork(info: segment.SegmentInfo, held: Sequence[segment.SegmentInfo]) -> None:
+def _about(path: Path, origin: str, position: int) -> segment.SegmentInfo:
+    """Return what a staged segment says of itself. Raises `Damaged` when it is not a segment of this origin."""
+    file = f"log/{origin}/{path.name}"
+    try:
+        info = segment.info(path)
+    except Damaged as error:
+        raise refusal(Finding("segment-unreadable", origin, file, position + 1, error.message)) from None
+    if info.origin != origin:
+        message = f"it belongs to {info.origin}"
+        raise refusal(Finding("foreign-origin", origin, file, position + 1, message))
+    return info
+
+
+def _refuse_fork(info: segment.SegmentInfo, held: Sequence[Path]) -> None:
     """The same positions must be the same events, however they are cut into segments."""
-    for ours in held:
-        if ours.last == info.last and ours.head_hash != info.head_hash:
-            raise _fork(info.origin, info.first)
-        if ours.first <= info.last < ours.last:
-            event = segment.read(ours.path, position=info.last)
-            if not event or event[0].hash != info.head_hash:
-                raise _fork(info.origin, info.first)
+    ours = segment.info([path for path in held if (segment.first_of(path.name) or 0) <= info.last][-1])
+    if ours.last == info.last:
+        same = ours.head_hash == info.head_hash
+    else:
+        event = segment.read(ours.path, position=info.last)
+        same = bool(event) and event[0].hash == info.head_hash
+    if not same:
+        raise _fork(info.origin, info.first)
 
 
 def _fork(origin: str, position: int) -> Conflict:

@@ -131,6 +131,21 @@ def put_if_absent(target: Path, data: bytes) -> bool:
     return publish(write_aside(target.parent, data), target)
 
 
+def put_file_if_absent(target: Path, source: Path) -> bool:
+    """Give a file of the same file system the name `target` as well, durably, unless it exists. Return whether it did.
+
+    The bytes are not copied, so `source` may not be written to afterwards.
+    """
+    fsync_file(source)
+    try:
+        target.hardlink_to(source)
+        created = True
+    except FileExistsError:
+        created = False
+    fsync_directory(target.parent)
+    return created
+
+
 def overwrite(target: Path, data: bytes) -> None:
     """Replace the content of one of our own files, atomically and durably."""
     replace(write_aside(target.parent, data), target)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from ledger.errors import BadInput
 
 MICROSECONDS = 1_000_000
+TIME_MIN_US, TIME_MAX_US = -62_135_596_800 * MICROSECONDS, 253_402_300_800 * MICROSECONDS - 1  # the years 1 to 9999
 
 
 def new_event_id(now_us: int, entropy: bytes) -> str:

@@ -6,6 +6,7 @@
   log/<origin>/<first position>.parquet   sealed segments, never changed
   log/<origin>/head                  what was acknowledged last; found at once when the log is cut
   log/<origin>/heads.sqlite          derived index; may be deleted
+  log/<origin>/walk                  of another origin: where the checks of the next pull go on; may be deleted
   log/<origin>/torn/                 bytes of writes that were never acknowledged, kept for a person to see
   evidence/<origin>/                 small evidence: a tail and sealed packs
   evidence/sha256/ab/<digest>        large evidence

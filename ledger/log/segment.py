@@ -15,13 +15,13 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from ledger.errors import Damaged
 from ledger.event import Event
-from ledger.identifiers import format_time
+from ledger.identifiers import TIME_MAX_US, TIME_MIN_US, format_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +31,21 @@ METADATA_KEY = b"perfledger"
 SEGMENT_VERSION = 1
 _UNSEALED = b"0" * 64
 _DIGEST_FIELD = b'"file_sha256":"'
+_DICTIONARIES = ["origin", "stream", "type", "actor", "host", "git_sha"]  # columns whose values repeat
+
+_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Position = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+class _About(msgspec.Struct, kw_only=True):
+    """The file's own metadata, as it must be: what another machine wrote there may be anything."""
+
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    origin: str
+    first: _Position
+    last: _Position
+    prev_hash: _Hash
+    head_hash: _Hash
 
 
 class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +142,7 @@ def encode(events: Sequence[Event]) -> bytes:
         version="2.6",
         store_schema=False,
         write_page_checksum=True,
-        use_dictionary=["origin", "stream", "type", "actor", "host", "git_sha"],
+        use_dictionary=_DICTIONARIES,
     ) as writer:
         writer.write_table(pa.table(arrays, schema=shape), row_group_size=ROW_GROUP_EVENTS)
         writer.add_key_value_metadata({METADATA_KEY.decode(): msgspec.json.encode(about).decode()})
@@ -155,14 +170,16 @@ def info(path: Path) -> SegmentInfo:
 
     try:
         raw = (pq.read_metadata(path).metadata or {})[METADATA_KEY]
-        about = msgspec.json.decode(raw)
+        about = msgspec.json.decode(raw, type=_About)
+        if about.version > SEGMENT_VERSION:
+            raise ValueError(f"segment format {about.version}, this version reads up to {SEGMENT_VERSION}")
         return SegmentInfo(
             path=path,
-            origin=about["origin"],
-            first=about["first"],
-            last=about["last"],
-            prev_hash=about["prev_hash"],
-            head_hash=about["head_hash"],
+            origin=about.origin,
+            first=about.first,
+            last=about.last,
+            prev_hash=about.prev_hash,
+            head_hash=about.head_hash,
         )
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError, msgspec.MsgspecError) as error:
         if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
@@ -199,11 +216,39 @@ def read(
         filters.append(("position", ">", after))
     try:
         found = pq.read_table(path, filters=filters or None, page_checksum_verification=True, partitioning=None)
+        _require_shape(found.schema)
         return list(_events(found.sort_by("position")))
     except (pa.ArrowException, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
             raise
         raise _damaged(path, error) from None
+
+
+def batches(path: Path, rows: int = ROW_GROUP_EVENTS) -> Iterator[pa.RecordBatch]:
+    """Yield a segment's rows as the file has them, at most `rows` at a time; repeated text stays a dictionary.
+
+    Raises `Damaged` when a column is not of the type it must be, or cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, read_dictionary=_DICTIONARIES) as file:
+            _require_shape(file.metadata.schema.to_arrow_schema())
+            yield from file.iter_batches(batch_size=rows)
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
+            raise
+        raise _damaged(path, error) from None
+
+
+def _require_shape(found: pa.Schema) -> None:
+    """Refuse a file whose columns are not a segment's: a time in another unit would be read as another time."""
+    if found.names != schema().names:
+        raise ValueError(f"its columns are {', '.join(found.names)}")
+    for ours, theirs in zip(schema(), found, strict=True):
+        if (ours.type, ours.nullable) != (theirs.type, theirs.nullable):
+            raise ValueError(f"its column {ours.name} is {theirs}, not {ours}")
 
 
 def columns(path: Path, names: Sequence[str], *, within: tuple[int, int] | None = None) -> dict[str, list[Any]]:
@@ -236,10 +281,14 @@ def columns(path: Path, names: Sequence[str], *, within: tuple[int, int] | None 
 
 def _events(rows: pa.Table) -> Iterator[Event]:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     table = rows.set_column(
         rows.schema.get_field_index("recorded_at"), "recorded_at", rows.column("recorded_at").cast(pa.int64())
     )
+    times = pc.min_max(table.column("recorded_at")).as_py()
+    if table.num_rows and not TIME_MIN_US <= times["min"] <= times["max"] <= TIME_MAX_US:
+        raise ValueError("it holds a time outside the years 1 to 9999")
     names = table.column_names
     for values in zip(*(table.column(name).to_pylist() for name in names), strict=True):
         row = dict(zip(names, values, strict=True))

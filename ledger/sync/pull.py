@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -104,16 +104,20 @@ def _pull_origin(
         return
     folder = staging / origin
     folder.mkdir()
-    staged = []
-    for path, data in _download(remote, snapshot, fresh):
-        target = folder / path.rpartition("/")[2]
-        target.write_bytes(data)
-        staged.append(target)
+    staged = _stage(_download(remote, snapshot, fresh), folder)
     pulled = adopt(ledger, origin, staged, remote=remote.url, address=remote.address)
     shutil.rmtree(folder)
     if pulled is not None:
         report.origins.append(PulledOrigin(origin, pulled.first, pulled.last, len(fresh)))
     _check_reach(ledger, remote, snapshot, origin)
+
+
+def _stage(files: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[Path]:
+    """Put files aside one by one, as they are asked for."""
+    for path, data in files:
+        target = folder / path.rpartition("/")[2]
+        target.write_bytes(data)
+        yield target
 
 
 def _announced(ledger: Ledger, origin: str) -> bool:

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger.event import upcast
+from ledger import canonical
+from ledger.errors import BadInput, Damaged
+from ledger.identifiers import TIME_MAX_US, TIME_MIN_US, format_time
 from ledger.log import segment
 from ledger.log.heads import Head
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ledger.verification.rules import Walk
+    from ledger.verification.rules import Said, Walk
 
+_LINKS = ("position", "event_id", "stream", "version", "recorded_at", "prev_hash", "hash")
 _text = msgspec.json.encode
 _decode = msgspec.json.decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -32,40 +35,64 @@ def check(path: Path, info: segment.SegmentInfo, walk: Walk) -> int | None:
     """Check a segment that must follow `walk`, and carry the walk on. Returns its number of events.
 
     None means that something needs a closer look; the walk is as it was then. The file's own digest is right already.
+    Payloads are read and let go a row group at a time: what is kept of an event is what links it to others.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError, ValueError):
+        return _check(path, info, walk)
+    except (BadInput, Damaged, pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError):
+        return None  # whatever made a reader stumble, the walk says what it is
+
+
+def _check(path: Path, info: segment.SegmentInfo, walk: Walk) -> int | None:
+    import pyarrow as pa
+
+    kept: dict[str, list[pa.Array]] = {name: [] for name in _LINKS}
+    said: list[Said] = []
+    for batch in segment.batches(path):
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        found = _said(columns, walk) if _of_origin(columns, walk.origin) and _hashes_hold(columns) else None
+        if found is None:
+            return None
+        said += found
+        for name, chunks in kept.items():
+            chunks.append(_plain(columns[name]))
+    links = {name: pa.concat_arrays(chunks) for name, chunks in kept.items() if chunks}
+    rows = _in_order(links["position"].to_pylist(), walk.head.position + 1) if links else None
+    if rows is None:
         return None
-    count = table.num_rows
-    if not count or table.schema.names != segment.schema().names:
+    hashes = _sorted(links["hash"], rows)
+    times = _sorted(links["recorded_at"].cast(pa.int64()), rows)
+    versions = _versions(links, rows, walk.versions)
+    if versions is None or not _follows(info, walk, hashes, _sorted(links["prev_hash"], rows), times):
         return None
-    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
-    rows = _in_order(columns["position"].to_pylist(), walk.head.position + 1)
-    if rows is None or not _follows(columns, info, walk, rows):
-        return None
-    hashes = columns["hash"].to_pylist()
-    previous = columns["prev_hash"].to_pylist()
-    in_order = [hashes[row] for row in rows]
-    chained = [bytes.fromhex(walk.head.hash), *in_order[:-1]]
-    if [previous[row] for row in rows] != chained or not _hashes_hold(columns, hashes, previous):
-        return None
-    versions = _versions(columns, rows, walk.versions)
-    bodies = _bodies(columns, walk)
-    if versions is None or bodies is None:
-        return None
-    last = columns["recorded_at"].slice(rows[-1], 1)
-    walk.head = Head(info.last, in_order[-1].hex(), last[0].value)
-    walk.last_time = _times(last)[0].as_py()
+    walk.head = Head(info.last, info.head_hash, times[-1])
+    walk.last_time = format_time(times[-1])
     walk.versions.update(versions)
-    walk.ids.add(columns["event_id"].to_pylist())
-    walk.hashes.update({p: in_order[p - info.first].hex() for p in walk.wanted if info.first <= p <= info.last})
-    for kind, position, body in sorted(bodies, key=lambda item: item[1]):
-        walk.note(kind, position, body)
-    return int(count)
+    walk.ids.add(links["event_id"].to_pylist())
+    walk.hashes.update({p: hashes[p - info.first].hex() for p in walk.wanted if info.first <= p <= info.last})
+    for one in sorted(said, key=operator.attrgetter("position")):
+        walk.note(one)
+    return len(rows)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a column's values without a dictionary."""
+    import pyarrow as pa
+
+    return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+
+
+def _of_origin(columns: dict[str, Any], origin: str) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.all(pc.equal(_plain(columns["origin"]), origin)).as_py())
+
+
+def _sorted(column: pa.Array, rows: Sequence[int]) -> list[Any]:
+    values = column.to_pylist()
+    return [values[row] for row in rows]
 
 
 def _in_order(positions: Sequence[int], first: int) -> list[int] | None:
@@ -78,32 +105,31 @@ def _in_order(positions: Sequence[int], first: int) -> list[int] | None:
     return rows if min(rows) >= 0 else None
 
 
-def _follows(columns: dict[str, Any], info: segment.SegmentInfo, walk: Walk, rows: Sequence[int]) -> bool:
-    """Whether times, origin and the file's own words are what must follow the walk's head."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    recorded = columns["recorded_at"].cast(pa.int64()).to_pylist()
-    times = [walk.head.recorded_us, *(recorded[row] for row in rows)]
-    first, last = walk.head.position + 1, walk.head.position + len(rows)
+def _follows(
+    info: segment.SegmentInfo, walk: Walk, hashes: Sequence[bytes], previous: Sequence[bytes], times: Sequence[int]
+) -> bool:
+    """Whether chain, times and the file's own words are what must follow the walk's head."""
+    first, last = walk.head.position + 1, walk.head.position + len(hashes)
     said = (info.origin, info.first, info.last, info.prev_hash, info.head_hash, segment.first_of(info.path.name))
-    held = (walk.origin, first, last, walk.head.hash, columns["hash"][rows[-1]].as_py().hex(), first)
+    held = (walk.origin, first, last, walk.head.hash, hashes[-1].hex(), first)
+    before = walk.head.recorded_us if walk.head.position else TIME_MIN_US - 1
     return bool(
         said == held
-        and all(map(operator.lt, times, times[1:]))
-        and pc.all(pc.equal(columns["origin"], walk.origin)).as_py()
+        and [bytes.fromhex(walk.head.hash), *hashes[:-1]] == previous
+        and times[-1] <= TIME_MAX_US
+        and all(map(operator.lt, [before, *times], times))
     )
 
 
-def _hashes_hold(columns: dict[str, Any], hashes: list[bytes], previous: list[bytes]) -> bool:
+def _hashes_hold(columns: dict[str, Any]) -> bool:
     """Whether the hash of every event is the SHA-256 of its canonical JSON."""
     return all(
         sha256(data).digest() == digest
-        for data, digest in zip(_canonical_json(columns, previous).to_pylist(), hashes, strict=True)
+        for data, digest in zip(_canonical_json(columns).to_pylist(), columns["hash"].to_pylist(), strict=True)
     )
 
 
-def _canonical_json(columns: dict[str, Any], previous: list[bytes]) -> pa.Array:
+def _canonical_json(columns: dict[str, Any]) -> pa.Array:
     """Return the canonical JSON of every event without its `hash`, put together column by column."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -114,7 +140,7 @@ def _canonical_json(columns: dict[str, Any], previous: list[bytes]) -> pa.Array:
         if name == "payload":
             values = column.cast(pa.binary())
         elif name == "prev_hash":
-            values = pa.array([b'"%b"' % p.hex().encode() for p in previous])
+            values = pa.array([b'"%b"' % p.hex().encode() for p in column.to_pylist()])
         elif name == "recorded_at":
             values = pc.binary_join_element_wise(b'"', _times(column).cast(pa.binary()), b'"', b"")
         else:
@@ -132,9 +158,13 @@ def _json(column: pa.Array) -> pa.Array | bytes:
     """Return a column as JSON values, each distinct one encoded once: an array, or the one value all rows have."""
     import pyarrow as pa
 
-    encoded = column.dictionary_encode(null_encoding="encode")
-    values = [_text(value) for value in encoded.dictionary.to_pylist()]
-    return values[0] if len(values) == 1 else pa.array(values, type=pa.binary()).take(encoded.indices)
+    if not isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_encode()
+    values, places = [_text(value) for value in column.dictionary.to_pylist()], column.indices
+    if column.null_count:
+        places = places.fill_null(len(values))
+        values.append(b"null")
+    return values[0] if len(values) == 1 else pa.array(values, type=pa.binary()).take(places)
 
 
 def _times(column: pa.Array) -> pa.Array:
@@ -159,12 +189,9 @@ def _versions(columns: dict[str, Any], rows: Sequence[int], known: dict[str, int
     return versions
 
 
-def _bodies(columns: dict[str, Any], walk: Walk) -> list[tuple[str, int, dict[str, Any]]] | None:
-    """Return (type, position, payload) of events whose payload says something of other things. None when a payload
-    is not canonical JSON."""
+def _said(columns: dict[str, Any], walk: Walk) -> list[Said] | None:
+    """Return what payloads say of other things. None when a payload is not canonical JSON."""
     import pyarrow as pa
-
-    from ledger.verification.rules import PULLED
 
     found = []
     for raw, kind, version, position in zip(
@@ -180,6 +207,9 @@ def _bodies(columns: dict[str, Any], walk: Walk) -> list[tuple[str, int, dict[st
             return None
         if _canonical(body) != raw:
             return None
-        if kind in walk.fields or kind == PULLED:
-            found.append((kind, position, upcast(kind, version, body)))
+        if canonical.has_long_digits(raw):
+            canonical.check_storable(body)
+        said = walk.said(kind, version, position, body)
+        if said is not None:
+            found.append(said)
     return found

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ledger import canonical
 from ledger.errors import BadInput
-from ledger.event import Event
+from ledger.event import Event, upcast
 from ledger.log import chain
 from ledger.log.heads import Head, head_after
 
@@ -69,6 +69,14 @@ class Report:
         return not self.findings
 
 
+class Said(NamedTuple):
+    """What an event's payload says of other things: evidence it cites, another origin's head."""
+
+    position: int
+    digests: list[str]
+    pull: dict[str, Any] | None
+
+
 class Ids:
     """All event ids of an origin, 16 bytes each, to find one that is used twice."""
 
@@ -79,6 +87,14 @@ class Ids:
     def add(self, event_ids: Sequence[str]) -> None:
         """Take in the ids of a segment."""
         self._packed.append(_packed(event_ids))
+
+    def add_packed(self, packed: bytes) -> None:
+        """Take in ids as `packed` returns them."""
+        self._packed.append(packed)
+
+    def packed(self) -> bytes:
+        """Return 16 bytes for each id, in the order they were taken in."""
+        return b"".join(self._packed)
 
     def add_one(self, event_id: str) -> bool:
         """Take in a single id. Returns False when it was taken in as a single one before."""
@@ -161,6 +177,8 @@ class Walk:
                 return "payload-not-canonical", "its payload is not canonical JSON"
         except (msgspec.MsgspecError, BadInput):
             return "payload-not-canonical", "its payload is not JSON"
+        except RecursionError:
+            return "payload-not-canonical", "its payload is nested too deeply to be read"
         return None
 
     def take(self, event: Event) -> None:
@@ -170,16 +188,39 @@ class Walk:
         self.versions[event.stream] = event.version
         if event.position in self.wanted:
             self.hashes[event.position] = event.hash
-        if event.type in self.fields or event.type == PULLED:
-            with contextlib.suppress(msgspec.MsgspecError):  # named by its own rule already
-                self.note(event.type, event.position, event.body())
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError):  # named by its own rule already
+            said = self.said(event.type, event.schema_version, event.position, bytes(event.payload))
+            if said is not None:
+                self.note(said)
 
-    def note(self, kind: str, position: int, body: dict[str, Any]) -> None:
-        """Remember what an event's payload says of other things: evidence it cites, another origin's head."""
-        if kind == PULLED:
-            self.pulls.append(body)
-        for digest in _digests(body, self.fields.get(kind, [])):
-            self.cited.setdefault(digest, position)
+    def said(self, kind: str, schema_version: int, position: int, body: Any) -> Said | None:
+        """Return what a payload (as bytes or decoded) says of other things; None when that is nothing.
+
+        A payload of another shape than its type has says nothing: projections pass over it, and say so.
+        """
+        if kind not in self.fields and kind != PULLED:
+            return None
+        if isinstance(body, bytes):
+            body = canonical.decode(body)
+        try:
+            body = upcast(kind, schema_version, body)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+        digests = list(_digests(body, self.fields.get(kind, [])))
+        pull = body if kind == PULLED and _is_pull(body) else None
+        return Said(position, digests, pull) if digests or pull else None
+
+    def note(self, said: Said) -> None:
+        """Remember what an event said of other things."""
+        if said.pull is not None:
+            self.pulls.append(said.pull)
+        for digest in said.digests:
+            self.cited.setdefault(digest, said.position)
+
+
+def _is_pull(body: Any) -> bool:
+    types = {"from_origin": str, "last": int, "head_hash": str}
+    return isinstance(body, dict) and all(isinstance(body.get(name), kind) for name, kind in types.items())
 
 
 def _digests(body: Any, paths: list[tuple[str, ...]]) -> Iterator[str]:

@@ -7,19 +7,16 @@ checkpoint has seen, and a whole history rewritten together with its checkpoints
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ledger.errors import Damaged
-from ledger.event import Event, evidence_paths, load_catalogue
-from ledger.log import journal, segment
+from ledger.event import evidence_paths, load_catalogue
+from ledger.log import journal
 from ledger.log.heads import Head
-from ledger.verification import columns as verify_columns
 from ledger.verification.rules import Finding, Report, Walk
+from ledger.verification.segments import collector_off, id_used_twice, verify_events, verify_segment
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -33,7 +30,7 @@ def verify(ledger: Ledger, *, checkpoints: Mapping[str, Head] | None = None) -> 
     vouched: dict[str, list[tuple[str, Head]]] = {origin: [("log-cut", head)] for origin, head in outside.items()}
     walks: dict[str, Walk] = {}
     fields = _evidence_fields()
-    with _collector_off():
+    with collector_off():
         for origin in ledger.origins():  # our own first: it says what was pulled of the others
             wanted = frozenset(head.position for _, head in vouched.get(origin, []))
             walk = walks[origin] = Walk(origin, fields, wanted)
@@ -45,18 +42,6 @@ def verify(ledger: Ledger, *, checkpoints: Mapping[str, Head] | None = None) -> 
             _verify_vouched(walks.get(origin), origin, heads, report)
         _verify_evidence(ledger, report, walks)
     return report
-
-
-@contextlib.contextmanager
-def _collector_off() -> Iterator[None]:
-    """Hold Python's search for cycles: decoded JSON has none, and looking for them took a seventh of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _verify_origin(ledger: Ledger, walk: Walk, report: Report) -> None:
@@ -71,7 +56,7 @@ def _verify_origin(ledger: Ledger, walk: Walk, report: Report) -> None:
     tail = _journal_of(log)
     walk.wanted |= {e.position for e in tail.events[-1:]} if isinstance(tail, journal.Journal) else set()
     for path in log.segment_paths():
-        if not _verify_segment(path, str(path.relative_to(ledger.path)), walk, report):
+        if not verify_segment(path, str(path.relative_to(ledger.path)), walk, report):
             return
     if not _verify_journal(tail, str(log.journal_path.relative_to(ledger.path)), walk, report):
         return
@@ -81,39 +66,6 @@ def _verify_origin(ledger: Ledger, walk: Walk, report: Report) -> None:
     report.heads[walk.origin] = walk.head
     if walk.origin == ledger.origin:
         _verify_acknowledged(known, walk, report)
-
-
-def _verify_segment(path: Path, file: str, walk: Walk, report: Report) -> bool:
-    """Verify one segment. Returns whether the walk can go on: nothing after a broken link can be judged."""
-
-    def found(rule: str, position: int, message: str) -> None:
-        report.findings.append(Finding(rule, walk.origin, file, position, message))
-
-    before = len(report.findings)
-    whole = segment.is_whole(path.read_bytes())
-    try:
-        info = segment.info(path)
-        fast = verify_columns.check(path, info, walk) if whole else None
-        events = segment.read(path) if fast is None else []
-    except Damaged as error:
-        found("segment-unreadable", walk.head.position + 1, error.message)
-        return False
-    report.segments += 1
-    if fast is not None:
-        report.events += fast
-        return True
-    named = segment.first_of(path.name)
-    if not events or named != info.first:
-        found("segment-name", walk.head.position + 1, f"named {named}, says it begins at {info.first}")
-        return False
-    held = (events[0].position, events[-1].position, events[0].prev_hash, events[-1].hash, events[0].origin)
-    if held != (info.first, info.last, info.prev_hash, info.head_hash, info.origin):
-        found("segment-metadata", events[0].position, "its metadata does not match its events")
-    if not _verify_events(events, file, walk, report):
-        return False
-    if not whole and len(report.findings) == before:
-        found("segment-bytes", info.first, f"its bytes changed; the events {info.first} to {info.last} in it did not")
-    return True
 
 
 def _journal_of(log: OriginLog) -> journal.Journal | Damaged:
@@ -148,37 +100,13 @@ def _verify_journal(tail: journal.Journal | Damaged, file: str, walk: Walk, repo
             )
         )
         return False
-    return _verify_events(tail.events[len(both) :], file, walk, report)
-
-
-def _verify_events(events: Iterable[Event], file: str, walk: Walk, report: Report) -> bool:
-    for event in events:
-        wrong = walk.broken(event)
-        if wrong:
-            position = walk.head.position + 1 if wrong[0] == "position-gap" else event.position
-            message = f"position {event.position}: {wrong[1]}"
-            report.findings.append(Finding(wrong[0], walk.origin, file, position, message))
-            if wrong[0] in ("position-gap", "foreign-origin", "hash-wrong", "chain-broken"):
-                return False  # everything after a broken link follows from it
-        walk.take(event)
-        report.events += 1
-    return True
+    return verify_events(tail.events[len(both) :], file, walk, report)
 
 
 def _event_id_twice(ledger: Ledger, origin: str, event_id: str) -> Finding:
     """Name the second use of an id that columns showed twice."""
     log = ledger.log_of(origin)
-    positions = sorted(
-        {e.position for p in log.segment_paths() for e in segment.read(p, event_id=event_id)}
-        | {e.position for e in log.tail() if e.event_id == event_id}
-    )
-    return Finding(
-        "event-id-twice",
-        origin,
-        f"log/{origin}",
-        positions[1] if len(positions) > 1 else None,
-        f"event id {event_id} was used at positions {', '.join(map(str, positions))}",
-    )
+    return id_used_twice(event_id, origin, log.segment_paths(), log.tail())
 
 
 def _verify_acknowledged(known: Head | None, walk: Walk, report: Report) -> None:
