@@ -10,6 +10,8 @@ from projections.state import catalogue
 from projections.state.state import State
 
 if TYPE_CHECKING:
+    import sqlite3
+
     import sqlalchemy as sa
 
     from ledger.ledger import Ledger
@@ -35,6 +37,8 @@ def fill(ledger: Ledger, url: str) -> dict[str, int]:
             code="bad_database_url",
             hint="sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/DB with perfledger[postgres]",
         ) from None
+    if engine.dialect.name == "sqlite":
+        _begin_before_tables(engine)
     counts: dict[str, int] = {}
     metadata = sa.MetaData()
     targets = [_wide(table, metadata) for table in tables()]
@@ -65,6 +69,19 @@ def file_of(url: str) -> str | None:
     except (ArgumentError, ValueError):
         return None  # `fill` says what is wrong with it
     return parsed.database if parsed.get_backend_name() == "sqlite" and parsed.database != ":memory:" else None
+
+
+def _begin_before_tables(engine: sa.Engine) -> None:
+    """Let a transaction of SQLite hold the making of tables too: Python's driver begins one only before rows."""
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def leave_it_to_us(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _wide(table: sa.Table, metadata: sa.MetaData) -> sa.Table:
