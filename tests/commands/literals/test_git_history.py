@@ -72,7 +72,11 @@ def test_the_revision_to_start_from_is_left_out(repo: Repo) -> None:
     assert list(mainline(repo.root, [], second)) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"a\0b\nc", b"\xff" * 70_000, b"blob 3\nabc\n"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n", b"a\0b\nc", b"\xff" * 70_000, b"blob 3\nabc\n"],
+    ids=["empty", "a line end", "a NUL", "large", "like a header"],  # an id is in the environment of every child
+)
 def test_a_blob_is_read_byte_for_byte_and_the_next_one_after_it(repo: Repo, data: bytes) -> None:
     (repo.root / "data").write_bytes(data)
     repo.commit("one", a="x = 1\n")
