@@ -27,10 +27,11 @@ class Given:
 class Counted:
     """What the approvals of a decision are worth under one policy.
 
-    people: name and key ("" when not signed) of each that counts. refused: the others, with why.
+    taken: the approvals that count; people: name and key of each, "" when not signed. refused: the others, with why.
     """
 
     policy: Policy
+    taken: tuple[Given, ...]
     people: tuple[tuple[str, str], ...]
     refused: tuple[tuple[Given, str], ...]
 
@@ -47,14 +48,16 @@ def count(policies: Sequence[Policy], what: Signed, given: Iterable[Given]) -> l
 
 
 def _under(policy: Policy, what: Signed, given: Sequence[Given]) -> Counted:
-    taken, refused = Distinct(), []
+    found, taken, refused = Distinct(), [], []
     for one in given:
         key, why = _key(policy, what, one)
-        if not why and not taken.add(one.approver, key):
+        if not why and not found.add(one.approver, key):
             why = "its approver or key is counted already"
         if why:
             refused.append((one, why))
-    return Counted(policy, tuple(taken.people), tuple(refused))
+        else:
+            taken.append(one)
+    return Counted(policy, tuple(taken), tuple(found.people), tuple(refused))
 
 
 def _key(policy: Policy, what: Signed, one: Given) -> tuple[str, str]:

@@ -87,25 +87,23 @@ def shown(ledger: Ledger, state: decider.Reseed) -> tuple[list[dict[str, Any]], 
 
     Where the policy cannot be read, the approvals are shown unchecked, with why.
     """
+    approvals = given(state)
     try:
-        counted = in_force.load(ledger).count(decision(state), given(state)) if state.plan else []
+        counted = in_force.load(ledger).count(decision(state), approvals) if state.plan else []
     except PerfledgerError as error:
         return [_row(one, None, UNCHECKED) for one in state.approvals], f"approvals not checked: {error.message}"
     words = [f"{len(one.people)} of {one.policy.needed} ({one.policy.summary()})" for one in counted]
-    return [_row(one, *_worth(one, counted)) for one in state.approvals], "; ".join(words)
+    pairs = zip(state.approvals, approvals, strict=True)
+    return [_row(one, *_worth(own, counted)) for one, own in pairs], "; ".join(words)
 
 
-def _worth(approval: reseeds.ReseedApproved, counted: Sequence[Counted]) -> tuple[bool, str]:
+def _worth(approval: Given, counted: Sequence[Counted]) -> tuple[bool, str]:
     """Return whether an approval counts under any policy in force, and how its signature is shown."""
-    key = signing_key(approval.signature)
-    if any((approval.approver, key) in one.people for one in counted):
-        return True, f"signed by {key}" if any(one.policy.signed for one in counted) and key else UNCHECKED
-    whys = [why for one in counted for refused, why in one.refused if _same(refused, approval)]
-    return False, whys[0] if whys else UNCHECKED
-
-
-def _same(refused: Given, approval: reseeds.ReseedApproved) -> bool:
-    return (refused.approver, refused.signature) == (approval.approver, approval.signature)
+    under = [one.policy for one in counted if any(taken is approval for taken in one.taken)]
+    if under:
+        checked = any(policy.signed for policy in under)
+        return True, f"signed by {signing_key(approval.signature)}" if checked else UNCHECKED
+    return False, next((why for one in counted for refused, why in one.refused if refused is approval), UNCHECKED)
 
 
 def _row(approval: reseeds.ReseedApproved, counts: bool | None, signature: str) -> dict[str, Any]:
