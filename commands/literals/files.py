@@ -18,11 +18,11 @@ def replace_file(path: Path, data: bytes) -> None:
     and whatever a name below /dev stands for, is written to as it is.
     Raises `OSError` of the step that failed, with the file's name; the old bytes are then still there.
     """
-    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-        path.write_bytes(data)
-        return
     try:
-        _replace(path.resolve(), data)
+        if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+            path.write_bytes(data)
+        else:
+            _replace(path.resolve(), data)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
 

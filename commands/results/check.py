@@ -218,7 +218,7 @@ def _write_artifacts(app: App, judged: Sequence[Judged], folder: str | None, env
     from commands.cli.output import to_json
     from commands.literals.files import replace_file
 
-    with _best_effort(app, folder is None):
+    with _best_effort(app, folder is None, target):
         target.mkdir(parents=True, exist_ok=True)
         taken: set[str] = set()
         for one in judged:
@@ -241,23 +241,23 @@ def _write_summary(app: App, document: dict[str, Any], given: str | None, env: M
     if reports:
         commit = (env.get("BUILDKITE_COMMIT") or "unknown")[:7]
         name = f"perf_{commit}_{time.strftime('%Y%m%d_%H%M%S')}.md"
-        with _best_effort(app, True):
+        with _best_effort(app, True, Path(reports) / name):
             Path(reports).mkdir(parents=True, exist_ok=True)
             replace_file(Path(reports) / name, summary.encode())
     if step:
-        with _best_effort(app, True), Path(step).open("a", encoding="utf-8") as file:
+        with _best_effort(app, True, Path(step)), Path(step).open("a", encoding="utf-8") as file:
             file.write(summary + "\n")
 
 
 @contextlib.contextmanager
-def _best_effort(app: App, wanted: bool) -> Iterator[None]:
+def _best_effort(app: App, wanted: bool, where: Path) -> Iterator[None]:
     """What only the environment asked for must not cost the verdict: say what failed and go on."""
     try:
         yield
     except OSError as error:
         if not wanted:
             raise
-        app.note(f"warning: could not write {error.filename}: {error.strerror}")
+        app.note(f"warning: could not write {error.filename or where}: {error.strerror}")
 
 
 def _to_upload(judged: Sequence[Judged], policy: str) -> list[Judged]:
