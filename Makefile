@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # The order of the tests; printed with the command, so that a failure can be repeated.
 SEED := $(shell date +%s)
-# What the targets with other versions run: `make versions-lowest SUITE=tests/ledger`.
+# What coverage and the targets with other versions run: `make versions-lowest SUITE=tests/ledger`.
 SUITE ?= tests
 
 help:            ## show this list
@@ -58,7 +58,7 @@ house: setup     ## the numbers of the house: sizes, circles, tests to source
 
 coverage: setup  ## the tests with coverage of every process they start; prints what is not covered
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -q -p no:xdist -m "not soak"
+	$(BIN)/python -m coverage run -m pytest -q -p no:xdist -m "not soak" $(SUITE)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
