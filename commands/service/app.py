@@ -21,22 +21,26 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from sqlmodel import SQLModel
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from commands.service import buildkite, github, reading, signatures
 from commands.service.connections import Connections
 from commands.service.intake import Intake
+from commands.service.refusals import (
+    OneLength,
+    Problem,
+    Refusal,
+    add_error_answers,
+    json_answer,
+    needed_header,
+    not_genuine,
+    too_large,
+)
 from commands.service.unverified import BUDGET_BYTES, Unverified
 from ledger.errors import BadInput, PerfledgerError, Unavailable
 from ledger.ledger import PERFLEDGER_VERSION
 
 BODY_BYTES_MAX = 8 * 2**20
-# of an answer to a request that is refused: what was not read of its body must not be taken for the next request
-CLOSE = {"Connection": "close"}
 
 
 class Receipt(SQLModel):
@@ -47,14 +51,6 @@ class Receipt(SQLModel):
     event: str
     position: int
     event_ids: list[str]
-
-
-class Problem(SQLModel):
-    """Why a request was not taken: a stable code, one sentence, and the next step."""
-
-    code: str
-    message: str
-    hint: str = ""
 
 
 class Health(SQLModel):
@@ -115,15 +111,6 @@ _BUILDKITE = {
 }
 
 
-class Refusal(Exception):
-    """A request that is not taken, with its HTTP status."""
-
-    def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.problem = Problem(code=code, message=message, hint=hint)
-
-
 class Receiver:
     """Takes deliveries: checks size, signature and shape, and hands their events to the intake."""
 
@@ -138,8 +125,8 @@ class Receiver:
         body = await self._genuine(
             request, secrets, "GitHub", lambda body: signatures.github_is_genuine(secrets, body, signature)
         )
-        delivery = _needed(request, "x-github-delivery")
-        return await self._record("github", delivery, _needed(request, "x-github-event"), body, github.read)
+        delivery = needed_header(request, "x-github-delivery")
+        return await self._record("github", delivery, needed_header(request, "x-github-event"), body, github.read)
 
     async def buildkite(self, request: Request) -> Response:
         """Take one delivery of Buildkite; without an id of its own it is known by its body."""
@@ -152,7 +139,7 @@ class Receiver:
         )
         delivery = request.headers.get("x-buildkite-request") or hashlib.sha256(body).hexdigest()
         return await self._record(
-            "buildkite", delivery[:200], _needed(request, "x-buildkite-event"), body, buildkite.read
+            "buildkite", delivery[:200], needed_header(request, "x-buildkite-event"), body, buildkite.read
         )
 
     async def _genuine(
@@ -173,14 +160,14 @@ class Receiver:
         announced = request.headers.get("content-length", "")
         size = int(announced[:18]) if announced.isdigit() else limit
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         if not signatures.is_shaped(source, request.headers):
-            raise _not_genuine()
+            raise not_genuine()
         try:
             async with self._unverified.hold(size, getattr(request.state, "connection", None)):
                 body = await _read(request, limit)
                 if not is_genuine(body):
-                    raise _not_genuine()
+                    raise not_genuine()
                 return body
         except Unavailable as error:
             raise Refusal(503, error.code, error.message, error.hint) from None
@@ -223,7 +210,7 @@ class Receiver:
             "position": receipts[0].position,
             "event_ids": [receipt.event_id for receipt in receipts],
         }
-        return _json(200, document)
+        return json_answer(200, document)
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -233,25 +220,9 @@ async def _read(request: Request, limit: int) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         parts.append(part)
     return b"".join(parts)
-
-
-class OneLength:
-    """Refuses a request whose body has two lengths: proxies and servers do not agree where such a body ends."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 400 and close the connection, or pass the request on."""
-        names = [name for name, _ in scope.get("headers", ())]
-        if b"transfer-encoding" in names and b"content-length" in names:
-            problem = Problem(code="two_lengths", message="the body has two lengths", hint="send Content-Length alone")
-            await _json(400, problem.model_dump(), CLOSE)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
 
 
 def create_app(
@@ -297,12 +268,18 @@ def create_app(
         """Take a delivery of Buildkite: build and job events."""
         return await receiver.buildkite(request)
 
+    _add_reports(app, intake, connections)
+    add_error_answers(app, intake)
+    return app
+
+
+def _add_reports(app: FastAPI, intake: Intake, connections: Connections | None) -> None:
     @app.get("/healthz", response_model=Health, responses={503: {"model": Health, "description": "Cannot record"}})
     async def healthz() -> Response:
         """Say whether deliveries can be recorded."""
         origin, position = await intake.head()
         good = intake.running and intake.trouble is None
-        return _json(
+        return json_answer(
             200 if good else 503,
             {
                 "status": "ok" if good else "failing",
@@ -322,65 +299,6 @@ def create_app(
     async def metrics() -> Response:
         """Counters in the text format of Prometheus."""
         return Response(_metrics(intake, connections), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    _add_error_answers(app, intake)
-    return app
-
-
-def _add_error_answers(app: FastAPI, intake: Intake) -> None:
-    """Every error is a `Problem`; none shows a traceback."""
-
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> Response:
-        intake.counters.refused += 1
-        extra = {"Retry-After": "5"} if error.status == 503 else {}
-        return _json(error.status, error.problem.model_dump(), {**extra, **CLOSE})
-
-    @app.exception_handler(ClientDisconnect)
-    async def went_away(_: Request, __: ClientDisconnect) -> Response:
-        intake.counters.refused += 1
-        return _json(400, {"code": "cut_off", "message": "the request ended before its body did", "hint": ""}, CLOSE)
-
-    @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> Response:
-        return _json(
-            error.status_code,
-            {"code": "http_error", "message": str(error.detail), "hint": ""},
-            {**(error.headers or {}), **CLOSE},
-        )
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return _json(422, {"code": "bad_request", "message": str(error).splitlines()[0], "hint": ""})
-
-
-def _needed(request: Request, header: str) -> str:
-    value = request.headers.get(header, "").strip()
-    if not reading.is_name(value):
-        raise Refusal(
-            400,
-            "bad_header",
-            f"the header {header} is missing or not 1 to 200 printable characters",
-            "send it as the sender documents it",
-        )
-    return value
-
-
-def _not_genuine() -> Refusal:
-    return Refusal(
-        401,
-        "bad_signature",
-        "the signature is missing, wrong or too old",
-        "check that both sides have the same secret and the right time",
-    )
-
-
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, "body_too_large", f"the body is larger than {limit} bytes", "raise --max-body, or send less")
-
-
-def _json(status: int, document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(document), status, headers, media_type="application/json")
 
 
 def _metrics(intake: Intake, connections: Connections | None) -> str:
