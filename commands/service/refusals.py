@@ -35,6 +35,13 @@ class Refusal(Exception):
         self.status = status
         self.problem = Problem(code=code, message=message, hint=hint)
 
+    def answer(self, headers: dict[str, str] | None = None) -> Response:
+        """Return it as an answer that ends the connection."""
+        return json_answer(self.status, self.problem.model_dump(), {**(headers or {}), **CLOSE})
+
+
+TWO_LENGTHS = Refusal(400, "two_lengths", "the body has two lengths", "send Content-Length alone")
+
 
 class OneLength:
     """Refuses a request whose body has two lengths: proxies and servers do not agree where such a body ends."""
@@ -46,8 +53,7 @@ class OneLength:
         """Answer 400 and close the connection, or pass the request on."""
         names = [name for name, _ in scope.get("headers", ())]
         if b"transfer-encoding" in names and b"content-length" in names:
-            problem = Problem(code="two_lengths", message="the body has two lengths", hint="send Content-Length alone")
-            await json_answer(400, problem.model_dump(), CLOSE)(scope, receive, send)
+            await TWO_LENGTHS.answer()(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -59,7 +65,7 @@ def add_error_answers(app: FastAPI, intake: Intake) -> None:
     async def refused(_: Request, error: Refusal) -> Response:
         intake.counters.refused += 1
         extra = {"Retry-After": "5"} if error.status == 503 else {}
-        return json_answer(error.status, error.problem.model_dump(), {**extra, **CLOSE})
+        return error.answer(extra)
 
     @app.exception_handler(ClientDisconnect)
     async def went_away(_: Request, __: ClientDisconnect) -> Response:
