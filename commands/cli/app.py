@@ -111,17 +111,23 @@ def global_options(function: Function, *, actor: bool = True) -> Function:
     return function
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    app = ctx.ensure_object(App)
-    from_environment = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.ENVIRONMENT
-    if from_environment and getattr(app, str(param.name)) is not None:
-        return value  # `perfledger --ledger DIR sql` asks the environment again for `sql`; what was typed counts more
+def refuse_empty(_ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return an option's value, refusing an empty text, which would be taken for one that is left out."""
     if value == "":
         raise BadInput(
             f"{param.opts[0]} is empty",
             code="usage",
             hint="leave it out for the default: an empty variable of the shell may be behind it",
         )
+    return value
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    app = ctx.ensure_object(App)
+    from_environment = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.ENVIRONMENT
+    if from_environment and getattr(app, str(param.name)) is not None:
+        return value  # `perfledger --ledger DIR sql` asks the environment again for `sql`; what was typed counts more
+    refuse_empty(ctx, param, value)
     if value not in (None, False):
         setattr(app, str(param.name), value)
         if param.name == "no_color":

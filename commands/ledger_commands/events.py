@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from commands.cli.app import App, command, global_options
+from commands.cli.app import App, command, global_options, refuse_empty
 from commands.cli.numbers import Whole
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
@@ -33,12 +33,14 @@ def events() -> None:
 def filters(function: Function) -> Function:
     """Add the options that pick events."""
     for option in (
-        click.option("--actor", "by", metavar="NAME", help="Only events of this actor."),
-        click.option("--until", metavar="TIME", help="Only events recorded before TIME."),
-        click.option("--since", metavar="TIME", help="Only events recorded at or after TIME."),
+        click.option("--actor", "by", metavar="NAME", callback=refuse_empty, help="Only events of this actor."),
+        click.option("--until", metavar="TIME", callback=refuse_empty, help="Only events recorded before TIME."),
+        click.option("--since", metavar="TIME", callback=refuse_empty, help="Only events recorded at or after TIME."),
         click.option("--type", "types", metavar="TYPE", multiple=True, help="Only events of this type (repeatable)."),
-        click.option("--stream", metavar="STREAM", help="Only this stream; a trailing * matches a prefix."),
-        click.option("--origin", metavar="NAME", help="Only events of this origin."),
+        click.option(
+            "--stream", metavar="STREAM", callback=refuse_empty, help="Only this stream; a trailing * matches a prefix."
+        ),
+        click.option("--origin", metavar="NAME", callback=refuse_empty, help="Only events of this origin."),
     ):
         function = option(function)
     return function

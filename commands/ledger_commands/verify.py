@@ -134,7 +134,10 @@ def _signed_checkpoint(path: str) -> Checkpoint | None:
     data = Path(path).read_bytes()
     if data.lstrip()[:1] in (b"{", b""):
         return None
-    return notes.parse_checkpoint(notes.parse_note(data).text)
+    try:
+        return notes.parse_checkpoint(notes.parse_note(data).text)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.message}", code=error.code, hint=error.hint, file=path) from None
 
 
 def _hold_against(ledger: Ledger, checkpoint: Checkpoint) -> None:
