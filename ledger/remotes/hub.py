@@ -260,6 +260,5 @@ class HubRemote(Remote):
                 files[self._prefix + path] = source
             elif not there.is_content(source.read_bytes()):
                 raise Taken(path)
-        if upload.checkpoint is not None:
-            files[self._prefix + upload.checkpoint_path] = upload.checkpoint
+        files |= {self._prefix + path: data for path, data in upload.replaced.items()}
         return self.repo.commit(files, parent=snapshot.revision, message=upload.message)

@@ -7,6 +7,7 @@ checkpoint, each put only where nothing is; whoever reads in between sees a shor
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import secrets
@@ -18,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from ledger import disk
 from ledger.errors import BadInput, PerfledgerError, Unavailable
-from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path
+from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, is_replaced, safe_path
 from ledger.remotes.retry import Busy, RetryPolicy, Unsure
 from ledger.remotes.timeout import timeout_s
 
@@ -77,7 +78,7 @@ class ObjectRemote(Remote):
         """Return an object's bytes."""
         data = self._get(path)
         listed = snapshot.files[path]
-        if len(data) != listed.size and not path.endswith(".json"):
+        if len(data) != listed.size and not is_replaced(path):
             raise Busy(f"sent {len(data)} bytes of {path}, its listing says {listed.size}", sent=False)
         return data
 
@@ -86,9 +87,8 @@ class ObjectRemote(Remote):
         del snapshot  # every put finds out for itself whether its name is free
         for path, source in upload.additions.items():
             self._put_new(path, source.read_bytes())
-        if upload.checkpoint is not None:
-            data = upload.checkpoint
-            self._call(lambda: self._put_checkpoint(upload.checkpoint_path, data), writes=True)
+        for path, data in upload.replaced.items():
+            self._call(functools.partial(self._put_checkpoint, path, data), writes=True)
 
     def _put_new(self, path: str, data: bytes) -> None:
         from obstore.exceptions import AlreadyExistsError

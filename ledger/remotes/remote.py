@@ -3,7 +3,8 @@
 A remote holds, below its prefix, the same files as a ledger folder:
 
     log/<origin>/<first position>.parquet     sealed segments, never changed
-    log/<origin>/HEAD.json                    the origin's checkpoint, the only file that is ever replaced
+    log/<origin>/HEAD.json                    the origin's checkpoint, replaced by each push
+    log/<origin>/checkpoint                   the same, signed, and `checkpoint.witnessed`: where its writer has a key
     evidence/<origin>/<digest>.parquet        packs of small evidence, named by their content
     evidence/sha256/ab/<digest>               large evidence, named by its content
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha1, sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -59,12 +60,22 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Upload:
-    """What one push adds: new files in the order they must appear, then the checkpoint to replace, if it moved."""
+    """What one push adds: new files in the order they must appear, then the checkpoint to replace, if it moved.
+
+    signed: further files that are replaced, before the checkpoint, which names what is complete.
+    """
 
     additions: Mapping[str, Path]
     checkpoint_path: str
     checkpoint: bytes | None
     message: str
+    signed: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def replaced(self) -> Mapping[str, bytes]:
+        """The files that take the place of older ones, in the order they must appear."""
+        last = {} if self.checkpoint is None else {self.checkpoint_path: self.checkpoint}
+        return {**self.signed, **last}
 
 
 class Taken(Exception):
@@ -106,6 +117,11 @@ class Remote(ABC):
         the answer was lost, `Taken` when a name exists with other content. Trying once is enough: the
         caller looks and repeats.
         """
+
+
+def is_replaced(path: str) -> bool:
+    """Whether a file at a remote is one that pushes replace: it may be another one than a moment ago."""
+    return path.rpartition("/")[2] in ("HEAD.json", "checkpoint", "checkpoint.witnessed")
 
 
 def git_blob_id(data: bytes) -> str:

@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from ledger.log import lock, segment
 from ledger.remotes.remote import Remote, Snapshot
 from ledger.remotes.retry import asking
-from ledger.sync import checkpoint, outbox
+from ledger.sync import checkpoint, outbox, signed
 
 DOWNLOADS_AT_ONCE = 4
 PACK_DIGEST_LENGTH = 32  # a pack of small evidence is named by the first half of its SHA-256
@@ -67,6 +67,7 @@ def pull(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
                         _check_own(ledger, remote, snapshot)
                     else:
                         _pull_origin(ledger, remote, snapshot, origin, staging, report)
+                        signed.pull(ledger, remote, snapshot, origin, say=say)
                 except (Damaged, Conflict) as error:
                     problems.append(error)
         for another in problems[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ledger.errors import Conflict
@@ -11,8 +11,9 @@ from ledger.event import Event, EventPayload, NewEvent
 from ledger.events.uploads import PushFinished, PushStarted
 from ledger.ledger import Ledger
 from ledger.log.segment import SegmentInfo, first_of, info
+from ledger.proofs.keys import SigningKey
 from ledger.remotes.remote import Remote, Snapshot, Taken, Upload
-from ledger.sync import announced, checkpoint, outbox
+from ledger.sync import announced, checkpoint, outbox, signed
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class _Push(announced.Announced[_Missing]):
         self._seen: Snapshot | None = None
         self._waiting = outbox.Waiting(0, 0, 0)
         self._sent: set[str] = set()  # over all commits of this push
+        self._key: SigningKey | None = None
 
     def unsettled(self) -> Event | None:
         """Return the last push to this remote if it is not known to have ended."""
@@ -88,6 +90,7 @@ class _Push(announced.Announced[_Missing]):
         self._remote.require_write_access()
         if self._head is None:
             self._say(f"{self._waiting.events:,} events wait to be pushed to {self._remote.url}")
+            self._key = signed.key_of(self._ledger, say=self._say)  # before the seal: the log names it
         endpoint = self._remote.address.endpoint if self._remote.address else None
         if isinstance(self.plan, PushStarted) and self.plan.endpoint == endpoint:
             # one announcement for all commits of a push, and for the push that carries on with one that was cut off
@@ -104,6 +107,8 @@ class _Push(announced.Announced[_Missing]):
             upload = _lacking(self._ledger, self._remote, missing.snapshot, missing.covered, through=self._head)
         assert upload is not None, "what waits is in the segment that was just sealed"
         self.complete = upload.checkpoint == checkpoint.encode(self._head)  # else it is one part of several
+        if self.complete:
+            upload = replace(upload, signed=signed.files(self._ledger, self._key, self._head.last))
         self._sent.update(upload.additions)
         try:
             self._remote.publish(missing.snapshot, upload)
