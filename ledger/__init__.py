@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Refused,
         Unavailable,
     )
-    from ledger.event import Event, EventPayload, NewEvent
+    from ledger.event import Event, EventPayload, NewEvent, event_type
     from ledger.ledger import Ledger
     from ledger.log.incoming import Receipt
 
@@ -36,6 +36,7 @@ __all__ = [
     "Receipt",
     "Refused",
     "Unavailable",
+    "event_type",
 ]
 
 # Errors are not named here: they are what is left.
@@ -45,6 +46,7 @@ _MODULES = {
     "Ledger": "ledger",
     "NewEvent": "event",
     "Receipt": "log.incoming",
+    "event_type": "event",
 }
 
 

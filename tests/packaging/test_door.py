@@ -49,6 +49,7 @@ def test_the_public_names_of_the_ledger_are_these_and_all_are_there() -> None:
         "Receipt",
         "Refused",
         "Unavailable",
+        "event_type",
     ]
     assert [getattr(room, name).__name__ for name in room.__all__] == room.__all__
     assert dir(room) == room.__all__
