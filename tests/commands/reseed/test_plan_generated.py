@@ -47,7 +47,7 @@ def equal(found: dict[str, Any], wanted: dict[str, float | None]) -> bool:
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_every_median_of_a_plan_is_what_a_second_computation_says(seed: int, tmp_path: Path, hub: HubServer) -> None:
     chance = random.Random(seed)
     old = [
@@ -82,12 +82,12 @@ def test_every_median_of_a_plan_is_what_a_second_computation_says(seed: int, tmp
     assert shown["plan"]["digest"] == plan["digest"] and shown["plan"]["old"] == plan["old"]
 
 
-@pytest.mark.parametrize("tolerance", [0.02, 0.05])
 def test_a_batch_is_refused_exactly_beyond_its_tolerance_and_a_fast_outlier_passes(
-    tolerance: float, tmp_path: Path, hub: HubServer
+    tmp_path: Path, hub: HubServer
 ) -> None:
     """Section 7.1: each value against the batch's median, strictly beyond, on the worse side only."""
     world = World.make(tmp_path, hub, [record(day, 28.0) for day in range(1, 7)])
+    tolerance = 0.02
     option = ("--max-intra-batch-regression", tolerance)
     cases = [(-0.5, True), (tolerance - 0.001, True), (tolerance + 0.001, False)]
     for n, (share, fits) in enumerate(cases):
