@@ -158,7 +158,7 @@ class Receiver:
             raise Refusal(415, "not_json", "only application/json is taken", "set the webhook's content type")
         limit = self.settings.body_bytes_max
         announced = request.headers.get("content-length", "")
-        size = int(announced[:18]) if announced.isdigit() else limit
+        size = int(announced[:18]) if announced.isascii() and announced.isdigit() else limit
         if size > limit:
             raise too_large(limit)
         if not signatures.is_shaped(source, request.headers):

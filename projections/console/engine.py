@@ -192,7 +192,7 @@ def _line_and_column(shown: str, query: str) -> dict[str, int]:
     number, _, line = excerpt.partition(": ")
     at = carets.find("^") - len(f"LINE {number}: ")
     lines = query.split("\n")
-    if not number.isdigit() or at < 0 or not 0 < int(number) <= len(lines):
+    if not (number.isascii() and number.isdigit()) or at < 0 or not 0 < int(number) <= len(lines):
         return {}
     start = 0
     if line.startswith("..."):  # a long line is shown from its middle on; the shown part is found in the query
