@@ -48,6 +48,7 @@ CATALOGUE_MODULES = (
     "policies",
     "origins",
     "uploads",
+    "approvals",
 )
 
 

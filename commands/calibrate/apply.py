@@ -13,15 +13,23 @@ from commands.calibrate.plan_apply import require_ready
 from commands.calibrate.session_options import Opened, open_session, run_dir_options
 from commands.calibrate.sessions import read_session
 from commands.cli.app import App, command
+from commands.ledger_commands import approving
 from ledger.errors import Conflict, Refused
 
 if TYPE_CHECKING:
     from commands.calibrate.applying.decisions import Decision
     from commands.calibrate.applying.plan import ApplyPlan, MetricPlan
     from commands.calibrate.applying.targets import Rewrite
+    from ledger.events.thresholds import ThresholdApplyPlanned
+    from ledger.identity.signing import Signed
     from ledger.ledger import Ledger
 
 PHRASE = "apply thresholds"
+APPROVE_PHRASE = "approve thresholds"
+NEXT_APPROVAL = (
+    f'another approver: perfledger calibrate apply ... --approve --sign-key KEY --confirm "{APPROVE_PHRASE}"'
+)
+UNDO = "perfledger calibrate apply ... --rollback puts it back"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Asked:
     keep: tuple[str, ...]
     assignments: tuple[str, ...]
     confirm: str | None
+    approve: bool
+    sign_key: str | None
     dry_run: bool
     rollback: bool
 
@@ -56,6 +66,10 @@ class Asked:
     help="Write this number; VALUE `write_value` is the planned one.",
 )
 @click.option("--confirm", metavar="PHRASE", help=f'"{PHRASE}" to write without being asked.')
+@click.option(
+    "--approve", is_flag=True, help="Approve these very changes, where the policy asks for it; write nothing."
+)
+@click.option("--sign-key", metavar="KEY", help="SSH key to sign the approval with.")
 @click.option("--dry-run", is_flag=True, help="Show the diff; write nothing.")
 @click.option("--rollback", is_flag=True, help="Put an interrupted apply's files back.")
 def apply(app: App, asked: Asked) -> int:
@@ -64,6 +78,7 @@ def apply(app: App, asked: Asked) -> int:
     KEY is STAGE.METRIC, a literal, symbol, stage, metric, @GROUP or direction. Every other byte of the
     files stays. An apply that was interrupted is finished first, or put back with --rollback.
     """
+    from commands.calibrate.applying import execute
     from commands.calibrate.applying.decisions import decide, parse_answers
     from commands.calibrate.applying.plan import build_plan
     from commands.calibrate.applying.targets import check_targets, rewrites_of
@@ -94,20 +109,35 @@ def apply(app: App, asked: Asked) -> int:
     if asked.dry_run:
         app.emit(_document(plan, decisions, rewrites, "dry_run"), lambda: _preview(decisions, rewrites))
         return 0
+    planned = execute.planned_event(ledger, plan, rewrites, decisions, asked.mode)
+    what = execute.decision(planned)
+    if asked.approve:
+        app.confirm(APPROVE_PHRASE, given=asked.confirm, question=_preview(decisions, rewrites))
+        _approve(app, ledger, what, asked.sign_key)
+        return 0
+    approving.require(ledger, what, hint=NEXT_APPROVAL)
     app.confirm(PHRASE, given=asked.confirm, question=_preview(decisions, rewrites))
-    after = _write(ledger, plan, rewrites, decisions, asked.mode)
+    after = _write(ledger, plan, decisions, planned)
     _renew_report(opened)
     document = _document(after, decisions, rewrites, "applied")
     app.emit(document, lambda: _result(after, decisions))
     return 0
 
 
-def _write(ledger: Ledger, plan: ApplyPlan, rewrites: list[Rewrite], decisions: list[Decision], mode: str) -> ApplyPlan:
+def _approve(app: App, ledger: Ledger, what: Signed, sign_key: str | None) -> None:
+    counted = approving.give(ledger, what, sign_key=sign_key, hint=NEXT_APPROVAL)
+    following = "perfledger calibrate apply" if all(one.enough for one in counted) else NEXT_APPROVAL
+    app.emit(
+        approving.document(what, counted, ledger.actor, following=following),
+        approving.line(what, counted, ledger.actor, following=following),
+    )
+
+
+def _write(ledger: Ledger, plan: ApplyPlan, decisions: list[Decision], planned: ThresholdApplyPlanned) -> ApplyPlan:
     """Write, then read the files again: every written literal must say what was decided."""
     from commands.calibrate.applying import execute
     from commands.calibrate.applying.plan import build_plan
 
-    planned = execute.planned_event(ledger, plan, rewrites, decisions, mode)
     execute.write(ledger, planned, plan.root, position=plan.session.position)
     after = build_plan(plan.session, plan.root)
     now = {metric.name: metric for metric in after.metrics}
@@ -130,9 +160,10 @@ def _end_interrupted(opened: Opened, root: Path, rollback: bool, *, refuse: bool
     It was confirmed when it was announced. Raises `Refused` instead for a call that must not write.
     """
     from commands.calibrate.applying import execute
+    from ledger.events.thresholds import ThresholdApplyPlanned
 
     ledger, stream = opened.ledger, opened.session.stream
-    announced = execute.unfinished(ledger.read_stream(stream))
+    announced = execute.unfinished(ledger, stream)
     if announced is None:
         return None
     if refuse:
@@ -142,6 +173,11 @@ def _end_interrupted(opened: Opened, root: Path, rollback: bool, *, refuse: bool
             hint="apply with --mode smart or full finishes it, --rollback puts it back",
             apply=announced.body()["apply"],
         )
+    if not rollback:
+        # what is announced was approved, or the announcement is forged
+        planned = announced.typed()
+        assert isinstance(planned, ThresholdApplyPlanned)
+        approving.require(ledger, execute.decision(planned), hint=UNDO)
     ended = execute.carry_on(ledger, stream, root, back=rollback)
     if ended is None:
         return None

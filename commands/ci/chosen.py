@@ -88,10 +88,14 @@ def choose(ledger: Ledger | None, name: str | None) -> Chosen:
     if name is not None:
         return load(name)
     if ledger is not None:
-        found = list(ledger.read(types=["CiPolicyAdopted"]))
+        found = sorted(ledger.read(types=["CiPolicyAdopted"]), key=recorded_order, reverse=True)
         if found:
-            last = max(found, key=recorded_order)
-            return adopted(last.body()["policy"], last.event_id)
+            from projections.ci.approval import holds
+
+            enough = holds(ledger)
+            last = next((e for e in found if enough(e.body()["digest"], e.body()["replaces"])), None)
+            if last is not None:
+                return adopted(last.body()["policy"], last.event_id)
     return default()
 
 
@@ -110,11 +114,13 @@ def choose_in(state: State, name: str | None) -> Chosen:
     """The same at the moment a state is at, so that an as-of question is answered by the rules of that moment."""
     if name is not None:
         return load(name)
-    rows = state.rows("SELECT policy, event_id FROM policies WHERE kind = 'ci' AND current")
-    if rows:
+    from projections.ci.approval import current
+
+    row = current(state)
+    if row is not None:
         from ledger import canonical
 
-        return adopted(canonical.decode(rows[0]["policy"]), rows[0]["event_id"])
+        return adopted(canonical.decode(row["policy"]), row["event_id"])
     return default()
 
 

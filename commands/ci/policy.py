@@ -11,6 +11,7 @@ from commands.cli.app import App, LazyGroup, command, global_options
 from commands.cli.output import table
 
 STREAM = "policy/ci"
+NEXT_APPROVAL = "another approver: perfledger ci policy adopt FILE --reason WHY --approve --sign-key KEY"
 
 
 @click.group(
@@ -93,23 +94,39 @@ def schema(app: App) -> None:
 @command("adopt")
 @click.argument("name", metavar="FILE|NAME")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in a sentence.")
-def adopt(app: App, name: str, reason: str) -> None:
+@click.option("--approve", is_flag=True, help="Approve it, where the policy of approvals asks for that; adopt nothing.")
+@click.option("--sign-key", metavar="KEY", help="SSH key to sign the approval with.")
+def adopt(app: App, name: str, reason: str, approve: bool, sign_key: str | None) -> None:
     """Let every CI decision follow this policy from now on."""
+    from commands.ledger_commands import approving
     from ledger.event import NewEvent
     from ledger.events.policies import CiPolicyAdopted
+    from projections.ci.approval import decision, holds
     from projections.ci.policy import as_data, regexes
 
     chosen = load(name)
     ledger = app.ledger()
     earlier = ledger.read_stream(STREAM)
-    replaces = earlier[-1].body()["digest"] if earlier else None
+    enough = holds(ledger)
+    standing = [e for e in earlier if enough(e.body()["digest"], e.body()["replaces"])]
+    replaces = standing[-1].body()["digest"] if standing else None
     own = [event.position for event in earlier if event.origin == ledger.origin]
     if replaces == chosen.digest:
         app.emit(
-            {**_summary(chosen), "adopted": False, "event_id": earlier[-1].event_id},
+            {**_summary(chosen), "adopted": False, "event_id": standing[-1].event_id},
             f"{chosen.line()} is in force already",
         )
         return
+    what = decision(chosen.digest, replaces)
+    if approve:
+        counted = approving.give(ledger, what, sign_key=sign_key, hint=NEXT_APPROVAL)
+        following = "perfledger ci policy adopt" if all(one.enough for one in counted) else NEXT_APPROVAL
+        app.emit(
+            approving.document(what, counted, ledger.actor, following=following),
+            approving.line(what, counted, ledger.actor, following=following),
+        )
+        return
+    approving.require(ledger, what, hint=NEXT_APPROVAL)
     payload = CiPolicyAdopted(
         name=chosen.policy.name,
         digest=chosen.digest,

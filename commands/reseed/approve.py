@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.cli.app import App, command
+from commands.ledger_commands.approving import refuse_again, shown, sign_own
 from commands.reseed.work.approval import decision, given, require_known_policy
 from commands.reseed.work.recording import record
-from ledger.errors import Refused
 from ledger.events.reseeds import ReseedApproved
-from ledger.identity import names, signing
+from ledger.identity import names
 from ledger.identity.ssh_keys import signing_key
 from projections.authority import in_force
-from projections.authority.quorum import NOT_SIGNED, Counted, Given
+from projections.authority.quorum import Counted
 from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def approve(app: App, reseed_id: str, confirm: str | None, sign_key: str | None)
     enough = all(one.enough for one in counted)
     needed = max(one.policy.needed for one in counted)
     people = sorted({name for one in counted for name, _ in one.people})
-    key = signing_key(after.approvals[-1].signature) if after.approvals else ""
+    signature = after.approvals[-1].signature if after.approvals else ""
+    key, signed = signing_key(signature), shown(signature)
     following = decider.next_step(after) if enough else decider.next_approval(after)
     app.emit(
         {
@@ -48,11 +49,11 @@ def approve(app: App, reseed_id: str, confirm: str | None, sign_key: str | None)
             "approvers": people,
             "approvals_needed": needed,
             "enough": enough,
-            "signature": f"signed by {key}" if key else NOT_SIGNED,
+            "signature": signed,
             "key": key or None,
             "next": following,
         },
-        f"{ledger.actor} approved plan {plan.digest[:12]}, {f'signed by {key}' if key else NOT_SIGNED} "
+        f"{ledger.actor} approved plan {plan.digest[:12]}, {signed} "
         f"({min(len(one.people) for one in counted)} of {needed})\nnext: {following}",
     )
 
@@ -73,40 +74,10 @@ def give(
     plan = state.needed()
     authority = in_force.load(ledger)
     require_known_policy(authority, plan)
-    before = authority.count(decision(state), given(state))
-    _refuse_again(state, ledger.actor, before)
+    before = given(state)
+    refuse_again(authority.count(decision(state), before), ledger.actor, hint=decider.next_approval(state))
     app.confirm(PHRASE, given=confirm, question=plan_text(plan))
-    signature = signing.sign(sign_key, decision(state)) if sign_key else ""
-    own = Given(ledger.actor, signature)
-    worth = authority.count(decision(state), [*given(state), own])
-    whys = [why for one in worth for refused, why in one.refused if refused is own]
-    if len(whys) == len(worth):
-        raise _does_not_count(ledger.actor, signature, whys[0])
-    approval = ReseedApproved(reseed=state.id, digest=plan.digest, approver=ledger.actor, signature=signature)
+    own = sign_own(authority, decision(state), before, actor=ledger.actor, sign_key=sign_key)
+    approval = ReseedApproved(reseed=state.id, digest=plan.digest, approver=ledger.actor, signature=own.signature)
     after = record(ledger, state, approval)
     return after, authority.count(decision(after), given(after))
-
-
-def _refuse_again(state: decider.Reseed, actor: str, counted: list[Counted]) -> None:
-    plain = names.normal(actor)
-    if all(any(names.normal(name) == plain for name, _ in one.people) for one in counted):
-        needed = max(one.policy.needed for one in counted)
-        raise Refused(
-            f"{actor} has approved this plan already; it needs {needed} distinct approver(s)",
-            code="approved_already",
-            hint=decider.next_approval(state),
-        )
-
-
-def _does_not_count(actor: str, signature: str, why: str) -> Refused:
-    if not signature:
-        return Refused(
-            f"the policy in force asks for a signed approval, and that of {actor} is not signed; nothing was recorded",
-            code="signature_missing",
-            hint="perfledger reseed approve ID --sign-key KEY --confirm ...",
-        )
-    return Refused(
-        f"the approval of {actor} would not count: {why}; nothing was recorded",
-        code="signature_wrong",
-        hint="sign with the key listed in the allowed signers under exactly this name (--actor), each person one key",
-    )

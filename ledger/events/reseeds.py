@@ -29,7 +29,7 @@ class ReseedPolicyAdopted(EventPayload):
 
     Whether it is in force is another matter: that needs a pin, or the signatures of the policy that it replaces.
     allowed_signers: the bytes of an OpenSSH allowed-signers file, as evidence; empty: approvals are not signed.
-    covers: the acts that need approval, such as `reseed`. lineage: random, made with the first policy and
+    covers: the acts that need approval, `reseed`, `apply`, `ci-policy`. lineage: random, made with the first policy and
     kept. replaces: digest of the policy it replaces, null for the first; settles: those of others that replaced the
     same one. A policy's digest is the SHA-256 over the canonical JSON of all fields, with the text of allowed_signers.
     """

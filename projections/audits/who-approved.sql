@@ -12,17 +12,21 @@ FROM (
                      WHEN 'MetricPolicyAdopted' THEN 'metric policy'
                      WHEN 'CiPolicyAdopted' THEN 'CI policy'
                      WHEN 'ReseedPolicyAdopted' THEN 'reseed policy'
+                     WHEN 'ReseedPolicyEndorsed' THEN 'reseed policy'
+                     WHEN 'ApprovalGiven' THEN payload->>'act'
                      WHEN 'ThresholdApplyPlanned' THEN 'threshold write'
                      ELSE 'pull request' END AS what,
            CASE type WHEN 'ReviewObserved' THEN (payload->>'repository') || '#' || (payload->>'number')
                      WHEN 'ReseedApproved' THEN (payload->>'reseed') || ' ' || (payload->>'digest')
+                     WHEN 'ReseedPolicyEndorsed' THEN payload->>'digest'
+                     WHEN 'ApprovalGiven' THEN (payload->>'subject') || ' ' || (payload->>'digest')
                      ELSE COALESCE(payload->>'target', payload->>'calibration', payload->>'name') END AS subject,
            payload->>'reason' AS reason,
            COALESCE(payload->>'signature', '') LIKE '-----BEGIN SSH SIGNATURE-----%' AS signed,
            event_id, origin, position
     FROM events
     WHERE type IN ('ReseedApproved', 'BaselinePinned', 'BaselineUnpinned', 'MetricPolicyAdopted', 'CiPolicyAdopted',
-                   'ReseedPolicyAdopted', 'ThresholdApplyPlanned')
+                   'ReseedPolicyAdopted', 'ReseedPolicyEndorsed', 'ApprovalGiven', 'ThresholdApplyPlanned')
        OR (type = 'ReviewObserved' AND payload->>'state' = 'approved')
 ) AS approvals_of_every_kind
 WHERE approved_at >= CAST($since AS TIMESTAMPTZ) AND who LIKE $who

@@ -21,8 +21,8 @@ from ledger.errors import BadInput
 from ledger.identity import names
 from ledger.identity.ssh_keys import Signer, read_signers
 
-RESEED = "reseed"
-ACTS = (RESEED,)
+RESEED, APPLY, CI_POLICY = "reseed", "apply", "ci-policy"
+ACTS = (RESEED, APPLY, CI_POLICY)
 APPROVALS_MAX = 10
 
 

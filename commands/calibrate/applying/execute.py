@@ -21,6 +21,7 @@ from commands.calibrate.applying.plan import ApplyPlan
 from commands.calibrate.applying.targets import Rewrite
 from commands.calibrate.applying.write_value import percent_change
 from commands.literals.files import remove_leftovers, replace_file
+from ledger import canonical
 from ledger.errors import Conflict, Refused
 from ledger.event import Event, NewEvent
 from ledger.events.thresholds import (
@@ -30,9 +31,11 @@ from ledger.events.thresholds import (
     ThresholdApplyPlanned,
     ThresholdChange,
 )
+from ledger.identity.signing import Signed
 from ledger.ledger import Ledger
 from ledger.remotes.retry import RetryPolicy
 from ledger.sync import announced
+from projections.authority.policy import APPLY as APPLY_ACT
 from projections.calibration.session import STREAM_PREFIX
 from projections.calibration.worst_of_n import direction
 
@@ -86,6 +89,17 @@ def _change(plan: ApplyPlan, rewrite: Rewrite, decision: Decision) -> ThresholdC
     )
 
 
+def decision(planned: ThresholdApplyPlanned) -> Signed:
+    """Return what an approver of an apply signs: the calibration, and the bytes of every file before and after.
+
+    Neither the checkout nor the apply's own id is part of it: others approve it on machines of their own.
+    """
+    body = msgspec.to_builtins(planned)
+    for name in ("apply", "repo_root"):
+        del body[name]
+    return Signed(APPLY_ACT, planned.calibration, hashlib.sha256(canonical.encode(body)).hexdigest())
+
+
 def write(ledger: Ledger, planned: ThresholdApplyPlanned, root: Path, *, position: int) -> None:
     """Write what was planned. Raises `Conflict` when the session moved since `position`, or a file did."""
     with announced.alone(ledger, LOCK) as writer:
@@ -99,7 +113,7 @@ def carry_on(ledger: Ledger, stream: str, root: Path, *, back: bool) -> tuple[st
     """
     with announced.alone(ledger, LOCK) as writer:
         # its writer may have been alive until now: look only with the lock held
-        left = unfinished(ledger.read_stream(stream))
+        left = unfinished(ledger, stream)
         if left is None:
             return None
         planned = left.typed()
@@ -128,9 +142,13 @@ def _refuse_elsewhere(planned: ThresholdApplyPlanned, root: Path) -> None:
         )
 
 
-def unfinished(events: Sequence[Event]) -> Event | None:
-    """Return the announced apply of a stream that no event says is finished, if any."""
-    return announced.unsettled(reversed(events), APPLY)
+def unfinished(ledger: Ledger, stream: str) -> Event | None:
+    """Return the announced apply of a stream that no event says is finished, if any.
+
+    One of this machine: what another one announced is its own to end, and would be written here unseen.
+    """
+    own = [event for event in ledger.read_stream(stream) if event.origin == ledger.origin]
+    return announced.unsettled(reversed(own), APPLY)
 
 
 @dataclass(frozen=True)
@@ -169,7 +187,7 @@ class _Apply(announced.Announced[_Files]):
 
     def unsettled(self) -> Event | None:
         """Return the plan of an apply of this session that is not finished."""
-        return unfinished(self._ledger.read_stream(self._stream))
+        return unfinished(self._ledger, self._stream)
 
     def look(self) -> _Files | None:
         """Compare every file's digest. Raises `Conflict` for a file with neither its old nor its new bytes."""
