@@ -7,9 +7,12 @@
   log/<origin>/head                  what was acknowledged last; found at once when the log is cut
   log/<origin>/heads.sqlite          derived index; may be deleted
   log/<origin>/walk                  of another origin: where the checks of the next pull go on; may be deleted
+  log/<origin>/checkpoint            the newest signed checkpoint; checkpoint.witnessed, the newest co-signed one
+  log/<origin>/tree                  cache of the Merkle tree; may be deleted
   log/<origin>/torn/                 bytes of writes that were never acknowledged, kept for a person to see
   evidence/<origin>/                 small evidence: a tail and sealed packs
   evidence/sha256/ab/<digest>        large evidence
+  signing-key                        private key of checkpoints, where one was made; only its owner may read it
   state.duckdb, state-recent.duckdb  projections; may be deleted
 """
 

@@ -64,7 +64,8 @@ def check(app: App, file: str, given: Sequence[str], witnesses: Sequence[str], c
     """Check a proof by the keys that are given, else those that the logs here name for its origin."""
     from ledger.proofs import notes, proof
 
-    data = Path(file).read_bytes()
+    with Path(file).open("rb") as opened:
+        data = opened.read(proof.PROOF_BYTES_MAX + 1)
     read = proof.parse(data)
     event = proof.parse_event(read.event)
     keys = keys_of(given) or _keys_here(app, event.origin)

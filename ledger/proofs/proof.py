@@ -25,7 +25,7 @@ from ledger.proofs.merkle import DoesNotHold
 from ledger.proofs.notes import Checkpoint, Note, Signed, VerifierKey, encoded
 
 HEADER = "c2sp.org/tlog-proof@v1"
-PROOF_BYTES_MAX = 64 * 2**20
+PROOF_BYTES_MAX = 4 * 2**20  # an event has at most a quarter of it
 PATH_MAX = 64  # the depth of a tree over as many events as a position can count
 
 

@@ -39,6 +39,12 @@ def test_a_pull_is_measured_from_a_folder_and_from_the_hub(monkeypatch: pytest.M
     assert all(row["ratio"] > 0 for row in rows)
 
 
+def test_proofs_are_measured_cold_warm_and_in_bytes() -> None:
+    rows = rows_of("proofs", 300)
+    assert [row["unit"] for row in rows] == ["ms", "ms", "ms", "bytes"]
+    assert 1_000 < rows[-1]["value"] < 4_096
+
+
 def test_sql_is_measured_from_start_to_answer_against_a_bare_table() -> None:
     rows = rows_of("sql", 100, 1)
     assert [row["against"].partition(" (")[0] for row in rows if "start to answer" in row["name"]] == [

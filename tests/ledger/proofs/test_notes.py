@@ -15,6 +15,10 @@ from tests.ledger.proofs.vectors import (
     NEUMANN_NOTE,
     NEUMANN_PRIVATE,
     NO_KEYS,
+    OTHERS_KEY,
+    OTHERS_LINE,
+    OTHERS_SEED,
+    OTHERS_TIME,
     WRITTEN_KEYS,
 )
 
@@ -79,6 +83,14 @@ def test_a_cosignature_covers_the_time_and_every_line_of_the_checkpoint() -> Non
     for changed in (Note(text, (later,)), Note(text.replace(b"an ext", b"no ext"), (line,))):
         with pytest.raises(Refused, match=r"signature of witness\.example/w1"):
             changed.signed_by([key])
+
+
+def test_a_cosignature_is_to_the_byte_the_one_that_another_implementation_makes() -> None:
+    private = Ed25519PrivateKey.from_private_bytes(OTHERS_SEED)
+    key = VerifierKey.parse(OTHERS_KEY)
+    line = notes.cosign(CHECKPOINT.text(), private, key.name, time=OTHERS_TIME)
+    assert str(line) == OTHERS_LINE
+    assert [one.time for one in Note(CHECKPOINT.text(), (line,)).signed_by([key])] == [OTHERS_TIME]
 
 
 def test_one_key_has_another_id_as_a_witness_than_as_a_log() -> None:

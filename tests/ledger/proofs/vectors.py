@@ -94,3 +94,13 @@ NO_KEYS = [
     "TEST+NOT_A_NUMBER+AQcC+FTVKf0jlTdHDY3rbevmnKxxPjigCXlVtGe6RIr6",
     "TEST+00000000+AQcC+FTVKf0jlTdHDY3rbevmnKxxPjigCXlVtGe6RIr6",
 ]
+
+# Made once by another implementation, aics-tlog 0.2.1 (PyPI, Apache-2.0), which also took a whole proof of ours: the
+# private key of 32 bytes 0x07 co-signs the checkpoint of example.com/perf/bed, 7 leaves, the root 00 01 02 ...
+OTHERS_SEED = bytes([7]) * 32
+OTHERS_TIME = 1679315147
+OTHERS_KEY = "witness.example/w7+b84f516a+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"
+OTHERS_LINE = (
+    "— witness.example/w7 "
+    "uE9RagAAAABkGFDL+EuLuepMtWWACbCef7WAy6uziA+avyYMJybgx/CmRgVYmZ48W1vZlROkoo6coMHcTQO88Vx6DcLt06zFctLCDg=="
+)
