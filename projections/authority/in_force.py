@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,7 +80,7 @@ def load(ledger: Ledger, *, known: Collection[str] | None = None) -> Authority:
         elif isinstance(payload, ReseedPolicyEndorsed):
             words.append(Endorsement(payload.digest, payload.approver, payload.signature, event.origin))
     return Authority(
-        chain.fold(policies, words, own_origin=ledger.origin, verify=_verify, anchor=anchor),
+        chain.fold(policies, words, own_origin=ledger.origin, verify=cache(_verify), anchor=anchor),
         pin,
     )
 
@@ -90,7 +90,6 @@ def change(digest: str) -> Signed:
     return Signed("policy", "of approvals", digest)
 
 
-@lru_cache(maxsize=256)
 def _verify(policy: Policy, word: Endorsement) -> Seen:
     return signing.verify(word.signature, change(word.digest), name=word.approver, signers=policy.usable)
 
