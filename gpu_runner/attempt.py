@@ -18,11 +18,11 @@ from gpu_runner.keeping import keep_log, keep_telemetry
 from gpu_runner.launch import Attended, Launch
 from gpu_runner.nvml import Nvml
 from gpu_runner.outcome import WATCHDOG_RC, Outcome, classify
-from gpu_runner.redaction import Redactor
 from gpu_runner.request import RepeatRequest
 from gpu_runner.status import is_complete
 from gpu_runner.watchdog import Findings, LogWatch, Stop
 from ledger.events.observations import Attempt, GpuTelemetry, RepeatInterrupted, RepeatStarted
+from ledger.outside.redaction import Redactor
 
 PROGRESS_S = 30.0
 

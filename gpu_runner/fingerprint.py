@@ -18,9 +18,9 @@ from typing import Any
 
 from gpu_runner import hosts
 from gpu_runner.nvml import Nvml
-from gpu_runner.redaction import Redactor
 from ledger import canonical
 from ledger.errors import BadInput
+from ledger.outside.redaction import Redactor
 
 PREFIXES = (
     "CUDA_",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gpu_runner import telemetry
 from gpu_runner.extract import ResultFiles
-from gpu_runner.redaction import Redactor
 from gpu_runner.request import EvidenceSink, RepeatRequest
+from ledger.outside.redaction import Redactor
 
 LOG_BYTES_MAX = 64 * 2**20
 

@@ -16,7 +16,6 @@ from gpu_runner.attempt import AttemptRun, Ended, Place, now_text
 from gpu_runner.gate import Grant, NotGranted
 from gpu_runner.keeping import keep_results
 from gpu_runner.nvml import Nvml
-from gpu_runner.redaction import Redactor
 from gpu_runner.request import (
     Emit,
     EvidenceSink,
@@ -36,6 +35,7 @@ from ledger.events.observations import (
     GpuWaited,
     RepeatObserved,
 )
+from ledger.outside.redaction import Redactor
 
 __all__ = [
     "Emit",

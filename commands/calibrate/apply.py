@@ -12,6 +12,7 @@ import click
 from commands.calibrate.plan_apply import require_ready
 from commands.calibrate.session_options import Opened, open_session, run_dir_options
 from commands.calibrate.sessions import read_session
+from commands.cli import streams
 from commands.cli.app import App, command
 from commands.ledger_commands import approving
 from ledger.errors import Conflict, Refused
@@ -219,10 +220,9 @@ def _ask(metric: MetricPlan) -> str:
     from commands.calibrate.applying.decisions import WRITE_VALUE, parse_answers
     from ledger.errors import BadInput
 
-    click.echo(
+    streams.note(
         f"{metric.name}: {metric.literal} is {metric.current!r}, worst of {len(metric.values)} is "
-        f"{metric.worst!r}; writing {metric.write!r} {metric.direction}",
-        err=True,
+        f"{metric.worst!r}; writing {metric.write!r} {metric.direction}"
     )
     while True:
         answer: str = click.prompt(f"keep, {WRITE_VALUE}, or a number", default="keep", err=True)
@@ -231,7 +231,7 @@ def _ask(metric: MetricPlan) -> str:
         try:
             parse_answers((), (f"{metric.name}={answer}",))
         except BadInput as error:
-            click.echo(error.message, err=True)
+            streams.note(error.message)
         else:
             return answer
 

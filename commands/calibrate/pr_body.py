@@ -14,6 +14,8 @@ from commands.cli.app import App, command
 from ledger.errors import BadInput, Refused
 from ledger.events.calibrations import PlannedStage
 from ledger.events.thresholds import ThresholdApplied
+from ledger.outside.shown import markdown as text_of
+from ledger.outside.shown import markdown_code as code
 from projections.calibration.audit import Readiness, readiness
 from projections.calibration.session import Session
 from projections.calibration.worst_of_n import metric_worst
@@ -75,13 +77,13 @@ def body(session: Session, result: Readiness, run_dir: str) -> str:
     """The Markdown text of the pull request."""
     plan = session.plan
     lines = [
-        f"# {title(session)}",
+        f"# {text_of(title(session))}",
         "",
-        f"- Run directory: `{run_dir}`",
-        f"- Calibration commit: `{plan.calibration_git_sha}` on {plan.git_branch or '?'}",
+        f"- Run directory: {code(run_dir)}",
+        f"- Calibration commit: {code(plan.calibration_git_sha)} on {text_of(plan.git_branch or '?')}",
         f"- Measured: {result.strict_ratio} stages strict-ready, {plan.repeats} repeats each, "
-        f"{plan.gpu_summary or 'CPU'}, started {plan.started_at}",
-        f"- Session: `{session.id}`",
+        f"{text_of(plan.gpu_summary or 'CPU')}, started {text_of(plan.started_at)}",
+        f"- Session: {code(session.id)}",
     ]
     for heading, groups in HIGHLIGHTS:
         rows = [line for stage in plan.stages if stage.group in groups for line in _highlights(session, stage)]
@@ -94,13 +96,13 @@ def body(session: Session, result: Readiness, run_dir: str) -> str:
 
 def _highlights(session: Session, stage: PlannedStage) -> list[str]:
     if stage.is_docs:
-        return [f"- {stage.title}: passes"]
+        return [f"- {text_of(f'{stage.title}: passes')}"]
     parts = []
     for metric in stage.metrics:
         worst = metric_worst(session, stage, metric.key)
         bound = "≥" if metric.worst == "min" else "≤"
         parts.append(f"{metric.label} {bound} {display(metric, worst.worst_raw)}")
-    return [f"- {stage.title}: {', '.join(parts)}"]
+    return ["- " + text_of(f"{stage.title}: {', '.join(parts)}")]
 
 
 def _applied(session: Session) -> list[str]:
@@ -108,24 +110,25 @@ def _applied(session: Session) -> list[str]:
     if not changes:
         return ["Nothing was applied."]
     rows = ["| Stage | Metric | Old | New | Direction |", "|-------|--------|-----|-----|-----------|"]
-    return rows + [f"| {c.stage} | {c.literal} | {trimmed(c.old)} | {trimmed(c.new)} | {c.move()} |" for c in changes]
+    cells = [[c.stage, c.literal, trimmed(c.old), trimmed(c.new), c.move()] for c in changes]
+    return rows + [f"| {' | '.join(map(text_of, row))} |" for row in cells]
 
 
 def _evidence(session: Session, result: Readiness) -> list[str]:
-    lines = [f"- Report: `{report.report}` (sha256 `{report.report_sha256}`)" for report in session.reports[-1:]] or [
-        "- Report: not written yet (`perfledger calibrate report`)"
-    ]
-    lines.append(f"- Provenance: {'ok' if result.provenance.ok else result.provenance.reason}")
+    lines = ["- Report: not written yet (`perfledger calibrate report`)"]
+    for report in session.reports[-1:]:
+        lines = [f"- Report: {code(report.report)} (sha256 `{report.report_sha256}`)"]
+    lines.append(f"- Provenance: {'ok' if result.provenance.ok else text_of(result.provenance.reason)}")
     found = [
         f"{stage.stage}: {name} {'found' if seen == looked and looked else 'MISSING'} ({seen}/{looked})"
         for stage in result.stages
         for name, (seen, looked) in stage.evidence.items()
     ]
-    lines += [f"- Runtime evidence, {line}" for line in found]
+    lines += [f"- Runtime evidence, {text_of(line)}" for line in found]
     suspect = sum(len(stage.suspect) for stage in result.stages)
     aside = sum(stage.destructive for stage in result.stages)
     lines.append(f"- Suspect observations: {suspect}; destructive rounds set aside: {aside}")
-    lines.append(f"- Events: {len(session.event_ids)} in stream `{session.stream}`")
+    lines.append(f"- Events: {len(session.event_ids)} in stream {code(session.stream)}")
     return lines
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
+from commands.cli import streams
 from projections.calibration.audit import readiness
 from projections.calibration.session import Session, units_of
 
@@ -73,7 +73,7 @@ def after_each_repeat(app: App, current: CurrentSession, share: Callable[[], Non
         seen = current.refresh() if visible else None
         if seen is not None:
             # to the terminal alone: run.log holds milestones, and an estimate is not one
-            click.echo(progress(seen).line(datetime.now().astimezone()), err=True)
+            streams.note(progress(seen).line(datetime.now().astimezone()))
 
     return called
 

@@ -19,6 +19,7 @@ from commands.calibrate.reporting.contents import (
 )
 from commands.calibrate.run_directory import RunDirectory, write_if_changed
 from commands.calibrate.session_options import open_session, run_dir_options
+from commands.cli import streams
 from commands.cli.app import App, command
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
@@ -56,7 +57,7 @@ def report(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | 
                 hint=f"perfledger calibrate audit {run_dir}",
                 reasons=list(result.reasons),
             )
-        click.echo("\n".join(lines), err=True)
+        streams.note("\n".join(lines))
         return 1
     if dry_run or past:
         contents = contents_of(

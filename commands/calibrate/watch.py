@@ -11,10 +11,12 @@ import msgspec
 from commands.calibrate.measuring.active import ActiveRepeat, active_repeats
 from commands.calibrate.run_directory import RunDirectory
 from commands.calibrate.session_options import open_session, run_dir_options
+from commands.cli import streams
 from commands.cli.app import App, command
 from commands.cli.numbers import Finite
 from commands.cli.output import to_json_line
 from ledger.errors import Inconclusive
+from ledger.outside import shown
 
 CHUNK_BYTES = 1 << 20
 
@@ -108,6 +110,6 @@ def _begin(app: App, active: ActiveRepeat, followed: dict[Seen, Follower]) -> No
 
 def _print(app: App, seen: Seen, line: str) -> None:
     if app.as_json:
-        click.echo(to_json_line({"unit": seen.unit, "repeat": seen.repeat, "line": line}))
+        streams.say(to_json_line({"unit": seen.unit, "repeat": seen.repeat, "line": line}))
     else:
-        click.echo(line)
+        streams.say(shown.terminal(line))

@@ -11,6 +11,7 @@ import msgspec
 
 from commands.ci.chosen import choose_at, policy_option
 from commands.ci.work.names import commit
+from commands.cli import streams
 from commands.cli.app import App, command
 from commands.cli.numbers import Whole
 from projections.ci import slash
@@ -80,7 +81,7 @@ def _nothing(app: App, body: str, names: list[str], policy: dict[str, Any]) -> i
     if app.as_json:
         app.emit(document)
     else:
-        click.echo(f"perfledger: {message}", err=True)
+        streams.note(f"perfledger: {message}")
     return 2
 
 

@@ -15,6 +15,7 @@ import click
 
 from commands.cli import streams
 from ledger.errors import BadInput, PerfledgerError, Unavailable
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -246,7 +247,7 @@ class App:
     def progress(self, items: Iterable[Any], *, label: str, length: int | None = None) -> Any:
         """A progress bar on stderr, only on a terminal; use as a context manager that yields the items."""
         hidden = self.quiet or self.as_json or not sys.stderr.isatty()
-        return click.progressbar(items, label=label, length=length, file=sys.stderr, hidden=hidden)
+        return click.progressbar(items, label=shown.terminal(label), length=length, file=sys.stderr, hidden=hidden)
 
     def confirm(self, phrase: str, *, given: str | None, question: str) -> None:
         """Require the exact phrase, typed or given with --confirm. Raises `BadInput` when it does not come."""

@@ -11,16 +11,20 @@ from typing import Any
 import msgspec
 
 from ledger import canonical
+from ledger.outside import shown
 
 
 def to_json(document: Any) -> str:
-    """Return one indented JSON document; raises on NaN rather than writing null for it."""
-    return msgspec.json.format(_encoded(document), indent=2).decode()
+    """Return one indented JSON document; raises on NaN rather than writing null for it.
+
+    What cannot be seen in a text is written as an escape: the same value, and no command to a terminal.
+    """
+    return shown.json_text(msgspec.json.format(_encoded(document), indent=2).decode())
 
 
 def to_json_line(document: Any) -> str:
     """Return one compact line for a stream of JSON lines."""
-    return _encoded(document).decode()
+    return shown.json_text(_encoded(document).decode())
 
 
 def _encoded(document: Any) -> bytes:
@@ -52,9 +56,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Seque
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, show_edge=False)
+    grid = Table(
+        box=box.SIMPLE_HEAD, title=shown.terminal(title) or None, title_justify="left", pad_edge=False, show_edge=False
+    )
     for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        grid.add_column(Text(shown.terminal(column)), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
     terminal = sys.stdout.isatty()
@@ -67,14 +73,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Seque
     )
     with console.capture() as capture:
         console.print(grid, crop=False)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return shown.styled("\n".join(line.rstrip() for line in capture.get().split("\n")).rstrip("\n"))
 
 
 def _cell(value: Any) -> str:
+    """Return a value for people. A text is of one line: whoever wrote it cannot add a row or colour one."""
     if value is None:
         return "-"
     if value is True:
         return "yes"
     if value is False:
         return "no"
-    return str(value)
+    return shown.terminal(str(value))

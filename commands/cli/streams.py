@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import sys
+from collections.abc import Iterable
 
 import click
 
 from ledger.errors import PerfledgerError
-
-# What a terminal obeys, but for line feeds, tabs and colours (SGR): titles and names come from outside, and must
-# not move the cursor, hide a line or set the clipboard of whoever reads them
-_OBEYED = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from ledger.outside import shown
 
 
 def prepare() -> None:
@@ -38,23 +35,34 @@ def prepare() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def printable(text: str) -> str:
-    """Return `text` with every control character a terminal obeys written out, colours and line ends kept."""
-    return _OBEYED.sub(lambda m: m[0] if len(m[0]) > 1 else f"\\x{ord(m[0]):02x}", text)
-
-
 def say(text: str) -> None:
-    """Print to stdout. A reader that went away ends nothing: what the exit code says still has to be true."""
+    """Print to stdout. A reader that went away ends nothing: what the exit code says still has to be true.
+
+    Titles and names come from outside, and must not move the cursor, hide a line or set the clipboard of whoever
+    reads them, at once or later in a log: what a terminal would obey is written out wherever stdout goes.
+    """
     try:
-        click.echo(printable(text) if sys.stdout.isatty() else text)
+        click.echo(shown.terminal(text, lines=True))
     except BrokenPipeError:
         _discard(1)
+
+
+def write(pieces: Iterable[bytes]) -> None:
+    """Write a document to stdout byte by byte; to a terminal as `say` does. Each piece ends at the end of a line."""
+    sys.stdout.flush()
+    terminal = sys.stdout.isatty()
+    for piece in pieces:
+        if terminal:
+            click.echo(shown.terminal(piece.decode("utf-8", "replace"), lines=True), nl=False)
+        else:
+            sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def note(text: str) -> None:
     """Print to stderr; a failure to print does not stop the command."""
     try:
-        click.echo(printable(text) if sys.stderr.isatty() else text, err=True)
+        click.echo(shown.terminal(text, lines=True), err=True)
     except OSError:
         _discard(2)
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from commands.cli import streams
 from commands.cli.app import App, command, global_options, refuse_empty
 from commands.cli.numbers import Whole
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.event import Event
@@ -145,7 +147,8 @@ def line(event: Event) -> str:
     """Return one line for people: where, when, who, what."""
     body = bytes(event.payload).decode()
     short = body if len(body) <= 90 else body[:89] + "…"
-    return f"{event.position:>7}  {event.recorded_at[:23]}Z  {event.type:<22} {event.stream:<34} {event.actor}  {short}"
+    said = f"{event.position:>7}  {event.recorded_at[:23]}Z  {event.type:<22} {event.stream:<34} {event.actor}  {short}"
+    return shown.terminal(said)
 
 
 @command("list", reads=True, acts=False)
@@ -164,7 +167,7 @@ def list_(app: App, limit: int | None, **options: Any) -> None:
     if limit is not None:
         found = collections.deque(found, maxlen=limit)
     for event in found:
-        click.echo(to_json_line(event.as_dict()) if app.as_json else line(event))
+        streams.say(to_json_line(event.as_dict()) if app.as_json else line(event))
 
 
 @command("show", reads=True)
@@ -175,7 +178,7 @@ def show(app: App, event: str) -> None:
 
     ledger = app.ledger()
     found = known_event(app, ledger, ledger.event(event))
-    click.echo(to_json(found.as_dict()))
+    streams.say(to_json(found.as_dict()))
 
 
 @command("tail", acts=False, follows="events list")
@@ -189,7 +192,7 @@ def tail(app: App, lines: int, follow: bool, **options: Any) -> None:
     from commands.cli.output import to_json_line
 
     def say(event: Event) -> None:
-        click.echo(to_json_line(event.as_dict()) if app.as_json else line(event))
+        streams.say(to_json_line(event.as_dict()) if app.as_json else line(event))
         sys.stdout.flush()
 
     ledger = app.ledger()
@@ -241,9 +244,7 @@ def export(app: App, output: str | None, **options: Any) -> None:
     target = None if output is None else outside_ledger(output, ledger.path)
     found = bound(app, ledger, pick(ledger, picked))
     if target is None:
-        out = sys.stdout.buffer
-        for event in found:
-            out.write(chain.to_json(event) + b"\n")
+        streams.write(chain.to_json(event) + b"\n" for event in found)
         return
     data = [chain.to_json(event) + b"\n" for event in found]
     disk.overwrite(target, b"".join(data))

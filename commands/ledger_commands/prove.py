@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from commands.cli import streams
 from commands.cli.app import App, command
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
@@ -127,8 +128,7 @@ def write(app: App, data: bytes, output: str | None, document: dict[str, Any], s
     elif app.as_json:
         app.emit({**document, "text": data.decode()})
     else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        streams.write(BytesIO(data))
 
 
 def _keys_here(app: App, origin: str) -> list[VerifierKey]:

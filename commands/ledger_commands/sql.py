@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
+from commands.cli import streams
 from commands.cli.app import App, command
 from commands.cli.numbers import SECONDS_MAX
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -200,13 +202,10 @@ def _to_standard_output(app: App, ledger: Path, question: Question, limits: Any)
         summary = ask(ledger, question, cast(BinaryIO, spool), limits)
         spool.seek(0)
         if question.format == "table":
-            click.echo(_table(spool.read()))
+            streams.say(_table(spool.read()))
             _say_more(app, summary)
             return
-        sys.stdout.flush()
-        while chunk := spool.read(1 << 20):
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        streams.write(spool)
 
 
 def _to_file(app: App, ledger: Path, question: Question, limits: Any, target: Path) -> None:
@@ -217,7 +216,7 @@ def _to_file(app: App, ledger: Path, question: Question, limits: Any, target: Pa
             with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
                 summary = ask(ledger, question, cast(BinaryIO, spool), limits)
                 spool.seek(0)
-                sink.write(_table(spool.read()).encode() + b"\n")
+                sink.write(shown.plain(_table(spool.read())).encode() + b"\n")
         else:
             summary = ask(ledger, question, sink, limits)
         size = sink.tell() if sink.seekable() else None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from ledger.outside import shown
 from projections.results.metric_policy import CATALOGUE
 from projections.results.record_shape import METRICS
 
 HEADING = "## Performance Baseline Comparison"
 THRESHOLD_LINE = "Threshold: gated metrics fail only when both percent and absolute regression floors are exceeded."
-_BREAKS = re.compile(r"[\r\n\t\v\f\u2028\u2029]+")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_MARKS = re.compile(r"([\\`*\[\]<>])")
 
 Row = dict[str, Any]  # one record of `check --json`
 
@@ -37,12 +34,6 @@ def worst_regression(row: Row) -> float | None:
     """Return the largest fraction any metric got worse by, negative when all improved; None without any."""
     found = [m["delta_percent"] for m in row["metrics"].values() if m["delta_percent"] is not None]
     return max(found, default=None)
-
-
-def cell(text: Any) -> str:
-    """Return text that cannot leave its Markdown cell: pipes, line breaks, marks and HTML are made harmless."""
-    flat = _BREAKS.sub(" ", str(text)).replace("|", "/")
-    return _MARKS.sub(r"\\\1", flat).strip()
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -69,7 +60,7 @@ def markdown(document: dict[str, Any]) -> str:
     ]
     lines += [_line(_cells(row)) for row in document["records"]]
     if not document["records"]:
-        lines += ["", f"**{document['status']}**: {cell(document['reason'])}"]
+        lines += ["", f"**{document['status']}**: {shown.markdown(document['reason'])}"]
     lines += _notes(document["records"])
     return "\n".join(lines) + "\n"
 
@@ -83,20 +74,20 @@ def _cells(row: Row) -> list[str]:
     worst = worst_regression(row)
     exceeded = [name for name, m in metrics.items() if m["exceeded"]]
     return [
-        cell(row["model_id"]),
-        cell(row["gpu_type"]),
+        shown.markdown(str(row["model_id"])),
+        shown.markdown(str(row["gpu_type"])),
         str(row["baseline_n"]),
         *(f"{number(m, metrics[m]['current'])} / {number(m, metrics[m]['baseline'])}" for m in METRICS),
         "n/a" if worst is None else f"{worst * 100:.1f}%",
-        cell(", ".join(exceeded) or "none"),
-        cell(", ".join(row["failing_metrics"]) or "none"),
-        cell(row["status"]),
-        cell(row["reason"]),
+        shown.markdown(", ".join(exceeded) or "none"),
+        shown.markdown(", ".join(row["failing_metrics"]) or "none"),
+        shown.markdown(row["status"]),
+        shown.markdown(str(row["reason"])),
     ]
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    notes = [f"- {cell(row['model_id'])}: {cell(text)}" for row in rows for text in asides(row)]
+    notes = ["- " + shown.markdown(f"{row['model_id']}: {text}") for row in rows for text in asides(row)]
     return ["", *notes] if notes else []
 
 
@@ -120,12 +111,14 @@ def asides(row: Row) -> list[str]:
 
 
 def text(document: dict[str, Any], *, colour: bool = False) -> str:
-    """Return the result of a check for people. Names from files cannot steer the terminal."""
-    blocks = [_CONTROL.sub("?", _record_text(row)) for row in document["records"]]
+    """Return the result of a check for people. Names from files are of one line and in no colour of their own."""
+    blocks = [_record_text(row) for row in document["records"]]
     if colour:
         blocks = [_paint(block, row["status"]) for block, row in zip(blocks, document["records"], strict=True)]
     count = len(document["records"])
-    overall = f"{document['status']}: {document['reason']}" if document.get("reason") else document["status"]
+    overall = document["status"]
+    if document.get("reason"):
+        overall += f": {shown.terminal(document['reason'])}"
     if count == 1 and not document.get("reason"):
         return blocks[0]
     return "\n\n".join([*blocks, f"{overall}  ({count} result{'' if count == 1 else 's'})" if count else overall])
@@ -135,20 +128,23 @@ def _paint(block: str, status: str) -> str:
     """Colour the status, and each line that failed. `click.echo` takes colours off where no terminal is."""
     shade = {"PASS": "green", "CALIBRATION_NEEDED": "yellow", "NOTHING_MEASURED": "yellow"}.get(status, "red")
     first, *rest = block.split("\n")
-    rest = [click.style(line, fg="red") if line.endswith("FAIL") else line for line in rest]
-    return "\n".join([click.style(status, fg=shade, bold=True) + first.removeprefix(status), *rest])
+    rest = [shown.styled(click.style(line, fg="red")) if line.endswith("FAIL") else line for line in rest]
+    return "\n".join([shown.styled(click.style(status, fg=shade, bold=True)) + first.removeprefix(status), *rest])
 
 
 def _record_text(row: Row) -> str:
-    lines = [f"{row['status']}  {row['target']}"]
+    target, reason = shown.terminal(str(row["target"])), shown.terminal(str(row["reason"]))
+    lines = [f"{row['status']}  {target}"]
     if not row["target"].startswith(row["model_id"]):
-        lines[0] += f"  ({row['model_id']} on {row['gpu_type']})"
-    lines.append(f"  {row['reason']}")
-    shown = [(name, m) for name, m in row["metrics"].items() if m["current"] is not None or m["baseline"] is not None]
-    if shown:
+        lines[0] += f"  ({shown.terminal(str(row['model_id']))} on {shown.terminal(str(row['gpu_type']))})"
+    lines.append(f"  {reason}")
+    measured = [
+        (name, m) for name, m in row["metrics"].items() if m["current"] is not None or m["baseline"] is not None
+    ]
+    if measured:
         title = f"median of {row['baseline_n']}"
         lines.append(f"  {'':<12}{'now':>12}{title:>14}{'change':>10}   fails when worse by")
-    for name, m in shown:
+    for name, m in measured:
         change = m["delta_percent"]
         if change is not None and CATALOGUE[name].higher_is_better:
             change = -change
@@ -157,7 +153,7 @@ def _record_text(row: Row) -> str:
             f"  {CATALOGUE[name].label:<12}{number(name, m['current']):>12}{number(name, m['baseline']):>14}"
             f"{percent(change):>10}   {_limit(name, m):<24}{sign}".rstrip()
         )
-    lines += [f"  {aside}" for aside in asides(row)]
+    lines += [f"  {shown.terminal(aside)}" for aside in asides(row)]
     return "\n".join(lines)
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from ledger.disk import KeptFile
 from ledger.log.folder_watch import FolderWatch
+from ledger.outside import shown
 
 WAIT_NOTICE_S = 2.0
 
 
 def say(message: str) -> None:
     """Say something on stderr that no command has to pass on."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(shown.terminal(message) + "\n")
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import unicodedata
 
 import msgspec
 
+from ledger.outside import shown
 from projections.ci.policy import Policy, TestCommand
 
 COMMANDS_MAX = 20  # of one comment; a comment with more is answered, not obeyed
@@ -186,8 +187,8 @@ def _answer(
     ref: str | None,
 ) -> str:
     what = f"TEST_TYPE={test.test_type}, TEST_SCOPE={test.scope}"
-    where = f" on `{ref}`" if ref else ""
-    where += f" at `{target.sha[:12]}`" if target.sha else ""
+    where = f" on {_code(ref)}" if ref else ""
+    where += f" at {_code(target.sha[:12])}" if target.sha else ""
     if command.verb == "merge":
         said = (
             f"`/merge`: label `{policy.labels.ready}` is removed and set again, and a fresh full suite "
@@ -196,7 +197,7 @@ def _answer(
     else:
         said = f"`/test {test.name}` starts{where} ({what})."
     if command.rest:
-        said += f" Not read: `{_code(command.rest)}`; write one command a line."
+        said += f" Not read: {_code(command.rest)}; write one command a line."
     return said
 
 
@@ -204,18 +205,21 @@ def _forbidden(policy: Policy, asker: Asker, text: str) -> str:
     have = asker.permission or asker.association or "none"
     needed = ", ".join(policy.commands.permissions)
     return (
-        f"`{_code(text)}` needs write permission on this repository ({needed}); yours is {_code(have)}. "
+        f"{_code(text)} needs write permission on this repository ({needed}); yours is {shown.markdown(_short(have))}. "
         "Nothing was started."
     )
 
 
 def _unknown(policy: Policy, command: Command) -> str:
     known = ", ".join(f"`{test.name}`" for test in policy.commands.tests)
-    lead = "`/test` needs a name." if command.name is None else f"There is no test called `{_code(command.name)}`."
+    lead = "`/test` needs a name." if command.name is None else f"There is no test called {_code(command.name)}."
     return f"{lead} Nothing was started. Known names: {known}."
 
 
 def _code(text: str) -> str:
-    """Return untrusted text for use between backticks in our answer: short, and unable to end them."""
-    short = text if len(text) <= 80 else text[:79] + "…"
-    return short.replace("`", "'").replace("@", "@\u200b")
+    """Return untrusted text as code in our answer: short."""
+    return shown.markdown_code(_short(text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ledger.outside import shown
 from projections.console.values import INEXACT, cell_texts, is_numeric, json_texts
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ Send = Callable[[bytes], None]
 
 TABLE_ROWS_MAX = 1_000
 CELL_CHARACTERS_MAX = 2_000
-# What would move the cursor, recolour or otherwise command the terminal the table is shown on.
-SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Writer(ABC):
@@ -74,15 +71,24 @@ class JsonWriter(Writer):
 
 
 class CsvWriter(Writer):
-    """RFC 4180 with a header line; UTF-8, `\\n`; NULL is an empty field, an empty text is `""`."""
+    """RFC 4180 with a header line; UTF-8, `\\n`; NULL is an empty field, an empty text is `""`.
+
+    It is for people and their spreadsheets: a text that one would compute as a formula has `'` before it. JSON and
+    Parquet hold the exact text.
+    """
 
     def __init__(self, schema: pa.Schema, send: Send) -> None:
         super().__init__(schema, send)
-        self._send_lines([[_quoted(name) for name in self.names]])
+        self._text = [_is_text(field.type) for field in schema]
+        self._send_lines([[_quoted(shown.csv(name)) for name in self.names]])
 
     def write(self, batch: pa.RecordBatch) -> bool:
         """See `Writer`."""
         columns = [cell_texts(column, name) for column, name in zip(batch.columns, self.names, strict=True)]
+        columns = [
+            [cell and shown.csv(cell) for cell in column] if text else column
+            for column, text in zip(columns, self._text, strict=True)
+        ]
         rows = [[_quoted(cell) for cell in row] for row in zip(*columns, strict=True)]
         self._send_lines(rows)
         self.rows += len(rows)
@@ -204,6 +210,16 @@ def _storable(kind: Any) -> Any:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
+def _is_text(kind: Any) -> bool:
+    """Whether a cell of this type may begin as somebody likes: not a number, and not a list, which has a bracket."""
+    import pyarrow as pa
+
+    types = pa.types
+    return any(
+        (types.is_string(kind), types.is_large_string(kind), types.is_string_view(kind), types.is_dictionary(kind))
+    )
+
+
 def _quoted(cell: str | None) -> str:
     if cell is None:
         return ""
@@ -217,4 +233,4 @@ def _shown(cell: str | None) -> str | None:
         return None
     if len(cell) > CELL_CHARACTERS_MAX:
         cell = cell[:CELL_CHARACTERS_MAX] + "…"
-    return CONTROLS.sub(lambda found: SHORT.get(found[0], f"\\u{ord(found[0]):04x}"), cell)
+    return shown.terminal(cell)

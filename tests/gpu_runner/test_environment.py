@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gpu_runner import caches, fingerprint, hosts, workspace
-from gpu_runner.redaction import Redactor
 from ledger.errors import BadInput
+from ledger.outside.redaction import Redactor
 
 
 def document(**env: str) -> dict[str, object]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from html import escape
 
 from commands.calibrate.reporting.contents import Contents, display
 from commands.calibrate.reporting.plots import Point, strip_plot
 from ledger.events.calibrations import PlannedMetric, PlannedStage
+from ledger.outside import shown
+from ledger.outside.shown import html as escape
 from projections.calibration.session import Session
 from projections.calibration.worst_of_n import is_finite, metric_worst
 
@@ -35,7 +36,7 @@ blockquote { color: var(--soft); border-left: 3px solid var(--worst); margin: .8
 
 def render(contents: Contents, markdown: str) -> str:
     """Return the page: the Markdown report's own text, with a plot of every metric below its table."""
-    stages = {f"{n}. {s.title}": s for n, s in enumerate(contents.session.plan.stages, 1)}
+    stages = {f"{n}. {shown.markdown(s.title)}": s for n, s in enumerate(contents.session.plan.stages, 1)}
     body: list[str] = []
     table: list[str] = []
     current: PlannedStage | None = None
@@ -95,10 +96,27 @@ def _figure(session: Session, stage: PlannedStage, metric: PlannedMetric) -> str
     return f"<figure>{plot}<figcaption>{escape(metric.label)}: {bound} {worst}</figcaption></figure>"
 
 
-_CODE = re.compile(r"`([^`]*)`")
-_BOLD = re.compile(r"\*\*([^*]+)\*\*")
+# what our Markdown has in a line: code, bold, and the escapes that `shown.markdown` writes
+_MARKED = re.compile(
+    r"`(?P<code>[^`]*)`|\*\*(?P<bold>(?:\\.|[^*\\])+)\*\*|\\(?P<sign>[!-/:-@\[-`{-~])|(?P<apart>&#8203;)|(?P<and>&amp;)"
+)
 
 
 def _inline(text: str) -> str:
-    """Escape text, then `code` and **bold**."""
-    return _BOLD.sub(r"<strong>\1</strong>", _CODE.sub(r"<code>\1</code>", escape(text)))
+    """Return a line of our Markdown as HTML."""
+    parts, end = [], 0
+    for found in _MARKED.finditer(text):
+        parts += [escape(text[end : found.start()]), _marked(found)]
+        end = found.end()
+    return "".join([*parts, escape(text[end:])])
+
+
+def _marked(found: re.Match[str]) -> str:
+    match found.lastgroup:
+        case "code":
+            return f"<code>{escape(found['code'])}</code>"
+        case "bold":
+            return f"<strong>{_inline(found['bold'])}</strong>"
+        case "sign":
+            return escape(found["sign"])
+    return "&amp;" if found.lastgroup == "and" else ""

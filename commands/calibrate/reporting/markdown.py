@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from commands.calibrate.reporting.contents import Contents, display, statistics_of, trimmed
 from ledger.events.calibrations import PlannedStage
+from ledger.outside.shown import markdown as text_of
+from ledger.outside.shown import markdown_code as code
 from projections.calibration.session import Session, units_of
 from projections.calibration.worst_of_n import counted_rounds, metric_worst
 
@@ -16,7 +18,7 @@ def render(contents: Contents) -> str:
     """Return the whole report."""
     lines = [*_head(contents), ""]
     for number, stage in enumerate(contents.session.plan.stages, 1):
-        lines += [f"## {number}. {stage.title}", "", contents.contexts[stage.key], ""]
+        lines += [f"## {number}. {text_of(stage.title)}", "", text_of(contents.contexts[stage.key]), ""]
         lines += [*stage_table(contents.session, stage), ""]
     applied = _applied(contents)
     if applied:
@@ -34,10 +36,10 @@ def _head(contents: Contents) -> list[str]:
     return [
         "# CI Threshold Observation Report",
         "",
-        f"**Calibration commit:** `{plan.calibration_git_sha}`",
-        f"**Branch:** {plan.git_branch or '?'}",
-        f"**Run directory:** `{contents.run_dir}`",
-        f"**Calibration started:** {plan.started_at or '?'}",
+        f"**Calibration commit:** {code(plan.calibration_git_sha)}",
+        f"**Branch:** {text_of(plan.git_branch or '?')}",
+        f"**Run directory:** {code(str(contents.run_dir))}",
+        f"**Calibration started:** {text_of(plan.started_at or '?')}",
         f"**Report generated:** {contents.generated_at}",
     ]
 
@@ -47,7 +49,7 @@ def stage_table(session: Session, stage: PlannedStage) -> list[str]:
     if stage.is_docs:
         return _docs_table(session, stage)
     counts = ["Samples run", "Samples ok"] if stage.sample_columns else []
-    columns = ["Run", *counts, *(metric.label for metric in stage.metrics)]
+    columns = ["Run", *counts, *(text_of(metric.label) for metric in stage.metrics)]
     lines = [_row(columns), "|-----|" + "--------|" * (len(columns) - 1)]
     for repeat in _shown_rounds(session, stage):
         lines.append(_row(_round(session, stage, repeat, len(columns) - 1)))
@@ -59,7 +61,7 @@ def stage_table(session: Session, stage: PlannedStage) -> list[str]:
     lacking = [m for m in stage.metrics if not m.configured]
     if lacking:
         lines += [""] + [
-            f"> ⚠ {m.label}: no `json_path` in stages.yaml (config.yaml `metric_sources` missing this metric)"
+            f"> ⚠ {text_of(m.label)}: no `json_path` in stages.yaml (config.yaml `metric_sources` missing this metric)"
             for m in lacking
         ]
     return lines
@@ -114,7 +116,7 @@ def _applied(contents: Contents) -> list[str]:
     ]
     for change in contents.applied:
         old, new = trimmed(change.old), trimmed(change.new)
-        lines.append(_row([change.stage, change.literal, old, new, change.move()]))
+        lines.append(_row(map(text_of, [change.stage, change.literal, old, new, change.move()])))
     return lines
 
 
@@ -131,14 +133,14 @@ def _provenance(contents: Contents) -> list[str]:
     return [
         "## Provenance",
         "",
-        f"- Model: {plan.model}",
-        f"- Calibration commit: `{plan.calibration_git_sha}`",
-        f"- Branch: {plan.git_branch or '?'}{dirty}",
-        f"- Calibration started: {plan.started_at or '?'}",
-        f"- Venv Python: {plan.venv_python or '?'} ({plan.venv_source or '?'})",
-        "- " + " · ".join(f"{name} {version}" for name, version in versions.items()),
-        f"- GPU: {plan.gpu_summary or '?'}",
-        f"- {tool}",
+        f"- Model: {text_of(plan.model)}",
+        f"- Calibration commit: {code(plan.calibration_git_sha)}",
+        f"- Branch: {text_of(plan.git_branch or '?')}{dirty}",
+        f"- Calibration started: {text_of(plan.started_at or '?')}",
+        f"- Venv Python: {text_of(plan.venv_python or '?')} ({text_of(plan.venv_source or '?')})",
+        "- " + " · ".join(f"{text_of(name)} {text_of(version)}" for name, version in versions.items()),
+        f"- GPU: {text_of(plan.gpu_summary or '?')}",
+        f"- {text_of(tool)}",
         f"- Report generated: {contents.generated_at}",
     ]
 
@@ -152,7 +154,15 @@ def _statistics(contents: Contents) -> list[str]:
         wilson = "—" if row.interval is None else f"{row.interval[0]:.1f} to {row.interval[1]:.1f}"
         numbers = (shown.median, shown.minimum, shown.maximum, shown.range, shown.std)
         rows.append(
-            [row.stage.key, row.metric.label, str(shown.n), *(f"{v:.{digits}f}" for v in numbers), cv, outliers, wilson]
+            [
+                text_of(row.stage.key),
+                text_of(row.metric.label),
+                str(shown.n),
+                *(f"{v:.{digits}f}" for v in numbers),
+                cv,
+                outliers,
+                wilson,
+            ]
         )
     names = ["Stage", "Metric", "n", "Median", "Min", "Max", "Range", "Std", "CV", "IQR outliers", "Wilson 95% (%)"]
     return _section("Metric statistics", names, rows)
@@ -167,17 +177,20 @@ def _rejected(contents: Contents) -> list[str]:
             gap = "—" if why.gap_fraction is None else f"{why.gap_fraction * 100:.0f}%"
             if why.reason:
                 z, gap = "—", why.reason
-            rows.append([unit, str(repeat), f"{why.stage}.{why.metric}", trimmed(why.value), z, gap])
+            rows.append([*map(text_of, [unit, str(repeat), f"{why.stage}.{why.metric}", trimmed(why.value), z, gap])])
     for (unit, repeat), reason in sorted(session.discarded.items()):
-        rows.append([unit, str(repeat), "the whole block", "—", "—", reason])
-    flags = [f"> ⚠ {unit}: still unstable after one restart: {why}" for unit, why in session.flagged.items()]
+        rows.append([text_of(unit), str(repeat), "the whole block", "—", "—", text_of(reason)])
+    flags = [
+        f"> ⚠ {text_of(unit)}: still unstable after one restart: {text_of(why)}"
+        for unit, why in session.flagged.items()
+    ]
     names = ["Unit", "Round", "Metric", "Value", "Robust z", "Gap"]
     return _section("Rejected rounds", names, rows, after=flags)
 
 
 def _suspect(contents: Contents) -> list[str]:
     rows = [
-        [stage.stage, str(repeat), "; ".join(why)]
+        [text_of(stage.stage), str(repeat), text_of("; ".join(why))]
         for stage in contents.audit.stages
         for repeat, why in stage.suspect.items()
     ]
@@ -186,7 +199,12 @@ def _suspect(contents: Contents) -> list[str]:
 
 def _evidence(contents: Contents) -> list[str]:
     rows = [
-        [stage.stage, name, "found" if found == looked and looked else "**missing**", f"{found}/{looked}"]
+        [
+            text_of(stage.stage),
+            text_of(name),
+            "found" if found == looked and looked else "**missing**",
+            f"{found}/{looked}",
+        ]
         for stage in contents.audit.stages
         for name, (found, looked) in stage.evidence.items()
     ]
@@ -203,7 +221,7 @@ def _reliability(contents: Contents) -> list[str]:
         retries = sum((o.attempts or 1) - 1 for o in seen)
         purged = sum(p.unit == unit.name for p in session.purged)
         minutes = sum(o.duration_s or 0.0 for o in seen) / 60
-        rows.append([unit.name, str(len(seen)), str(retries), str(purged), f"{minutes:.1f}"])
+        rows.append([text_of(unit.name), str(len(seen)), str(retries), str(purged), f"{minutes:.1f}"])
     names = ["Unit", "Rounds", "Retried attempts", "Purged repeats", "Minutes"]
     return _section("Operational reliability", names, rows)
 
@@ -215,14 +233,14 @@ def _comparison(contents: Contents) -> list[str]:
     lines = [
         "## Since the last comparable calibration",
         "",
-        f"- Session: {found.session} of {found.started_at}, commit `{found.git_sha}`",
+        f"- Session: {text_of(found.session)} of {text_of(found.started_at)}, commit {code(found.git_sha)}",
     ]
     if found.note:
-        return [*lines, f"- {found.note}"]
+        return [*lines, f"- {text_of(found.note)}"]
     lines.append(f"- Commits since: {len(found.commits)}")
-    lines += [f"  - {text}" for text in found.commits[:20]]
+    lines += [f"  - {text_of(text)}" for text in found.commits[:20]]
     lines.append(f"- Performance-sensitive files changed: {len(found.changed_files)}")
-    return lines + [f"  - `{path}`" for path in found.changed_files[:50]]
+    return lines + [f"  - {code(path)}" for path in found.changed_files[:50]]
 
 
 def _section(

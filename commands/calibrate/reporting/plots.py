@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from html import escape
 
 import msgspec
+
+from ledger.outside.shown import html as escape
 
 WIDTH, HEIGHT, PAD = 360, 74, 34
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.events.checks import CommandDecided
+from ledger.outside import shown
 from projections.ci.gate import GateVerdict
 from projections.ci.policy import Policy
 from projections.ci.statuses import Aggregate, ContextState
@@ -101,8 +102,8 @@ def gate_post(verdict: GateVerdict, policy_line: str) -> Post:
     ]
     for c in verdict.conditions:
         met = ("yes" if c.met else "**no**") + (" (advisory)" if c.advisory else "")
-        lines.append(f"| {met} | {c.id} | {_cell(c.why)} | {(c.since or '')[:19]} |")
-    lines += ["", f"<sub>{policy_line}</sub>"]
+        lines.append(f"| {met} | {shown.markdown(c.id)} | {shown.markdown(c.why)} | {(c.since or '')[:19]} |")
+    lines += ["", f"<sub>{shown.markdown(policy_line)}</sub>"]
     return Post(
         kind="comment",
         stream=f"publication/{pull.repository}/pull-{pull.number}",
@@ -113,8 +114,3 @@ def gate_post(verdict: GateVerdict, policy_line: str) -> Post:
         body={"body": "\n".join(lines)},
         basis=[c.by for c in verdict.conditions if c.by],
     )
-
-
-def _cell(text: str) -> str:
-    """Return untrusted text for a table cell: no new row, no mention of a user, no markup of its own."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("@", "@\u200b").replace("<", "&lt;")

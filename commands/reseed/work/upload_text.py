@@ -11,6 +11,8 @@ import msgspec
 from commands.reseed.work.approval import people_text
 from commands.reseed.work.history import History
 from ledger.events.reseeds import ApprovedBy
+from ledger.outside import shown
+from ledger.outside.shown import markdown_code as code
 from projections.reseed import fold as decider
 
 if TYPE_CHECKING:
@@ -91,13 +93,14 @@ def pull_request_text(done: Done) -> str:
     plan = done.state.needed()
     return "\n".join(
         [
-            f"### Performance baseline reseed of `{plan.target}`",
+            f"### Performance baseline reseed of {code(plan.target)}",
             "",
-            plan.reason,
+            shown.markdown(plan.reason),
             "",
-            f"- {len(plan.prepared)} seed record(s) in `{plan.dataset}`, commit `{done.committed.revision[:12]}`",
-            f"- before: {medians_line(plan.old) or 'no baseline'}",
-            f"- after: {medians_line(plan.candidate)}",
-            f"- approved by {people_text(done.people)}, plan `{plan.digest[:12]}`, reseed `{done.state.id}`",
+            f"- {len(plan.prepared)} seed record(s) in {code(plan.dataset)}, commit `{done.committed.revision[:12]}`",
+            f"- before: {shown.markdown(medians_line(plan.old) or 'no baseline')}",
+            f"- after: {shown.markdown(medians_line(plan.candidate))}",
+            f"- approved by {shown.markdown(people_text(done.people))}, plan `{plan.digest[:12]}`, "
+            f"reseed `{done.state.id}`",
         ]
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.cli.output import table, to_json, to_json_line
-from commands.cli.streams import printable
+from ledger.outside.shown import styled, terminal
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -50,16 +50,18 @@ def test_a_piped_table_is_as_wide_as_it_needs_and_has_no_colour_and_no_blanks_at
     ("text", "shown"),
     [
         ("plain ä\ttab\n", "plain ä\ttab\n"),
-        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[8mhidden\x1b[0m", "\\x1b[8mhidden\\x1b[0m"),
+        ("a\u202eb\u200b\u2028\U000e0041", "a\\u202eb\\u200b\\u2028\\U000e0041"),
         ("\x1b[2J", "\\x1b[2J"),
         ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
         ("\x1b]52;c;AAAA\x1b\\", "\\x1b]52;c;AAAA\\x1b\\"),
-        ("a\rb", "a\\x0db"),
+        ("a\rb", "a\\rb"),
         ("a\bb", "a\\x08b"),
         ("\x00", "\\x00"),
         ("\x9b31m", "\\x9b31m"),
         ("\x7f", "\\x7f"),
     ],
 )
-def test_a_terminal_obeys_colours_and_line_ends_only(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_a_terminal_obeys_our_own_colours_and_line_ends_only(text: str, shown: str) -> None:
+    assert terminal(text, lines=True) == shown
+    assert terminal(styled("\x1b[31mred\x1b[0m") + text, lines=True) == "\x1b[31mred\x1b[0m" + shown

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from commands.intake.formats.raw import METRIC_FIELDS
@@ -232,7 +231,7 @@ def test_the_markdown_summary_is_written_and_appended_and_every_cell_is_escaped(
     header, row = lines[4].split(" | "), lines[6].split(" | ")
     assert len(header) == len(row) == 14
     assert (
-        row[0] == r"| a/b \<img src=x\>"
+        row[0] == r"| a\|b \<img src=x\>"
         and row[2] == "1"
         and row[3] == "31.200 / 28.400"
         and row[5] == "10840.0 / 10840.0"
@@ -341,13 +340,14 @@ def test_results_without_a_timestamp_are_each_their_own(cli: Cli, tmp_path: Path
 
 def test_names_from_files_cannot_steer_the_terminal(cli: Cli, tmp_path: Path) -> None:
     done = cli("check", write(tmp_path / "n.json", raw(benchmark_id="\x1b[2Jm\r\x07")), code=0)
-    assert "\x1b" not in done.out and "\r" not in done.out and "?[2Jm??@NVIDIA L40S" in done.out
+    assert "\x1b" not in done.out and "\r" not in done.out and "\\x1b[2Jm\\r\\x07@NVIDIA L40S" in done.out
 
 
 def test_colour_is_for_terminals_that_want_it(cli: Cli, tmp_path: Path) -> None:
     from commands.results import check_summary
+    from ledger.outside import shown
 
     document = cli("check", write(tmp_path / "n.json", raw(avg_generation_time_s=34.5)), "--json", code=1).json
     painted = check_summary.text(document, colour=True)
-    assert painted.startswith("\x1b[31m\x1b[1mREGRESSION\x1b[0m  ")
-    assert check_summary.text(document) == click.unstyle(painted)
+    assert shown.terminal(painted, lines=True).startswith("\x1b[31m\x1b[1mREGRESSION\x1b[0m  ")
+    assert check_summary.text(document) == shown.plain(painted)
