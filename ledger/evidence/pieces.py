@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+_DIGEST = re.compile("[0-9a-f]{64}")
 MISMATCH = "its bytes do not match its digest"
 
 
@@ -34,6 +36,11 @@ class Problem:
     place: str
     digest: str
     reason: str
+
+
+def is_digest(text: object) -> bool:
+    """Whether something is a SHA-256 in hex, as a pack or an index of unknown make may claim to hold one."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
 def is_content(data: bytes, digest: str) -> bool:
@@ -92,7 +99,7 @@ def check_pack(path: Path, place: str) -> Iterator[Problem | str]:
     whole = sha256(path.read_bytes()).hexdigest()[:32] == path.stem
     try:
         rows = list(read_pack(path))
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         yield Problem(place, "", f"unreadable pack: {str(error).splitlines()[0]}")
         return
     bad = [Problem(place, digest, MISMATCH) for digest, data in rows if not is_content(data, digest)]
@@ -102,12 +109,54 @@ def check_pack(path: Path, place: str) -> Iterator[Problem | str]:
     yield from (digest for digest, data in rows if is_content(data, digest))
 
 
+@dataclass
+class Found:
+    """What a file has of some wanted pieces: `good` bytes by digest, and which of them it has other bytes under."""
+
+    good: dict[str, bytes] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
+    unreadable: bool = False
+
+
+def read_small(path: Path, wanted: Collection[str]) -> Found:
+    """Read pieces from a tail or a pack; each one that is returned was hashed. A file that is gone has none."""
+    found = Found()
+    try:
+        for digest, data in _small(path, wanted):
+            if digest not in wanted:
+                continue
+            if is_content(data, digest):
+                found.good[digest] = data
+            else:
+                found.wrong.add(digest)
+    except _errors() as error:
+        found.unreadable = not isinstance(error, FileNotFoundError)
+    return found
+
+
+def _small(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    if path.suffix == ".parquet":
+        yield from read_pack(path, next(iter(wanted)) if len(wanted) == 1 else None)
+        return
+    for piece in read_tail(path):
+        if piece.sha256 in wanted:
+            with contextlib.suppress(ValueError):
+                yield piece.sha256, piece.content()
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    import sys
+
+    arrow = sys.modules.get("pyarrow")  # a tail is read without it
+    return (OSError, KeyError, TypeError, ValueError, *((arrow.ArrowException,) if arrow else ()))
+
+
 def pack_digests(path: Path) -> list[str]:
     """Return the digests of a pack's pieces."""
     import pyarrow.parquet as pq
 
-    digests: list[str] = pq.read_table(path, columns=["sha256"], partitioning=None).column(0).to_pylist()
-    return digests
+    digests = pq.read_table(path, columns=["sha256"], partitioning=None).column(0).to_pylist()
+    return [digest for digest in digests if is_digest(digest)]
 
 
 def read_pack(path: Path, digest: str | None = None) -> Iterator[tuple[str, bytes]]:
@@ -118,4 +167,7 @@ def read_pack(path: Path, digest: str | None = None) -> Iterator[tuple[str, byte
     table = pq.read_table(
         path, columns=["sha256", "data"], filters=filters, page_checksum_verification=True, partitioning=None
     )
-    yield from zip(table.column("sha256").to_pylist(), table.column("data").to_pylist(), strict=True)
+    for name, data in zip(table.column("sha256").to_pylist(), table.column("data").to_pylist(), strict=True):
+        if not is_digest(name) or not isinstance(data, bytes):
+            raise ValueError("a row is not a digest with its bytes")
+        yield name, data

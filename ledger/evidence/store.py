@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,17 +18,17 @@ import msgspec
 
 from ledger import disk
 from ledger.errors import BadInput, Damaged
+from ledger.evidence.index import TAIL_NAME, PieceIndex
 from ledger.evidence.pieces import (
     MISMATCH,
     Problem,
     check_pack,
     digest_in,
     is_content,
-    pack_digests,
+    is_digest,
     parse,
     piece_of,
-    read_pack,
-    read_tail,
+    read_small,
     whole_lines,
 )
 from ledger.log import lock
@@ -37,13 +36,6 @@ from ledger.log import lock
 SMALL_BYTES_MAX = 64 * 1024
 TAIL_BYTES_MAX = 8 * 2**20
 PACK_BATCH_BYTES = 2 * 2**20  # a put of more than this at once becomes a pack directly
-TAIL_NAME = "tail.jsonl"
-INDEX_NAME = "index.sqlite"
-
-_DDL = """
-CREATE TABLE IF NOT EXISTS blobs (sha256 BLOB PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS seen (place TEXT PRIMARY KEY, size INTEGER NOT NULL);
-"""
 
 
 class EvidenceStore:
@@ -53,7 +45,7 @@ class EvidenceStore:
         self.root = root
         self.folder = root / origin
         self.large = root / "sha256"
-        self._db: sqlite3.Connection | None = None
+        self._index = PieceIndex(root, origin)
 
     # ---------------------------------------------------------------- writing
 
@@ -84,10 +76,12 @@ class EvidenceStore:
     def _put_large(self, digest: str, data: bytes) -> None:
         target = self.large / digest[:2] / digest
         disk.make_directory(target.parent)
-        if target.exists():
+        if not target.exists() and disk.put_if_absent(target, data):
+            return
+        if is_content(target.read_bytes(), digest):
             disk.fsync_directory(target.parent)  # whoever linked it may have died before its name was durable
         else:
-            disk.put_if_absent(target, data)
+            disk.overwrite(target, data)  # damaged since, or cut short: a name alone keeps no bytes
 
     def _put_small(self, items: dict[str, bytes]) -> None:
         known = self._known(list(items))
@@ -115,7 +109,7 @@ class EvidenceStore:
                 raise
         finally:
             os.close(fd)
-        self._remember(fresh, TAIL_NAME)
+        self._index.remember(fresh, f"{self.folder.name}/{TAIL_NAME}")
         if size + len(data) > TAIL_BYTES_MAX:
             with contextlib.suppress(OSError, Damaged):  # the pieces are durable; packing them can wait
                 self._seal()
@@ -187,38 +181,63 @@ class EvidenceStore:
         body = sink.getvalue()
         # named by its own content: packs of a crash-repeated seal are the same file
         name = f"{sha256(body).hexdigest()[:32]}.parquet"
-        disk.put_if_absent(self.folder / name, body)
-        self._remember(items, name)
+        if not disk.put_if_absent(self.folder / name, body) and (self.folder / name).read_bytes() != body:
+            disk.overwrite(self.folder / name, body)  # damaged since: what it held is given again
+        self._index.remember(items, f"{self.folder.name}/{name}")
 
     # ---------------------------------------------------------------- reading
 
     def has(self, digest: str) -> bool:
-        """Whether the store holds these bytes."""
-        return (self.large / digest[:2] / digest).exists() or self._place(digest) is not None
+        """Whether the store holds these bytes, whole."""
+        return self._find(digest)[0] is not None
 
     def get(self, digest: str) -> bytes:
         """Return the bytes of a digest. Raises `BadInput` when unknown, `Damaged` when they are not what they were."""
-        path = self.large / digest[:2] / digest
-        if path.exists():
-            data: bytes | None = path.read_bytes()
-        else:
-            data = self._read_small(digest)
-        if data is None:
-            raise BadInput(
-                f"no evidence {digest}", code="no_such_evidence", hint="perfledger sync pull brings other machines'"
+        data, wrong = self._find(digest)
+        if data is not None:
+            return data
+        if wrong:
+            raise Damaged(
+                f"evidence {digest} is not what it was: {wrong}", code="evidence_damaged", hint="perfledger verify"
             )
-        if not is_content(data, digest):
-            raise Damaged(f"evidence {digest} is not what it was", code="evidence_damaged", hint="perfledger verify")
-        return data
+        raise BadInput(
+            f"no evidence {digest}", code="no_such_evidence", hint="perfledger sync pull brings other machines'"
+        )
 
-    def _read_small(self, digest: str) -> bytes | None:
-        """Return a small piece from where the index says it is; where it is not there, from wherever it is."""
-        place = self._place(digest)
-        data = self._read(place, digest) if place else None
-        if data is None and place:  # a seal moved it and could not say so
-            place = self._look_up(self._index_in_memory(), digest)
-            data = self._read(place, digest) if place else None
-        return data
+    def _find(self, digest: str) -> tuple[bytes | None, str]:
+        """Return the bytes of a digest, or None and which file has other bytes under it.
+
+        A file that claims a piece and has another is passed over for one that has it: a pack may claim anything.
+        """
+        wrong = ""
+        large = self.large / digest[:2] / digest
+        with contextlib.suppress(FileNotFoundError):
+            data = large.read_bytes()
+            if is_content(data, digest):
+                return data, ""
+            wrong = str(large)
+        if not self.root.is_dir() or not is_digest(digest):
+            return None, wrong
+        hinted = self._index.places([digest])[digest]
+        # all files after the hinted ones: a seal may have moved it and could not say so
+        for place in dict.fromkeys([*hinted, *self._index.everywhere()]):
+            found = read_small(self.root / place, {digest})
+            if digest in found.good:
+                return found.good[digest], ""
+            if found.wrong or (place in hinted and found.unreadable):
+                wrong = wrong or str(self.root / place)
+        return None, wrong
+
+    def _known(self, digests: Sequence[str]) -> set[str]:
+        """Return which of these pieces this ledger's own files hold. They are read and hashed here and now.
+
+        Neither an index nor another machine's pack makes a write unnecessary: what they claim may never have been.
+        """
+        claimed: dict[str, set[str]] = {}
+        for digest, places in self._index.places(digests).items():
+            for place in filter(self._index.is_own, places):
+                claimed.setdefault(place, set()).add(digest)
+        return {digest for place, wanted in claimed.items() for digest in read_small(self.root / place, wanted).good}
 
     def files(self) -> list[Path]:
         """Return the sealed files, relative to the evidence folder: packs of every origin and large pieces."""
@@ -250,142 +269,4 @@ class EvidenceStore:
     def remembered(self) -> dict[str, str]:
         """Return the digests the derived index has acknowledged, with the file each was put in. Never leads the files:
         what it names and no file holds is gone."""
-        db = self._index()
-        if db is None:
-            return {}
-        try:
-            return {digest.hex(): place for digest, place in db.execute("SELECT sha256, place FROM blobs")}
-        except sqlite3.Error:
-            return {}
-
-    # ---------------------------------------------------------------- the derived index
-
-    def _index(self) -> sqlite3.Connection | None:
-        if self._db is None and self.root.is_dir():
-            try:
-                disk.make_directory(self.folder)
-                try:
-                    self._db = self._open_index()
-                except sqlite3.DatabaseError:
-                    for suffix in ("", "-wal", "-shm"):
-                        (self.folder / (INDEX_NAME + suffix)).unlink(missing_ok=True)
-                    self._db = self._open_index()
-            except (OSError, sqlite3.Error):
-                return self._index_in_memory()
-        return self._db
-
-    def _index_in_memory(self) -> sqlite3.Connection:
-        """Where the index cannot be written (read-only folder, full disk), make one for this process alone."""
-        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._db.executescript(_DDL)
-        return self._db
-
-    def _open_index(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.folder / INDEX_NAME, isolation_level=None, timeout=30, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")  # never torn by a power cut; it may lose its newest rows then
-        db.executescript(_DDL)
-        return db
-
-    def _place(self, digest: str) -> str | None:
-        """Return where a small piece is, looking at files the index has not seen yet before saying it is nowhere."""
-        db = self._index()
-        if db is None:
-            return None
-        try:
-            return self._look_up(db, digest)
-        except sqlite3.Error:
-            return self._look_up(self._index_in_memory(), digest)
-
-    def _known(self, digests: Sequence[str]) -> set[str]:
-        """Return which of these small pieces are here; the folder is looked at once, not once a piece."""
-        db = self._index()
-        if db is not None and len(digests) > 1:
-            with contextlib.suppress(sqlite3.Error):
-                self._catch_up(db)
-                rows = [
-                    (d, db.execute("SELECT place FROM blobs WHERE sha256=?", (bytes.fromhex(d),)).fetchone())
-                    for d in digests
-                ]
-                places = {row[0] for _, row in rows if row}
-                if all((self.root / _path_of(place, self.folder.name)).exists() for place in places):
-                    return {d for d, row in rows if row}
-        return {d for d in digests if self._place(d) is not None}
-
-    def _look_up(self, db: sqlite3.Connection, digest: str) -> str | None:
-        found: tuple[str] | None = None
-        for fresh in (False, True):
-            if fresh:
-                if found:
-                    db.execute("DELETE FROM seen")  # the index names a file that is gone: look at all of them again
-                self._catch_up(db)
-            found = db.execute("SELECT place FROM blobs WHERE sha256=?", (bytes.fromhex(digest),)).fetchone()
-            if found and (self.root / _path_of(found[0], self.folder.name)).exists():
-                return found[0]
-        return None
-
-    def _catch_up(self, db: sqlite3.Connection) -> None:
-        seen = dict(db.execute("SELECT place, size FROM seen"))
-        for path in (*self.root.glob("*/*.parquet"), *self.root.glob(f"*/{TAIL_NAME}")):
-            place = f"{path.parent.name}/{path.name}"
-            size = path.stat().st_size
-            if seen.get(place) == size:
-                continue
-            digests = _digests_in(path)
-            if digests is None:
-                continue  # not readable: what it holds counts as missing, and `verify` says why
-            if path.name == TAIL_NAME:
-                disk.fsync_file(path)  # its writer may have died before it was durable; the index must never lead
-            _record(db, digests, place, size)
-
-    def _remember(self, items: dict[str, bytes], name: str) -> None:
-        db = self._index()
-        assert db is not None
-        place = f"{self.folder.name}/{name}"
-        with contextlib.suppress(sqlite3.Error):  # derived: a later look-up reads the file itself
-            _record(db, items, place, (self.folder / name).stat().st_size)
-
-    def _read(self, place: str, digest: str) -> bytes | None:
-        path = self.root / _path_of(place, self.folder.name)
-        if path.name == TAIL_NAME:
-            return next((p.content() for p in read_tail(path) if p.sha256 == digest), None)
-        import pyarrow as pa
-
-        try:
-            return next((data for found, data in read_pack(path, digest) if found == digest), None)
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise Damaged(
-                f"{path} is not a readable pack: {str(error).splitlines()[0]}",
-                code="evidence_damaged",
-                hint="perfledger verify",
-                file=str(path),
-            ) from None
-
-
-def _digests_in(path: Path) -> list[str] | None:
-    """Return the digests a tail or pack holds, None for a pack that cannot be read."""
-    if path.name == TAIL_NAME:
-        return [piece.sha256 for piece in read_tail(path)]
-    import pyarrow as pa  # only here: recording a result must not pay for it
-
-    try:
-        return pack_digests(path)
-    except (pa.ArrowException, OSError, KeyError, ValueError):
-        return None
-
-
-def _path_of(place: str, origin: str) -> str:
-    return place if "/" in place else f"{origin}/{place}"
-
-
-def _record(db: sqlite3.Connection, digests: Iterable[str], place: str, size: int) -> None:
-    """Note in one transaction that a file of this size holds these pieces."""
-    db.execute("BEGIN")
-    try:
-        db.executemany("INSERT OR REPLACE INTO blobs VALUES (?,?)", [(bytes.fromhex(d), place) for d in digests])
-        db.execute("INSERT OR REPLACE INTO seen VALUES (?,?)", (place, size))
-        db.execute("COMMIT")
-    except sqlite3.Error:
-        with contextlib.suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
+        return self._index.remembered()

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from ledger import disk
 from ledger.adoption import adopt
 from ledger.errors import Conflict, Damaged, PerfledgerError
+from ledger.evidence.pieces import Problem, check_pack, is_content
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
 from ledger.log import lock, segment
@@ -60,8 +60,11 @@ def pull(ledger: Ledger, remote: Remote, *, say: Callable[[str], None] = lambda 
         report = PullReport(remote.url, snapshot.revision)
         problems: list[PerfledgerError] = []
         with _staging(ledger) as staging:
-            report.evidence = _pull_evidence(ledger, remote, snapshot)
+            bad = _pull_evidence(ledger, remote, snapshot, staging, report)
+            problems += bad.values()
             for origin in _origins(snapshot):
+                if origin in bad:
+                    continue
                 try:
                     if origin == ledger.origin:
                         _check_own(ledger, remote, snapshot)
@@ -183,8 +186,14 @@ def _check_own(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> None:
             raise checkpoint.forked(ledger.origin, remote.url, own=True, position=segment.first_of(name) or 0)
 
 
-def _pull_evidence(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
-    """Take in evidence files this ledger lacks. Each is named by its content, so each proves itself."""
+def _pull_evidence(
+    ledger: Ledger, remote: Remote, snapshot: Snapshot, staging: Path, report: PullReport
+) -> dict[str, PerfledgerError]:
+    """Take in evidence files this ledger lacks, each one read to the last row first: what it claims must be so.
+
+    Returns what is wrong, by the folder it is in: an origin's name, or `sha256` for large pieces. Of an origin with a
+    bad pack nothing is taken in.
+    """
     held = {f"evidence/{relative.as_posix()}" for relative in ledger.evidence.files()}
     own = f"evidence/{ledger.origin}/"
     fresh = [
@@ -192,20 +201,44 @@ def _pull_evidence(ledger: Ledger, remote: Remote, snapshot: Snapshot) -> int:
         for path in sorted(snapshot.files)
         if path.startswith("evidence/") and path not in held and not path.startswith(own) and _is_evidence(path)
     ]
+    bad: dict[str, PerfledgerError] = {}
+    good: list[tuple[str, Path]] = []
     for path, data in _download(remote, snapshot, fresh):
-        digest = sha256(data).hexdigest()
-        name = path.rpartition("/")[2]
-        expected = name if path.startswith("evidence/sha256/") else name.partition(".")[0]
-        if not digest.startswith(expected) or len(expected) < PACK_DIGEST_LENGTH:
-            raise Damaged(
-                f"{remote.url}/{path} is not what its name says; it was not taken",
-                code="evidence_damaged",
-                hint="delete it there; the next push of the machine that wrote it puts it back",
-            )
-        target = ledger.path / path
-        disk.make_directory(target.parent)
-        disk.put_if_absent(target, data)
-    return len(fresh)
+        staged = staging / path
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_bytes(data)
+        wrong = _wrong_evidence(staged, path)
+        if wrong is None:
+            good.append((path, staged))
+        else:
+            bad.setdefault(path.split("/")[1], _evidence_refused(remote, path, wrong))
+    for path, staged in good:
+        if path.split("/")[1] not in bad or path.startswith("evidence/sha256/"):
+            target = ledger.path / path
+            disk.make_directory(target.parent)
+            disk.put_file_if_absent(target, staged)
+            report.evidence += 1
+    return bad
+
+
+def _wrong_evidence(staged: Path, path: str) -> str | None:
+    """Return what is wrong with an evidence file, or None. Every row of a pack has the digest it claims."""
+    if path.startswith("evidence/sha256/"):
+        return None if is_content(staged.read_bytes(), staged.name) else "it is not what its name says"
+    if len(staged.stem) != PACK_DIGEST_LENGTH:
+        return "it is not named by its content"
+    problem = next((found for found in check_pack(staged, path) if isinstance(found, Problem)), None)
+    return f"{problem.digest[:12]} {problem.reason}".strip() if problem else None
+
+
+def _evidence_refused(remote: Remote, path: str, wrong: str) -> Damaged:
+    return Damaged(
+        f"{remote.url}/{path} was not taken: {wrong}",
+        code="evidence_damaged",
+        hint="delete it there; the next push of the machine that wrote it puts it back",
+        rule="evidence-changed",
+        file=path,
+    )
 
 
 def _is_evidence(path: str) -> bool:

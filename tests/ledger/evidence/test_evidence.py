@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import BadInput, Damaged
-from ledger.evidence import store as evidence
+from ledger.evidence.index import TAIL_NAME
 from ledger.evidence.pieces import Problem
 from ledger.evidence.store import EvidenceStore
 from ledger.ledger import Ledger
@@ -36,7 +36,7 @@ def test_what_was_put_comes_back_before_and_after_sealing(ledger: Ledger, data: 
 def test_the_same_bytes_are_kept_once(ledger: Ledger) -> None:
     store = ledger.evidence
     assert store.put_many([b"a", b"a", b"b"]) == [store.put(b"a"), store.put(b"a"), store.put(b"b")]
-    assert (store.folder / evidence.TAIL_NAME).read_bytes().count(b"\n") == 2
+    assert (store.folder / TAIL_NAME).read_bytes().count(b"\n") == 2
 
 
 def test_many_pieces_at_once_become_a_pack(ledger: Ledger) -> None:
@@ -56,7 +56,7 @@ def test_large_pieces_are_files_named_by_their_digest(ledger: Ledger, tmp_path: 
 
 def test_an_unfinished_write_is_passed_over_and_does_not_spoil_the_next(ledger: Ledger) -> None:
     first = ledger.evidence.put(b"first")
-    tail = ledger.evidence.folder / evidence.TAIL_NAME
+    tail = ledger.evidence.folder / TAIL_NAME
     with tail.open("ab") as file:
         file.write(b'{"data":"unfin')
     store = EvidenceStore(ledger.path / "evidence", ledger.origin)

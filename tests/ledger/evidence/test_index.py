@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import BadInput, Damaged
-from ledger.evidence import store
+from ledger.evidence import index
 from ledger.evidence.store import EvidenceStore
 from ledger.ledger import Ledger
 
@@ -30,7 +30,7 @@ def kept(request: pytest.FixtureRequest, ledger: Ledger) -> Ledger:
 
 
 def index_of(ledger: Ledger) -> Path:
-    (path,) = ledger.path.rglob(store.INDEX_NAME)
+    (path,) = ledger.path.rglob(index.NAME)
     return path
 
 

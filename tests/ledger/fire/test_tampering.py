@@ -12,6 +12,7 @@ import pytest
 from ledger.adoption import adopt
 from ledger.errors import Damaged
 from ledger.evidence import store as evidence
+from ledger.evidence.index import TAIL_NAME
 from ledger.ledger import Ledger
 from ledger.log import chain, journal, segment
 from ledger.log.heads import Head
@@ -59,7 +60,7 @@ def files(path: Path) -> dict[str, Path]:
     return {
         "journal": path / "log" / ORIGIN / journal.NAME,
         "segment": path / "log" / ORIGIN / segment.file_name(1),
-        "tail": path / "evidence" / ORIGIN / evidence.TAIL_NAME,
+        "tail": path / "evidence" / ORIGIN / TAIL_NAME,
         "pack": next((path / "evidence" / ORIGIN).glob("*.parquet")),
         "large": next((path / "evidence" / "sha256").glob("??/*")),
     }
@@ -106,7 +107,7 @@ def test_every_changed_byte_of_a_journal_and_an_evidence_tail_is_found(tmp_path:
         path.write_bytes(padded[:offset] + bytes([padded[offset] ^ flip]) + padded[offset + 1 :])
         assert "1 bytes of an unfinished write" in verify(ledger).notes[0], offset
     path.write_bytes(padded)
-    assert not missed_flips(ledger, ledger.path / "evidence" / ORIGIN / evidence.TAIL_NAME, flip, step, named=False)
+    assert not missed_flips(ledger, ledger.path / "evidence" / ORIGIN / TAIL_NAME, flip, step, named=False)
 
 
 @pytest.mark.parametrize(("flip", "step"), [(0x01, 23), (0x80, 61), (0x20, 67)])
