@@ -8,13 +8,15 @@ import click
 
 from commands.cli.app import App, command
 from commands.reseed.work.approval import signers_digest
-from commands.reseed.work.policy_change import Asked, carry_out
+from commands.reseed.work.policy_change import Asked, carry_out, terms, to_endorse
 from ledger.errors import BadInput
 from projections.authority import in_force
 from projections.authority.policy import ACTS, APPROVALS_MAX, NONE, as_json
 
 if TYPE_CHECKING:
     from projections.authority.in_force import Authority
+
+PHRASE = "endorse this policy"
 
 
 @command("policy", asks=Asked, reads=True)
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--reason", metavar="TEXT", default="", help="Why the policy changes.")
 @click.option("--sign-key", metavar="KEY", help="SSH key to sign the change with, as the policy before it asks.")
 @click.option("--endorse", metavar="DIGEST", help="Agree to a change that somebody else adopted.")
+@click.option("--confirm", metavar="PHRASE", help=f'Exactly "{PHRASE}", with --endorse.')
 @click.option(
     "--pin",
     metavar="[FILE|DIGEST]",
@@ -54,6 +57,8 @@ def policy(app: App, asked: Asked) -> None:
         and sum((asked.changes, asked.endorse is not None, asked.pin is not None and not asked.changes)) > 1
     ):
         raise BadInput("one of a change, --endorse and --pin at a time", code="usage", hint="run it once for each")
+    if asked.endorse is not None:
+        app.confirm(PHRASE, given=asked.confirm, question=terms(to_endorse(ledger, asked.endorse)))
     changed = carry_out(ledger, asked) if asked.writes else None
     known = None
     if past:
@@ -96,5 +101,6 @@ def _lines(authority: Authority, changed: str | None) -> list[str]:
     for one in authority.chain.set_aside:
         lines.append(f"not in force: {one.policy.digest} by {one.policy.actor} ({one.policy.summary()}): {one.why}")
     if changed is not None and changed not in authority.chain.known:
-        lines.append(f"next: perfledger reseed policy --endorse {changed} --sign-key KEY   (by the others it needs)")
+        others = f'--endorse {changed} --sign-key KEY --confirm "{PHRASE}"'
+        lines.append(f"next: perfledger reseed policy {others}   (by the others it needs)")
     return lines

@@ -31,6 +31,7 @@ class Asked:
     reason: str
     sign_key: str | None
     endorse: str | None
+    confirm: str | None
     pin: str | None
 
     @property
@@ -66,6 +67,12 @@ def _changed(authority: Authority, asked: Asked) -> Document:
     signers = base.allowed_signers
     if asked.allowed_signers is not None:
         signers = _signers(asked.allowed_signers)
+    if len({policy.document.lineage for policy in ended}) > 1:
+        raise Refused(
+            "first policies of several ledgers are in force, which no change replaces at once; nothing was adopted",
+            code="policies_of_several_ledgers",
+            hint="perfledger reseed policy --pin DIGEST   # the one that is yours",
+        )
     replaces = [policy.digest for policy in ended]
     document = Document(
         approvals=asked.approvals or authority.policies[0].needed,
@@ -107,10 +114,30 @@ def _adopt(ledger: Ledger, document: Document, sign_key: str | None, *, pinned: 
     _append(ledger, [policy_pin.adopted(ledger, document), own])
 
 
+def to_endorse(ledger: Ledger, digest: str) -> Policy:
+    """Return the policy that waits for endorsements under this digest, or its beginning."""
+    policies = [aside.policy for aside in in_force.load(ledger).chain.set_aside]
+    return _one(policies, digest, "waits for endorsements")
+
+
+def terms(policy: Policy) -> str:
+    """Return all that a policy says, for whoever is about to sign it."""
+    document = policy.document
+    people = [f"  {', '.join(s.names)}  {s.fingerprint}  {s.options}{s.fault}".rstrip() for s in policy.signers]
+    return "\n".join(
+        [
+            f"policy {policy.digest}, adopted by {policy.actor} on {policy.origin}",
+            f"  {policy.summary()}",
+            f"  reason    {document.reason or '-'}",
+            f"  replaces  {', '.join(policy.parents) or 'nothing: it is a first policy'}",
+            *people,
+        ]
+    )
+
+
 def _endorse(ledger: Ledger, given: str, sign_key: str | None) -> str:
     authority = in_force.load(ledger)
-    policies = [aside.policy for aside in authority.chain.set_aside]
-    found = _one(policies, given, "waits for endorsements")
+    found = to_endorse(ledger, given)
     parents = [authority.chain.known[d] for d in found.parents if d in authority.chain.known]
     _append(ledger, [_endorsement(ledger, found.digest, parents, sign_key)])
     return found.digest

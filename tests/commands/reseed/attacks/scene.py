@@ -30,7 +30,7 @@ from tests.conftest import Result
 from tests.ledger.sync.samples import do_pull, do_push
 
 PEOPLE = ("ann", "bob", "carl")
-PHRASE = "confirm performance reseed"
+PHRASE, ENDORSE = "confirm performance reseed", "endorse this policy"
 Attack = Callable[["Scene"], None]
 
 
@@ -110,7 +110,7 @@ class Scene:
         assert done.code == code, done.out + done.err
         digest = str(done.json["changed"])
         for name in others:
-            more = ("--endorse", digest, "--sign-key", self.keys.path(name), "--json")
+            more = ("--endorse", digest, "--sign-key", self.keys.path(name), "--confirm", ENDORSE, "--json")
             assert self.run("reseed", "policy", *more, actor=full(name)).code == 0
         return digest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from projections.reseed import fold
-from tests.commands.reseed.attacks.scene import PHRASE, Scene
+from tests.commands.reseed.attacks.scene import ENDORSE, PHRASE, Scene
 
 AGAIN = ["ANN@X.ORG", "ann@x.org ", " Ann@x.org", "\uff41nn@x.org", "ann@x.org\u00a0"]
 REFUSED = [
@@ -82,9 +82,13 @@ def test_one_person_does_not_lower_two_approvals_to_one(unsigned: Scene) -> None
     done = unsigned.run("reseed", "policy", "--approvals", 1, "--json", actor="ann@x.org").json
     assert (done["approvals"], done["in_force"]) == (2, False)
     assert "1 of 2 people endorsed it" in unsigned.run("reseed", "policy").out
-    again = unsigned.run("reseed", "policy", "--endorse", done["changed"], "--json", actor="ANN@x.org").json
+    again = unsigned.run(
+        "reseed", "policy", "--endorse", done["changed"], "--confirm", ENDORSE, "--json", actor="ANN@x.org"
+    ).json
     assert again["approvals"] == 2
-    assert unsigned.run("reseed", "policy", "--endorse", done["changed"], "--json", actor="bob@x.org").json["in_force"]
+    assert unsigned.run(
+        "reseed", "policy", "--endorse", done["changed"], "--confirm", ENDORSE, "--json", actor="bob@x.org"
+    ).json["in_force"]
 
 
 def test_an_unsigned_pinned_policy_is_replaced_by_a_pin_alone(unsigned: Scene) -> None:

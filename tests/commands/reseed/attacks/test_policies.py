@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from commands.reseed.work.policy_change import terms, to_endorse
 from ledger import pins
 from ledger.identity.signing import Signed
 from ledger.ledger import Ledger
@@ -331,6 +332,27 @@ def test_a_policy_that_does_not_mean_what_it_says_is_not_adopted(
     pin = bytes_of(Document(approvals=1, allowed_signers=file.read_text(encoding="utf-8")))
     (scene.folder / "policy.json").write_bytes(pin)
     assert scene.run("reseed", "policy", "--pin", "policy.json").code == 2
+
+
+def test_whoever_endorses_a_policy_is_shown_all_of_it_first(scene: Scene) -> None:
+    """A digest says nothing: hers is endorsed by nobody who reads who is listed."""
+    change = scene.laxer(reason="tidy up")
+    scene.pulled(scene.adopted(change), *scene.endorsed(change, "mallory"))
+    digest = Policy(change).digest
+    refused = scene.run("reseed", "policy", "--endorse", digest, "--json", actor=full("ann"))
+    assert refused.json["error"]["code"] == "confirmation_missing"
+    shown = terms(to_endorse(scene.ledger, digest[:20]))
+    for word in (digest, "mallory@x.org", "SHA256:", "tidy up", "signed by 1 of 1 keys", scene.plan.policies[0]):
+        assert word in shown
+
+
+def test_first_policies_of_several_ledgers_are_settled_by_a_pin_alone(unsigned: Scene) -> None:
+    ours = unsigned.in_force()[0]
+    unsigned.pulled(unsigned.adopted(unsigned.laxer(replaces=None, lineage=new_lineage())))
+    assert len(unsigned.in_force()) == 2
+    done = unsigned.run("reseed", "policy", "--approvals", 3, "--json")
+    assert done.json["error"]["code"] == "policies_of_several_ledgers"
+    assert unsigned.run("reseed", "policy", "--pin", ours, "--json").json["approvals"] == 2
 
 
 def test_a_policy_that_nobody_can_satisfy_is_not_adopted(scene: Scene) -> None:
