@@ -31,6 +31,10 @@ def event_catalogue() -> str:
         "[concepts](concepts.md#event). A field of type `Evidence` is the SHA-256 of bytes in the evidence store: "
         "`verify` demands that they are there.",
         "",
+        "An event counts when its type is here, its schema version is not newer than here, and its payload has every "
+        "field with its type. A newer version is passed over also where it only adds fields; fields that are not here "
+        "are ignored. What does not count is in the view `unread_events`.",
+        "",
         f"{len(types)} types: " + ", ".join(f"[{n}](#{n.lower()})" for n in types) + ".",
     ]
     for name, kind in types.items():

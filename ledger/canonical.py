@@ -28,6 +28,7 @@ import msgspec
 from ledger.errors import BadInput
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+NESTING_MAX = 200  # arrays and objects inside each other; readers that recurse stay far from the end of their stack
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 19
@@ -55,6 +56,24 @@ def encode_unchecked(value: Any) -> bytes:
 def has_long_digits(data: bytes) -> bool:
     """Whether canonical bytes hold 19 digits in a row, as only an integer near or outside 64 bits must have."""
     return _LONG in data.translate(_DIGITS_AS_ZERO)  # a regular expression takes twenty times as long
+
+
+def is_exceptional(data: bytes) -> bool:
+    """Whether a JSON text may break a limit of `check_limits`: it has a long number, or many brackets."""
+    return has_long_digits(data) or data.count(b"{") + data.count(b"[") > NESTING_MAX
+
+
+def check_limits(value: Any) -> None:
+    """Raise `BadInput` for a value read from JSON with an integer outside 64 bits, or nested too deep."""
+    level = [value]
+    for _ in range(NESTING_MAX + 1):
+        inside = [item for item in level if isinstance(item, (dict, list))]
+        if not inside:
+            break
+        level = [child for item in inside for child in (item.values() if isinstance(item, dict) else item)]
+    else:
+        raise BadInput(f"nested deeper than {NESTING_MAX} levels", code="nested_too_deep")
+    check_storable(value)
 
 
 def decode(data: bytes | str) -> Any:

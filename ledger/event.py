@@ -1,99 +1,28 @@
-"""The envelope of an event, the registry of event types, and the upcasting of old payloads.
+"""An event: its envelope, before and after it is appended, and the canonical bytes of its payload.
 
-An event type is a frozen `EventPayload` class in `ledger/events/`, registered by the `event_type`
-decorator. The stored payload is canonical JSON and is never rewritten; the class is how code reads
-and writes it. Types this version does not know are kept and passed over, never dropped.
+The stored payload is canonical JSON and is never rewritten; its class (`ledger.event_types`) is how code reads and
+writes it. What this version cannot read (`ledger.readable`) is kept and passed over, never dropped.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from ledger import canonical
 from ledger.errors import BadInput
+from ledger.event_types import EventPayload as EventPayload
+from ledger.event_types import EventType as EventType
+from ledger.event_types import event_type as event_type
+from ledger.event_types import known_type as known_type
+from ledger.event_types import load_catalogue as load_catalogue
+from ledger.event_types import type_of as type_of
+from ledger.event_types import upcast as upcast
+from ledger.readable import UNKNOWN_TYPE, Unreadable, payload_of, why_unreadable
 
 GENESIS_HASH = "0" * 64
-
-
-class EventPayload(msgspec.Struct, kw_only=True):
-    """Base of every payload. Fields have types, defaults and units; the docstring says when it happens."""
-
-
-class EventType(msgspec.Struct, frozen=True):
-    """One registered type: its payload class, current schema version and upcasters by old version."""
-
-    name: str
-    payload: type[EventPayload]
-    schema_version: int
-    upcasters: dict[int, Callable[[dict[str, Any]], dict[str, Any]]]
-
-
-_REGISTRY: dict[str, EventType] = {}
-_Payload = TypeVar("_Payload", bound=type[EventPayload])
-
-# One module per kind of stream. Commands import just the module they write; `load_catalogue` is for
-# readers that need every type (the generated catalogue page, `events types`, replay with upcasting).
-CATALOGUE_MODULES = (
-    "results",
-    "baselines",
-    "thresholds",
-    "reseeds",
-    "calibrations",
-    "observations",
-    "checks",
-    "policies",
-    "origins",
-    "uploads",
-    "approvals",
-)
-
-
-def event_type(
-    *,
-    schema_version: int = 1,
-    upcasters: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] | None = None,
-) -> Callable[[_Payload], _Payload]:
-    """Register a payload class under its own name.
-
-    `upcasters[v]` turns a payload of schema version v into one of version v + 1; there must be one
-    for every version before the current one.
-    """
-
-    def register(payload: _Payload) -> _Payload:
-        name = payload.__name__
-        steps = upcasters or {}
-        assert sorted(steps) == list(range(1, schema_version)), (name, schema_version, sorted(steps))
-        assert name not in _REGISTRY or _REGISTRY[name].payload.__module__ == payload.__module__, name
-        _REGISTRY[name] = EventType(name, payload, schema_version, steps)
-        return payload
-
-    return register
-
-
-def load_catalogue() -> dict[str, EventType]:
-    """Import every catalogue module and return all registered types by name."""
-    for module in CATALOGUE_MODULES:
-        importlib.import_module(f"{__package__}.events.{module}")
-    return dict(sorted(_REGISTRY.items()))
-
-
-def type_of(payload: EventPayload) -> EventType:
-    """Return the registered type of a payload instance."""
-    return _REGISTRY[type(payload).__name__]
-
-
-def upcast(name: str, schema_version: int, payload: dict[str, Any]) -> dict[str, Any]:
-    """Bring a payload of an older schema version to the current one; newer ones are left as they are."""
-    known = _REGISTRY.get(name)
-    if known is None:
-        return payload
-    for version in range(schema_version, known.schema_version):
-        payload = known.upcasters[version](payload)
-    return payload
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,20 +73,36 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return upcast(self.type, self.schema_version, raw)
 
     def typed(self) -> EventPayload:
-        """Return the payload as its class. Raises `BadInput` for a type this version does not know."""
-        known = _REGISTRY.get(self.type) or load_catalogue().get(self.type)
-        if known is None:
+        """Return the payload as its class. Raises `BadInput` for an event this version cannot read."""
+        try:
+            return payload_of(self.type, self.schema_version, bytes(self.payload))
+        except Unreadable as fault:
+            if fault.reason == UNKNOWN_TYPE:
+                raise BadInput(
+                    f"event {self.event_id} has the type {self.type}, which this version does not know",
+                    code="unknown_event_type",
+                    hint="upgrade perfledger; the event is kept as it is",
+                ) from None
             raise BadInput(
-                f"event {self.event_id} has the type {self.type}, which this version does not know",
-                code="unknown_event_type",
-                hint="upgrade perfledger; the event is kept as it is",
-            )
-        return msgspec.convert(self.body(), known.payload)
+                f"event {self.event_id} of type {self.type} cannot be read: {fault.detail}",
+                code="unreadable_event",
+                hint=f"upgrade perfledger, or look at it: perfledger events show {self.event_id}",
+            ) from None
+
+    def why_unreadable(self) -> Unreadable | None:
+        """Return why this version cannot read the event, None when it can."""
+        return why_unreadable(self.type, self.schema_version, bytes(self.payload))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the envelope and payload as plain JSON values."""
+        """Return the envelope and payload as plain JSON values; a payload that no reader takes is its text."""
         row = {name: getattr(self, name) for name in self.__struct_fields__}
-        row["payload"] = canonical.decode(bytes(self.payload))
+        raw = bytes(self.payload)
+        try:
+            row["payload"] = canonical.decode(raw)
+            if canonical.is_exceptional(raw):
+                canonical.check_limits(row["payload"])
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, BadInput):
+            row["payload"] = raw.decode(errors="replace")
         return row
 
 
@@ -166,8 +111,7 @@ def encode_payload(payload: EventPayload) -> bytes:
 
     Raises `BadInput` naming the type and field when a value does not fit.
     """
-    name = type(payload).__name__
-    assert name in _REGISTRY, f"{name} is not registered with @event_type"
+    name = type_of(payload).name
     try:
         return _encoded(payload)
     except msgspec.ValidationError as error:
@@ -183,8 +127,9 @@ def _encoded(payload: EventPayload) -> bytes:
     except msgspec.ValidationError:
         canonical.check_storable(payload)  # NaN reads back as null: name it rather than the null
         raise
-    if back != payload or canonical.has_long_digits(data):
+    if back != payload or canonical.is_exceptional(data):
         canonical.check_storable(payload)  # rare: what reads back as itself needs no walk through its values
+        canonical.check_limits(canonical.decode(data))
     return data
 
 

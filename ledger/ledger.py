@@ -14,12 +14,13 @@ from ledger import canonical, disk, layout
 from ledger.errors import BadInput
 from ledger.event import Event, NewEvent, recorded_order
 from ledger.evidence.store import EvidenceStore
-from ledger.identifiers import format_time, next_time, parse_time
+from ledger.identifiers import clock, format_time, next_time, parse_time
 from ledger.log.heads import Head
 from ledger.log.incoming import Receipt
 from ledger.log.origin_log import Author, OriginLog
 from ledger.log.reading import Place, holds_log
 from ledger.log.segment import SegmentInfo, info
+from ledger.readable import AHEAD_MAX_US
 
 PERFLEDGER_VERSION = "0.1.0"
 POSITION_DIGITS_MAX = 18  # all that certainly fit in 64 bits, as segments hold them
@@ -152,12 +153,29 @@ class Ledger:
                 if low <= event.recorded_at < high:
                     yield event
 
+    def read_counted(
+        self, *, origin: str | None = None, stream: str | None = None, types: Iterable[str] | None = None
+    ) -> Iterator[Event]:
+        """Yield the events that count, as `read` does: this version can read them, and their time has come."""
+        return filter(self.counts, self.read(origin=origin, stream=stream, types=types))
+
+    def counts(self, event: Event) -> bool:
+        """Whether an event counts: this version can read it, and its time has come."""
+        return self._has_come(event) and event.why_unreadable() is None
+
+    def _has_come(self, event: Event) -> bool:
+        """Whether an event is not from the future: our own never are, those of others more than a day ahead of the
+        machine's clock and of our own last event."""
+        if event.origin == self.origin or event.recorded_at <= format_time(clock() + AHEAD_MAX_US):
+            return True
+        return event.recorded_at <= format_time(self.head().recorded_us + AHEAD_MAX_US)
+
     def read_stream(self, stream: str) -> list[Event]:
-        """Return one stream's events over all origins, in recorded order."""
+        """Return one stream's events that count, over all origins, in recorded order."""
         return self.read_on(stream, {})[0]
 
     def read_on(self, stream: str, places: Mapping[str, Place]) -> tuple[list[Event], dict[str, Place]]:
-        """Return one stream's events after a place in each origin's log, and the places this reading ends at.
+        """Return one stream's events that count after a place in each origin's log, and the places this reading ends at.
 
         The events are in recorded order. An origin without a place is read from its beginning; what the reading
         that ended at `places` has seen is neither decoded nor returned again.
@@ -166,7 +184,7 @@ class Ledger:
         reached = dict(places)
         for name in self.origins():
             more, reached[name] = self.log_of(name).read_on(places.get(name, Place()), stream=stream)
-            found += more
+            found += [event for event in more if self.counts(event)]
         return sorted(found, key=recorded_order), reached
 
     def event(self, event_id: str) -> Event:

@@ -106,7 +106,7 @@ def apply(app: App, asked: Asked) -> int:
     if not rewrites:
         app.emit(_document(plan, decisions, rewrites, "nothing"), lambda: _listing(decisions))
         return 0
-    check_targets(plan, rewrites, lambda: ledger.read(types=["ThresholdApplyPlanned"]))
+    check_targets(plan, rewrites, lambda: ledger.read_counted(types=["ThresholdApplyPlanned"]))
     if asked.dry_run:
         app.emit(_document(plan, decisions, rewrites, "dry_run"), lambda: _preview(decisions, rewrites))
         return 0

@@ -53,13 +53,15 @@ def explain_command(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, 
     comment = next(
         (
             e
-            for e in ledger.read(types=["CommentReceived"])
+            for e in ledger.read_counted(types=["CommentReceived"])
             if (e.body()["repository"], e.body()["comment_id"]) == wanted
         ),
         None,
     )
-    policy = next((e for e in ledger.read(types=["CiPolicyAdopted"]) if e.body()["digest"] == decided["policy"]), None)
-    posts = [e for e in ledger.read(types=["PublishPlanned"]) if event.event_id in e.body()["basis"]]
+    policy = next(
+        (e for e in ledger.read_counted(types=["CiPolicyAdopted"]) if e.body()["digest"] == decided["policy"]), None
+    )
+    posts = [e for e in ledger.read_counted(types=["PublishPlanned"]) if event.event_id in e.body()["basis"]]
     document = {
         "comment": comment.as_dict() if comment else None,
         "policy_event_id": policy.event_id if policy else None,

@@ -125,7 +125,7 @@ def _wanted(state: State, ledger: Ledger, chosen: Chosen, repository: str, asked
     if asked.answers:
         from ledger.events.checks import CommandDecided
 
-        for event in ledger.read(types=["CommandDecided"]):
+        for event in ledger.read_counted(types=["CommandDecided"]):
             payload = event.typed()
             if isinstance(payload, CommandDecided) and payload.repository == repository:
                 found += posts.answer_posts(payload, event.event_id)

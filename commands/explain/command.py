@@ -49,7 +49,7 @@ def explain(app: App, decision: str) -> int:
 
     ledger = app.ledger()
     event = known_event(app, ledger, find_event(app, ledger, decision))
-    where = EXPLAINERS.get(event.type)
+    where = EXPLAINERS.get(event.type) if event.why_unreadable() is None else None
     document, text = load(where)(app, ledger, event) if where else explain_plainly(app, ledger, event)
     app.emit({"event": event.as_dict(), **document}, text)
     return 0
@@ -78,7 +78,11 @@ def explain_plainly(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     before = [e for e in around if recorded_order(e) < recorded_order(event)]
     cause = event.causation_id
     lines = [headline(event)]
-    lines += [f"  {name}: {_short(value)}" for name, value in event.body().items()]
+    fault = event.why_unreadable()
+    if fault is not None:
+        lines += [f"  it counts for nothing: {fault.detail}", f"  payload: {_short(bytes(event.payload).decode())}"]
+    else:
+        lines += [f"  {name}: {_short(value)}" for name, value in event.body().items()]
     if cause:
         lines.append(f"  caused by {cause}")
     if around:

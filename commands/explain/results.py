@@ -121,7 +121,7 @@ def explain_result(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, An
         )
         used = state.rows(
             """SELECT event_id, json_extract_string(payload, '$.status') AS status, recorded_at FROM events
-               WHERE type = 'ResultJudged' AND stream = $stream AND contains(payload, $id)
+               WHERE unread IS NULL AND type = 'ResultJudged' AND stream = $stream AND contains(payload, $id)
                  AND json_extract_string(payload, '$.result_event_id') <> $id
                ORDER BY recorded_at, position""",
             {"stream": event.stream, "id": event.event_id},

@@ -27,6 +27,7 @@ GIB = 2**30
 FREE_FAIL_BYTES = 200 * 2**20  # an append must still fit, with its index and a sealed segment
 FREE_WARN_BYTES = 5 * GIB
 CLOCK_AHEAD_S = 5.0
+UNREAD_TYPES_SHOWN = 100  # characters
 SIGNS = {"ok": "ok", "note": "-", "warn": "warn", "fail": "FAIL"}
 
 
@@ -130,6 +131,7 @@ def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
         yield _guarded("verify", "perfledger verify", lambda: _verify(ledger))
     yield _guarded("projections", "perfledger replay", lambda: _projections(app, ledger))
     yield from _approvals(ledger)
+    yield _guarded("unread events", "perfledger sql 'FROM unread_events'", lambda: _unread(app, ledger))
     yield _clock(head.recorded_us)
     yield _disk(ledger.path)
     yield Check("actor", "ok", f"events are written as {ledger.actor}")
@@ -173,6 +175,35 @@ def _projections(app: App, ledger: Ledger) -> Check:
     with app.state(ledger) as state:
         state.rows("SELECT 1 AS one")
     return Check("projections", "ok", "caught up with the log")
+
+
+UNREAD = """SELECT reason, origin, count(*) AS events, max(counts_from) AS last,
+    string_agg(DISTINCT type || '@' || schema_version, ', ' ORDER BY type || '@' || schema_version) AS types
+FROM unread_events GROUP BY reason, origin ORDER BY reason DESC, origin"""
+WHY_UNREAD = {
+    "newer_schema": "of a newer schema",
+    "unknown_type": "of an unknown type",
+    "bad_payload": "with a payload that is not what its type says",
+    "from_the_future": "from the future",
+}
+
+
+def _unread(app: App, ledger: Ledger) -> Check:
+    """Events that count for nothing: how many, of which type, from which origin, and what helps."""
+    with app.state(ledger) as state:
+        rows = state.rows(UNREAD)
+    if not rows:
+        return Check("unread events", "ok", "every event of the log counts")
+    parts = []
+    for row in rows:
+        kinds = row["types"] if len(row["types"]) <= UNREAD_TYPES_SHOWN else row["types"][:UNREAD_TYPES_SHOWN] + "..."
+        until = f", the last until {row['last']}" if row["last"] else ""
+        parts.append(f"{row['events']} {WHY_UNREAD[row['reason']]} from {row['origin']} ({kinds}{until})")
+    newer = any(row["reason"] in ("newer_schema", "unknown_type") for row in rows)
+    look = "perfledger sql 'FROM unread_events'"
+    mend = f"pip install --upgrade perfledger   # then they count; until then: {look}" if newer else look
+    total = sum(row["events"] for row in rows)
+    return Check("unread events", "warn", f"{total} passed over: {'; '.join(parts)}", mend)
 
 
 def _clock(recorded_us: int) -> Check:

@@ -132,7 +132,7 @@ class OriginLog(LogReader):
         assert self._heads is not None
         for stream, position in seen.items():
             _, last = self._heads.stream(stream)
-            if last > position:
+            if last > position and self._moved(stream, after=position):
                 raise Conflict(
                     f"stream {stream} has an event at position {last}, you decided on position {position}; "
                     "nothing was written",
@@ -142,6 +142,10 @@ class OriginLog(LogReader):
                     seen=position,
                     last=last,
                 )
+
+    def _moved(self, stream: str, *, after: int) -> bool:
+        """Whether a stream has events after a position on which a decision could rest: ones this version can read."""
+        return any(event.why_unreadable() is None for event in self.read(stream=stream, after=after))
 
     def _known(self, prepared: Sequence[Prepared]) -> tuple[list[Receipt | None], list[tuple[int, Prepared]]]:
         """Split into receipts of what the log has already, and what is fresh (with its index)."""

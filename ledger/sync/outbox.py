@@ -61,7 +61,9 @@ def newest(
     """Return the newest own event of some types. Looks from the end: what is asked for here is rarely far back."""
 
     def fits(event: Event) -> bool:
-        return event.recorded_at <= until and remote in (None, event.body().get("remote"))
+        if event.recorded_at > until or event.why_unreadable() is not None:
+            return False
+        return remote in (None, event.body().get("remote"))
 
     for event in reversed(ledger.log.tail()):
         if event.type in types and stream in (None, event.stream) and fits(event):
@@ -87,7 +89,7 @@ def unfinished_push(ledger: Ledger, remote: str, *, until: str = FOREVER) -> Eve
 def pulled(ledger: Ledger, *, until: str) -> dict[str, int]:
     """Return how far pulls had brought each other origin by a time."""
     found: dict[str, int] = {}
-    for event in ledger.read(origin=ledger.origin, types=["EventsPulled"]):
+    for event in ledger.read_counted(origin=ledger.origin, types=["EventsPulled"]):
         if event.recorded_at <= until:
             body = event.body()
             found[str(body["from_origin"])] = int(body["last"])
@@ -185,7 +187,7 @@ _STATES = {
 def uploads(ledger: Ledger, *, until: str = FOREVER) -> Iterator[QueuedUpload]:
     """Yield every upload of this ledger, in the order they were queued, folded from its events."""
     found: dict[str, QueuedUpload] = {}
-    for event in ledger.read(origin=ledger.origin, types=list(_STATES)):
+    for event in ledger.read_counted(origin=ledger.origin, types=list(_STATES)):
         if event.recorded_at > until:
             break
         body = event.body()

@@ -137,7 +137,7 @@ class _Upload(announced.Announced[Absent]):
         """Return the announcement of a commit that is not known to have landed."""
         if self._queued.state != "started":
             return None
-        events = list(self._ledger.read(origin=self._ledger.origin, stream=self._stream))
+        events = list(self._ledger.read_counted(origin=self._ledger.origin, stream=self._stream))
         return announced.unsettled(reversed(events), outbox.UPLOAD)
 
     def look(self) -> Absent | None:

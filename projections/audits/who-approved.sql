@@ -25,9 +25,10 @@ FROM (
            COALESCE(payload->>'signature', '') LIKE '-----BEGIN SSH SIGNATURE-----%' AS signed,
            event_id, origin, position
     FROM events
-    WHERE type IN ('ReseedApproved', 'BaselinePinned', 'BaselineUnpinned', 'MetricPolicyAdopted', 'CiPolicyAdopted',
-                   'ReseedPolicyAdopted', 'ReseedPolicyEndorsed', 'ApprovalGiven', 'ThresholdApplyPlanned')
-       OR (type = 'ReviewObserved' AND payload->>'state' = 'approved')
+    WHERE unread IS NULL
+      AND (type IN ('ReseedApproved', 'BaselinePinned', 'BaselineUnpinned', 'MetricPolicyAdopted', 'CiPolicyAdopted',
+                    'ReseedPolicyAdopted', 'ReseedPolicyEndorsed', 'ApprovalGiven', 'ThresholdApplyPlanned')
+           OR (type = 'ReviewObserved' AND payload->>'state' = 'approved'))
 ) AS approvals_of_every_kind
 WHERE approved_at >= CAST($since AS TIMESTAMPTZ) AND who LIKE $who
 ORDER BY approved_at DESC, origin, position DESC

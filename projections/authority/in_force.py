@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ledger.errors import BadInput, Refused
 from ledger.event import Event
 from ledger.events.reseeds import ReseedPolicyAdopted, ReseedPolicyEndorsed
@@ -68,13 +66,10 @@ def load(ledger: Ledger, *, known: Collection[str] | None = None) -> Authority:
         anchor = Policy(read(pinned_bytes(ledger.path, pin), where=pin.file))
     policies: list[Policy] = []
     words: list[Endorsement] = []
-    for event in ledger.read(types=[ADOPTED, ENDORSED]):
+    for event in ledger.read_counted(types=[ADOPTED, ENDORSED]):
         if known is not None and event.event_id not in known:
             continue
-        try:
-            payload = event.typed()
-        except msgspec.ValidationError:
-            continue  # of a newer version, or not written by us: it is among the unread events
+        payload = event.typed()
         if isinstance(payload, ReseedPolicyAdopted):
             policies.append(_policy(ledger, event, payload))
         elif isinstance(payload, ReseedPolicyEndorsed):

@@ -30,13 +30,14 @@ Row = dict[str, Any]
 # How many events are held at once; the whole of a session is, whatever its size.
 EVENTS_AT_ONCE = 20_000
 
-_COUNTS = f"SELECT stream, count(*) AS events FROM events WHERE stream LIKE '{STREAM_PREFIX}%' GROUP BY 1 ORDER BY 1"
+_COUNTS = f"""SELECT stream, count(*) AS events FROM events
+WHERE unread IS NULL AND stream LIKE '{STREAM_PREFIX}%' GROUP BY 1 ORDER BY 1"""
 _COLUMNS = (*Event.__struct_fields__, "learned_at")
 # Times are made text by the engine: in Python that alone costs as much as the fold.
 _EVENTS = f"""SELECT {", ".join(_COLUMNS)} FROM (SELECT * REPLACE (
     strftime(recorded_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS recorded_at,
     strftime(learned_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS learned_at) FROM events)
-WHERE stream BETWEEN $first AND $last AND stream LIKE '{STREAM_PREFIX}%'
+WHERE unread IS NULL AND stream BETWEEN $first AND $last AND stream LIKE '{STREAM_PREFIX}%'
 ORDER BY stream, recorded_at, origin, position"""
 _STEPS = """SELECT session, arg_max(kind, (recorded_at, origin, position)) AS step FROM fact_calibration
 WHERE learned_at <= CAST($as_of AS TIMESTAMPTZ) AND recorded_at <= CAST($as_recorded AS TIMESTAMPTZ) GROUP BY 1"""

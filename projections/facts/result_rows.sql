@@ -19,7 +19,7 @@ FROM (SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
                                     ['workload_id', 'variant_id', 'benchmark_version', 'recipe_fingerprint',
                                      'hardware_profile_id', 'software_profile_id'])
                   ELSE FALSE END AS claims_identity,
-             make_timestamptz(epoch_us(CAST(p.instant AS TIMESTAMP))) AS instant, r.commit_sha,
+             make_timestamptz(epoch_us(TRY_CAST(p.instant AS TIMESTAMP))) AS instant, r.commit_sha,
              p.path, p.source, p.format, p.sha256,
              CASE WHEN p.instant IS NULL THEN NULLIF(r.timestamp, '') END AS odd_timestamp,
              {{each r.#}},

@@ -583,6 +583,21 @@ CREATE TABLE fact_threshold_change (
     source VARCHAR
 );
 
+CREATE TABLE fact_unread (
+    recorded_at TIMESTAMPTZ NOT NULL,
+    learned_at TIMESTAMPTZ NOT NULL,
+    origin VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL,
+    item BIGINT NOT NULL,
+    stream VARCHAR NOT NULL,
+    type VARCHAR NOT NULL,
+    schema_version BIGINT NOT NULL,
+    reason VARCHAR NOT NULL,
+    detail VARCHAR NOT NULL,
+    counts_from TIMESTAMPTZ
+);
+
 CREATE TABLE fact_upload (
     recorded_at TIMESTAMPTZ NOT NULL,
     learned_at TIMESTAMPTZ NOT NULL,

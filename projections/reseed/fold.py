@@ -128,7 +128,11 @@ def load(ledger: Ledger, reseed_id: str) -> Reseed:
     found = ledger.read_stream(f"reseed/{reseed_id}")
     if not found:
         near = sorted(
-            {e.stream for e in ledger.read(types=["ReseedPlanned"]) if e.stream.startswith(f"reseed/{reseed_id}")}
+            {
+                e.stream
+                for e in ledger.read_counted(types=["ReseedPlanned"])
+                if e.stream.startswith(f"reseed/{reseed_id}")
+            }
         )
         if len(near) != 1 or not reseed_id:
             raise BadInput(

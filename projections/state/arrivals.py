@@ -1,8 +1,10 @@
 """Newly learned events as one relation, `arrivals`, and the fact rows made of it.
 
 `arrivals` has every envelope column, the payload as canonical JSON text in its newest schema, and
-`learned_at`: the recorded time of own events, the time of the pull for others. Events of another origin
-that no pull has announced yet are not there.
+`learned_at`: the recorded time of own events, the time of the pull for others; for those recorded more than a day
+after the pull, a day before they were recorded, so that no view has them until their time. Events of another origin
+that no pull has announced yet are not there, nor are events this version cannot read (`ledger.readable`): those are
+in `unread`, of which `fact_unread` is made, so that no fact table ever sees one.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger import canonical
-from ledger.event import Event, upcast
+from ledger.event import Event, known_type
 from ledger.log.segment import first_of, info
+from ledger.readable import AHEAD_MAX_US
 from projections.state import catalogue
 from projections.state.engine import Connection, quote
+from projections.state.unread import Arrived, Fault, set_aside
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -91,8 +94,20 @@ def after(ledger: Ledger, checkpoint: Mapping[str, int], *, tail: bool) -> Batch
     return batch
 
 
-def load(connection: Connection, batch: Batch, pulls: Sequence[str]) -> None:
-    """Make the temporary relation `arrivals` of a batch. `pulls` are relations holding earlier `fact_pull` rows."""
+def load(
+    connection: Connection,
+    batch: Batch,
+    pulls: Sequence[str],
+    *,
+    thorough: bool = False,
+    faults: Sequence[Fault] = (),
+) -> Arrived:
+    """Make the temporary relations `arrivals` and `unread` of a batch.
+
+    pulls: relations holding earlier `fact_pull` rows. thorough: read the payloads of own events too. These were read
+    back as their class when they were written, so that this is needed only for a log that another program wrote.
+    faults: events that are left out besides.
+    """
     connection.execute("DROP VIEW IF EXISTS arrivals")
     connection.execute("DROP TABLE IF EXISTS arrivals_tail")
     connection.execute(f"CREATE TEMP TABLE arrivals_tail ({', '.join(f'{n} {t}' for n, t in COLUMNS)})")
@@ -106,25 +121,32 @@ def load(connection: Connection, batch: Batch, pulls: Sequence[str]) -> None:
         tail = [e for e in tail if e.position > ((known or [0])[0] or 0)]
     _insert_tail(connection, tail)
     arms = [f"SELECT {NAMES} FROM arrivals_tail", *([sealed_from] if sealed_from else [])]
-    everything = " UNION ALL ".join(arms)
-    own = quote(batch.own)
-    foreign = any(origin != batch.own for origin in batch.files)
-    if not foreign:
-        learned = f"SELECT *, recorded_at AS learned_at FROM ({everything})"
-    else:
-        # pulls are own events: those in this batch and those projected before; what others pulled is their knowledge
-        fresh = catalogue.facts()["fact_pull"].select.replace(
-            "arrivals", f"(SELECT *, recorded_at AS learned_at FROM ({everything}) WHERE origin = '{own}')"
-        )
-        pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p} WHERE origin = '{own}'" for p in pulls)])
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE known_pulls AS {pulled}")
-        learned = f"""
-            SELECT e.*, CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END AS learned_at
-            FROM ({everything}) e
-            LEFT JOIN known_pulls k ON e.origin = k.from_origin AND e.position BETWEEN k.first AND k.last
-            WHERE e.origin = '{own}' OR k.learned_at IS NOT NULL"""
+    learned = _learned(connection, batch, " UNION ALL ".join(arms), pulls)
     connection.execute(f"CREATE TEMP VIEW arrivals AS {learned}")
-    _upcast_old(connection, learned)
+    return set_aside(connection, learned, batch.own, thorough=thorough, faults=faults)
+
+
+def _learned(connection: Connection, batch: Batch, everything: str, pulls: Sequence[str]) -> str:
+    """Return the query of all events that were learned, with the times they were pulled at and learned at."""
+    own = quote(batch.own)
+    if all(origin == batch.own for origin in batch.files):
+        return f"SELECT *, recorded_at AS pulled_at, recorded_at AS learned_at FROM ({everything})"
+    # pulls are own events: those in this batch and those projected before; what others pulled is their knowledge
+    kind = known_type("EventsPulled")
+    assert kind is not None
+    readable = f"origin = '{own}' AND schema_version <= {kind.schema_version}"
+    fresh = catalogue.facts()["fact_pull"].select.replace(
+        "arrivals", f"(SELECT *, recorded_at AS learned_at FROM ({everything}) WHERE {readable})"
+    )
+    pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p} WHERE origin = '{own}'" for p in pulls)])
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE known_pulls AS {pulled}")
+    return f"""
+        SELECT *, CASE WHEN origin = '{own}' THEN recorded_at
+                  ELSE greatest(pulled_at, make_timestamptz(epoch_us(recorded_at) - {AHEAD_MAX_US})) END AS learned_at
+        FROM (SELECT e.*, CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END AS pulled_at
+              FROM ({everything}) e
+              LEFT JOIN known_pulls k ON e.origin = k.from_origin AND e.position BETWEEN k.first AND k.last
+              WHERE e.origin = '{own}' OR k.learned_at IS NOT NULL)"""
 
 
 def _until(batch: Batch) -> str:
@@ -153,49 +175,18 @@ def _insert_tail(connection: Connection, events: Sequence[Event]) -> None:
     connection.execute(f"INSERT INTO arrivals_tail SELECT {arms}", columns)
 
 
-def _upcast_old(connection: Connection, learned: str) -> None:
-    """Replace payloads of older schema versions, where there are any, by what the upcasters make of them.
-
-    learned: the query of the view `arrivals`.
-    """
-    from ledger.event import EventType, load_catalogue
-
-    old: list[EventType] = [t for t in load_catalogue().values() if t.schema_version > 1]
-    if not old:
-        return
-    wanted = " OR ".join(f"(type = '{t.name}' AND schema_version < {t.schema_version})" for t in old)
-    found = connection.execute(
-        f"SELECT origin, position, type, schema_version, payload FROM arrivals WHERE {wanted}"
-    ).fetchall()
-    if not found:
-        return
-    lifted = [canonical.encode(upcast(t, v, canonical.decode(p))).decode() for _, _, t, v, p in found]
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE lifted AS SELECT unnest(?::VARCHAR[]) AS origin, "
-        "unnest(?::BIGINT[]) AS position, unnest(?::VARCHAR[]) AS payload",
-        [[f[0] for f in found], [f[1] for f in found], lifted],
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW arrivals AS SELECT a.* REPLACE (coalesce(l.payload, a.payload) "
-        f"AS payload) FROM ({learned}) a LEFT JOIN lifted l USING (origin, position)"
-    )
-
-
-def types_present(connection: Connection) -> set[str]:
-    """Return the event types in `arrivals`."""
-    return {row[0] for row in connection.execute("SELECT DISTINCT type FROM arrivals").fetchall()}
-
-
 def insert_facts(connection: Connection, schema: str, present: Set[str]) -> None:
     """Make the rows of every fact table that one of the event types is for, in a schema that has the tables."""
     for table in catalogue.facts().values():
-        if table.types & present:
+        if table.takes(present):
             connection.execute(f"INSERT INTO {schema}.{table.name} BY NAME {table.rows(schema)}")
 
 
-def create_tables(connection: Connection, schema: str) -> None:
-    """Create every fact table, empty, in a schema."""
+def create_tables(connection: Connection, schema: str, present: Set[str] | None = None) -> None:
+    """Create every fact table, empty, in a schema. present: only those that one of these event types is for."""
     connection.execute("BEGIN")  # a commit each would be a write to the disk each
     for table in catalogue.facts().values():
+        if present is not None and not table.takes(present):
+            continue
         connection.execute(table.ddl.replace(f"CREATE TABLE {table.name}", f"CREATE TABLE {schema}.{table.name}"))
     connection.execute("COMMIT")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from ledger import readable
 from ledger.errors import BadInput
 from projections.facts import record
 from projections.state import computed
@@ -58,6 +60,10 @@ class FactTable:
     def of_events(self) -> bool:
         """Whether each row is made from one event, not from what several have in common."""
         return " position BIGINT" in self.ddl
+
+    def takes(self, present: Set[str]) -> bool:
+        """Whether events of these types may make rows of it. A table that names no type is of all of them."""
+        return not self.types or not self.types.isdisjoint(present)
 
     @property
     def of_results(self) -> bool:
@@ -135,10 +141,14 @@ def _ddl() -> dict[str, str]:
     return {m.group(1): m.group(0) for m in re.finditer(r"CREATE TABLE (\w+) \([^;]*\)", schema)}
 
 
-@functools.cache
 def digest() -> str:
-    """Return the digest of everything that decides what a fact row looks like."""
-    parts = [str(STATE_VERSION), result_rows(), *(f"{t.ddl}\n{t.select}" for t in facts().values())]
+    """Return the digest of everything that decides what a fact row looks like, and which events make one."""
+    return _digest(readable.catalogue_digest())
+
+
+@functools.cache
+def _digest(readable_events: str) -> str:
+    parts = [str(STATE_VERSION), readable_events, result_rows(), *(f"{t.ddl}\n{t.select}" for t in facts().values())]
     return sha256("\n\n".join(parts).encode()).hexdigest()
 
 

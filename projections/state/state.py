@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import canonical
 from ledger.errors import BadInput, Unavailable
-from ledger.identifiers import format_time, parse_time
-from projections.state import arrivals, catalogue, computed, engine, narrowing, store
+from ledger.identifiers import clock, format_time, parse_time
+from ledger.readable import BAD_PAYLOAD
+from projections.state import arrivals, catalogue, computed, engine, narrowing, stopping, store
+from projections.state.unread import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +38,9 @@ class State:
         self.as_recorded = as_recorded
         self.checkpoint: dict[str, int] = {}
         self._arms: list[str] = []
-        self._present: set[str] = set()  # event types among the newest events
+        self._newest: Arrived | None = None  # what there is of the newest events
+        self._projected: list[catalogue.FactTable] = []  # tables that the newest events have rows in
+        self._without = False  # events that stop a projection were looked for and left out
         self._made: set[str] = set()
         self._narrowed: dict[str, str] = {}  # computed relations made for one value of their key alone
         self._staged = False  # the newest results are read out of their JSON once, for two tables
@@ -66,9 +70,8 @@ class State:
             as_recorded=format_time(parse_time(as_recorded)) if as_recorded else FOREVER,
         )
         try:
-            state._catch_up(supposing)
-            if as_of is not None:
-                state.as_of = state._moment(as_of)
+            metas = state._catch_up(supposing)
+            state.as_of = state._now(metas) if as_of is None else state._moment(as_of)
         except BaseException:
             state.close()
             raise
@@ -84,6 +87,7 @@ class State:
         state._batch = arrivals.after(ledger, {}, tail=True)
         state._batch.until = until
         state._load_newest(state._batch)
+        state.as_of = state._now(())
         return state
 
     @classmethod
@@ -96,7 +100,7 @@ class State:
         state._load_newest(state._batch)
         return state
 
-    def _catch_up(self, supposing: Sequence[NewEvent] = ()) -> None:
+    def _catch_up(self, supposing: Sequence[NewEvent]) -> tuple[store.Meta | None, store.Meta | None]:
         base, recent = store.attach(self.connection, self.ledger.path)
         known = (recent or base).checkpoint if base else {}
         batch = arrivals.after(self.ledger, known, tail=True)
@@ -118,6 +122,7 @@ class State:
             batch.tail += supposed(supposing, origin=self.ledger.origin)
         if batch.files or batch.tail:
             self._load_newest(batch)
+        return base, recent
 
     def _advance(self, base: store.Meta | None, recent: store.Meta | None, *, wait: bool) -> bool:
         """Bring the files up to date. A full disk is no reason not to answer: then this session reads the log."""
@@ -134,18 +139,49 @@ class State:
     def _load_newest(self, batch: arrivals.Batch) -> None:
         """Hold what no file has yet in this session; each fact table of it is made when a query needs it."""
         self.connection.execute("CREATE SCHEMA newest")
-        arrivals.load(self.connection, batch, [f"{arm}.fact_pull" for arm in self._arms])
-        self._present = arrivals.types_present(self.connection)
+        self._newest = arrivals.load(self.connection, batch, self._pulls())
         self._arms.append("newest")
 
+    def _pulls(self) -> list[str]:
+        return [f"{arm}.fact_pull" for arm in self._arms if arm != "newest"]
+
     def _project_newest(self, table: catalogue.FactTable) -> None:
+        assert self._newest is not None
         self.connection.execute(table.ddl.replace(f"CREATE TABLE {table.name}", f"CREATE TABLE newest.{table.name}"))
-        if not table.types & self._present:
+        if not table.takes(self._newest.types):
             return
+        try:
+            self._insert_newest(table)
+        except engine.EngineOutside:
+            raise
+        except engine.EngineFailed:
+            if self._without:
+                raise
+            self._without, self._staged = True, False
+            self.connection.execute("DROP TABLE IF EXISTS newest.result_rows")
+            self._newest = stopping.load_without(self.connection, self._batch, self._pulls())
+            for earlier in self._projected:
+                self.connection.execute(f"DELETE FROM newest.{earlier.name}")
+                self._insert_newest(earlier)
+            self._insert_newest(table)
+        self._projected.append(table)
+
+    def _insert_newest(self, table: catalogue.FactTable) -> None:
         if table.of_results and not self._staged:
             self.connection.execute(f"CREATE TABLE newest.result_rows AS {catalogue.result_rows()}")
             self._staged = True
         self.connection.execute(f"INSERT INTO newest.{table.name} BY NAME {table.rows('newest', staged=True)}")
+
+    def _now(self, metas: Sequence[store.Meta | None]) -> str:
+        """Return the moment of a session that names none: all there is, or now where some of it is from the future.
+
+        Now is what this ledger's own clock says, which never runs back: its own events count, whatever they are
+        stamped.
+        """
+        last = max([m.counts_from_us for m in metas if m] + [self._newest.counts_from_us if self._newest else 0])
+        if last <= clock():
+            return FOREVER
+        return format_time(max(clock(), self.ledger.head().recorded_us))
 
     def _moment(self, when: str) -> str:
         """Return the time at which this ledger knew what `when` names."""
@@ -258,12 +294,21 @@ class State:
         self._made.add("events")
         own = engine.quote(self.ledger.origin)
         self.prepare("fact_pull")
+        self.prepare("fact_unread")
+        some = self.connection.execute("SELECT 1 FROM fact_unread LIMIT 1").fetchone()
+        unread, of_unread, payload = "NULL::VARCHAR", "", "e.payload"
+        if some:
+            # what is no JSON at all would stop every query that looks into payloads
+            bad = f"u.reason = '{BAD_PAYLOAD}' AND NOT json_valid(e.payload)"
+            payload = f"CASE WHEN {bad} THEN NULL ELSE e.payload END AS payload"
+            unread = "CASE WHEN u.counts_from IS NULL OR u.counts_from > as_of THEN u.reason END"
+            of_unread = "LEFT JOIN fact_unread u ON e.origin = u.origin AND e.position = u.position"
         body = f"""
             SELECT e.origin, e.position, e.event_id, e.stream, e.version, e.type, e.schema_version, e.recorded_at,
                    CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END AS learned_at,
-                   e.actor, e.host, e.git_sha, e.correlation_id, e.causation_id, e.key, e.payload,
-                   lower(hex(e.prev_hash)) AS prev_hash, lower(hex(e.hash)) AS hash
-            FROM ({relation}) e
+                   e.actor, e.host, e.git_sha, e.correlation_id, e.causation_id, e.key, {payload},
+                   lower(hex(e.prev_hash)) AS prev_hash, lower(hex(e.hash)) AS hash, {unread} AS unread
+            FROM ({relation}) e {of_unread}
             LEFT JOIN (SELECT * FROM fact_pull WHERE origin = '{own}') k
               ON e.origin = k.from_origin AND e.position BETWEEN k.first AND k.last
             WHERE CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END <= as_of

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ledger.errors import Damaged, Unavailable
-from projections.state import arrivals, catalogue, engine
+from projections.state import arrivals, catalogue, engine, stopping
+from projections.state.unread import Arrived
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -33,12 +34,16 @@ BUILD_MEMORY = "1GB"
 
 @dataclass(frozen=True)
 class Meta:
-    """What a state file says of itself: the shape of its facts, and the log positions it begins after and ends at."""
+    """What a state file says of itself: the shape of its facts, and the log positions it begins after and ends at.
+
+    counts_from_us: when the last event counts that was from the future, in microseconds UTC; 0 when there is none.
+    """
 
     digest: str
     start: dict[str, int] = field(default_factory=dict)
     checkpoint: dict[str, int] = field(default_factory=dict)
     events: int = 0
+    counts_from_us: int = 0
 
 
 def shape() -> str:
@@ -134,7 +139,6 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
             temp_directory=str(temporary) + ".spill",
         )
         try:
-            arrivals.create_tables(connection, "main")
             meta = _project(connection, ledger, start, pulls=pulls)
         finally:
             connection.close()
@@ -156,11 +160,7 @@ def _project(connection: engine.Connection, ledger: Ledger, start: Meta, *, pull
     if pulls is not None and engine.attach(connection, pulls, "base"):
         known = ["base.fact_pull"]
     try:
-        arrivals.load(connection, batch, known)
-        found = connection.execute(
-            "SELECT origin, type, max(position), count(*) FROM arrivals GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-        arrivals.insert_facts(connection, "main", {kind for _, kind, _, _ in found})
+        arrived = _make_facts(connection, batch, known)
     except engine.EngineOutside:
         raise
     except engine.EngineFailed as error:
@@ -170,14 +170,29 @@ def _project(connection: engine.Connection, ledger: Ledger, start: Meta, *, pull
             hint="perfledger verify",
         ) from error
     connection.execute("DROP VIEW arrivals")
-    ends: dict[str, int] = {}
-    for origin, _, position, _ in found:
-        ends[origin] = max(position, ends.get(origin, 0))
-    meta = Meta(start.digest, start.checkpoint, start.checkpoint | ends, sum(n for *_, n in found))
+    checkpoint = start.checkpoint | arrived.ends
+    meta = Meta(start.digest, start.start, checkpoint, arrived.events, arrived.counts_from_us)
     _write_meta(connection, meta)
     if known:
         connection.execute("DETACH base")
     return meta
+
+
+def _make_facts(connection: engine.Connection, batch: arrivals.Batch, pulls: list[str]) -> Arrived:
+    """Fill the fact tables; where an event stops that, again without those that do."""
+    arrivals.create_tables(connection, "main")
+    try:
+        arrived = arrivals.load(connection, batch, pulls)
+        arrivals.insert_facts(connection, "main", arrived.types)
+    except engine.EngineOutside:
+        raise
+    except engine.EngineFailed:
+        arrived = stopping.load_without(connection, batch, pulls)
+        for name in catalogue.facts():
+            connection.execute(f"DROP TABLE main.{name}")
+        arrivals.create_tables(connection, "main")
+        arrivals.insert_facts(connection, "main", arrived.types)
+    return arrived
 
 
 def _write_meta(connection: engine.Connection, meta: Meta) -> None:
@@ -199,7 +214,9 @@ def _fold(ledger: Ledger, base: Meta) -> None:
             for name, table in catalogue.facts().items():
                 known = "" if table.of_events else f" EXCEPT SELECT * FROM main.{name}"
                 connection.execute(f"INSERT INTO main.{name} BY NAME SELECT * FROM recent.{name}{known}")
-            _write_meta(connection, Meta(base.digest, base.start, newer.checkpoint, base.events + newer.events))
+            counts_from_us = max(base.counts_from_us, newer.counts_from_us)
+            events = base.events + newer.events
+            _write_meta(connection, Meta(base.digest, base.start, newer.checkpoint, events, counts_from_us))
             connection.execute("DETACH recent")
         finally:
             connection.close()

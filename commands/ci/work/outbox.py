@@ -57,7 +57,7 @@ class Outbox:
 
     def pending(self, posts: Iterable[Post]) -> list[Post]:
         """Return the posts that are not known to stand there already; one pass over the log for all of them."""
-        known = self._survey(self.ledger.read(types=TYPES))
+        known = self._survey(self.ledger.read_counted(types=TYPES))
         return [post for post in posts if not _stands(known.get((post.stream, post.subject)), post)]
 
     def send(self, api: GitHubApi, posts: Iterable[Post]) -> list[Sent]:

@@ -46,7 +46,7 @@ def test_every_fact_sql_has_a_table_with_the_same_columns(ledger: Ledger) -> Non
                 for relation in (f"({table.rows('newest')})", f"newest.{name}")
             )
             assert sorted(made) == sorted(declared), name
-            assert table.types, f"{name} names no event type"
+            assert table.types or name == "fact_unread", f"{name} names no event type"
 
 
 def test_deleting_the_state_is_harmless(ledger: Ledger) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import event
-from ledger.event import Event, EventPayload, event_type
+from ledger import event_types
+from ledger.event import Event, EventPayload, NewEvent, event_type
 from ledger.identifiers import format_time, next_time
 from ledger.ledger import Ledger
 from ledger.log import chain
@@ -39,7 +39,7 @@ def timing() -> Iterator[type[EventPayload]]:
         person: str
 
     yield TimingMeasured
-    del event._REGISTRY["TimingMeasured"]
+    del event_types._REGISTRY["TimingMeasured"]
 
 
 def old_event(ledger: Ledger, schema_version: int, payload: bytes) -> Event:
@@ -73,7 +73,7 @@ def old(ledger: Ledger, timing: Any) -> Ledger:
     """A ledger with one event of each schema version."""
     old_event(ledger, 1, OLD)
     old_event(ledger, 2, b'{"ms":1600.0,"who":"b"}')
-    ledger.append([event.NewEvent(stream="timing", payload=timing(ms=1700.0, person="c"))])
+    ledger.append([NewEvent(stream="timing", payload=timing(ms=1700.0, person="c"))])
     return ledger
 
 
