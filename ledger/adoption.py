@@ -139,7 +139,7 @@ def _announce(ledger: Ledger, origin: str, *, last: int, head_hash: str, source:
     announced = max(
         (
             int(e.body()["last"])
-            for e in ledger.read(origin=ledger.origin, types=["EventsPulled"])
+            for e in ledger.read_counted(origin=ledger.origin, types=["EventsPulled"])
             if e.body()["from_origin"] == origin
         ),
         default=0,
@@ -147,5 +147,7 @@ def _announce(ledger: Ledger, origin: str, *, last: int, head_hash: str, source:
     if last <= announced:
         return None
     pulled = EventsPulled(from_origin=origin, first=announced + 1, last=last, head_hash=head_hash, **source)
-    ledger.append([NewEvent(stream=f"origin/{origin}", key=f"pulled/{origin}/{last}/{head_hash}", payload=pulled)])
+    newest = ledger.log_of(origin).at(last).recorded_at
+    event = NewEvent(stream=f"origin/{origin}", key=f"pulled/{origin}/{last}/{head_hash}", payload=pulled)
+    ledger.append([event], not_before=newest)
     return pulled

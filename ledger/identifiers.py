@@ -36,7 +36,8 @@ def next_time(last_us: int) -> int:
     """Return the time of the next event in microseconds UTC: the clock, or one more than the last event's.
 
     A machine whose clock jumps back keeps counting from the last event until the clock has caught up,
-    so positions and times always have the same order within one origin.
+    so positions and times always have the same order within one origin. A pull moves it forward too: what is
+    recorded after it comes after what it brought (`Ledger.append`, not_before).
     """
     return max(clock(), last_us + 1)
 

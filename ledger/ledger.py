@@ -10,17 +10,17 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ledger import canonical, disk, layout
+from ledger import canonical, disk, identifiers, layout
 from ledger.errors import BadInput
 from ledger.event import Event, NewEvent, recorded_order
 from ledger.evidence.store import EvidenceStore
-from ledger.identifiers import clock, format_time, next_time, parse_time
+from ledger.identifiers import format_time, next_time, parse_time
 from ledger.log.heads import Head
 from ledger.log.incoming import Receipt
 from ledger.log.origin_log import Author, OriginLog
 from ledger.log.reading import Place, holds_log
 from ledger.log.segment import SegmentInfo, info
-from ledger.readable import AHEAD_MAX_US
+from ledger.readable import AHEAD_MAX_US, ORDERED_BY_NAME
 
 PERFLEDGER_VERSION = "0.1.0"
 POSITION_DIGITS_MAX = 18  # all that certainly fit in 64 bits, as segments hold them
@@ -103,10 +103,25 @@ class Ledger:
     # ---------------------------------------------------------------- writing
 
     def append(
-        self, events: Sequence[NewEvent], *, seen: Mapping[str, int] | None = None, correlation_id: str | None = None
+        self,
+        events: Sequence[NewEvent],
+        *,
+        seen: Mapping[str, int] | None = None,
+        correlation_id: str | None = None,
+        not_before: str = "",
     ) -> list[Receipt]:
-        """Append events to this origin's log, all or none; durable on return. See `OriginLog.append`."""
-        return self.log.append(events, author=Author(self.actor, self.host), seen=seen, correlation_id=correlation_id)
+        """Append events to this origin's log, all or none; durable on return. See `OriginLog.append`.
+
+        not_before: a recorded time of another origin. These events, and all after them, are recorded later than it,
+        unless it is more than a day ahead of this machine's clock, which is not followed then.
+        """
+        other = parse_time(not_before) if not_before else 0
+        return self.log.append(
+            events,
+            author=Author(self.actor, self.host, other if other <= identifiers.clock() + AHEAD_MAX_US else 0),
+            seen=seen,
+            correlation_id=correlation_id,
+        )
 
     def seal(self) -> None:
         """Seal the tail of the log and of the evidence, so that all of it is in immutable files."""
@@ -165,8 +180,10 @@ class Ledger:
 
     def _has_come(self, event: Event) -> bool:
         """Whether an event is not from the future: our own never are, those of others more than a day ahead of the
-        machine's clock and of our own last event."""
-        if event.origin == self.origin or event.recorded_at <= format_time(clock() + AHEAD_MAX_US):
+        machine's clock and of our own last event; but what is not ordered by time waits for none."""
+        if event.schema_version >= ORDERED_BY_NAME.get(event.type, event.schema_version + 1):
+            return True
+        if event.origin == self.origin or event.recorded_at <= format_time(identifiers.clock() + AHEAD_MAX_US):
             return True
         return event.recorded_at <= format_time(self.head().recorded_us + AHEAD_MAX_US)
 
@@ -175,7 +192,7 @@ class Ledger:
         return self.read_on(stream, {})[0]
 
     def read_on(self, stream: str, places: Mapping[str, Place]) -> tuple[list[Event], dict[str, Place]]:
-        """Return one stream's events that count after a place in each origin's log, and the places this reading ends at.
+        """Return one stream's events that count after a place in each origin's log, and where this reading ends.
 
         The events are in recorded order. An origin without a place is read from its beginning; what the reading
         that ended at `places` has seen is neither decoded nor returned again.

@@ -28,6 +28,13 @@ BAD_PAYLOAD = "bad_payload"
 FROM_THE_FUTURE = "from_the_future"  # readable, but its time has not come: see `Ledger.counts`
 
 AHEAD_MAX_US = 86_400 * 1_000_000  # another machine's clock is followed, and its events count, up to a day ahead
+# Types, from a schema version on, that are ordered by what they name and not by time: no clock makes them wait.
+ORDERED_BY_NAME = {
+    "CiPolicyAdopted": 2,
+    "MetricPolicyAdopted": 2,
+    "ReseedPolicyAdopted": 1,
+    "ReseedPolicyEndorsed": 1,
+}
 
 
 class Unreadable(Exception):

@@ -9,7 +9,6 @@ import click
 
 from commands.cli.app import App
 from ledger.errors import BadInput
-from ledger.event import recorded_order
 from projections.ci import policy as rules
 from projections.ci.policy import Policy
 
@@ -84,18 +83,14 @@ def optional_ledger(app: App) -> Ledger | None:
 
 
 def choose(ledger: Ledger | None, name: str | None) -> Chosen:
-    """Return the named policy, else the one adopted last, else the default; without opening a state."""
+    """Return the named policy, else the adopted one in force, else the default; no state is opened when none is."""
     if name is not None:
         return load(name)
-    if ledger is not None:
-        found = sorted(ledger.read(types=["CiPolicyAdopted"]), key=recorded_order, reverse=True)
-        if found:
-            from projections.ci.approval import holds
+    if ledger is not None and any(True for _ in ledger.read(types=["CiPolicyAdopted"])):
+        from projections.state.state import State
 
-            enough = holds(ledger)
-            last = next((e for e in found if enough(e.body()["digest"], e.body()["replaces"])), None)
-            if last is not None:
-                return adopted(last.body()["policy"], last.event_id)
+        with State.open(ledger) as state:
+            return choose_in(state, None)
     return default()
 
 
@@ -114,13 +109,13 @@ def choose_in(state: State, name: str | None) -> Chosen:
     """The same at the moment a state is at, so that an as-of question is answered by the rules of that moment."""
     if name is not None:
         return load(name)
-    from projections.ci.approval import current
+    from projections.ci.approval import in_force
 
-    row = current(state)
-    if row is not None:
+    now = in_force(state)
+    if now is not None:
         from ledger import canonical
 
-        return adopted(canonical.decode(row["policy"]), row["event_id"])
+        return adopted(canonical.decode(now.policy), now.event_id)
     return default()
 
 

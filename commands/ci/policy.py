@@ -101,22 +101,23 @@ def adopt(app: App, name: str, reason: str, approve: bool, sign_key: str | None)
     from commands.ledger_commands import approving
     from ledger.event import NewEvent
     from ledger.events.policies import CiPolicyAdopted
-    from projections.ci.approval import decision, holds
+    from projections.ci.approval import decision, in_force, successor
     from projections.ci.policy import as_data, regexes
+    from projections.state.succession import told
 
     chosen = load(name)
     ledger = app.ledger()
-    earlier = ledger.read_stream(STREAM)
-    enough = holds(ledger)
-    standing = [e for e in earlier if enough(e.body()["digest"], e.body()["replaces"])]
-    replaces = standing[-1].body()["digest"] if standing else None
-    own = [event.position for event in earlier if event.origin == ledger.origin]
-    if replaces == chosen.digest:
+    position = ledger.head().position
+    with app.state(ledger) as state:
+        before = in_force(state)
+        replaces_events, number = successor(state)
+    if before is not None and before.digest == chosen.digest and not before.rivals:
         app.emit(
-            {**_summary(chosen), "adopted": False, "event_id": standing[-1].event_id},
+            {**_summary(chosen), "adopted": False, "event_id": before.event_id, "in_force": before.document()},
             f"{chosen.line()} is in force already",
         )
         return
+    replaces = before.digest if before else None
     what = decision(chosen.digest, replaces)
     if approve:
         counted = approving.give(ledger, what, sign_key=sign_key, hint=NEXT_APPROVAL)
@@ -136,12 +137,23 @@ def adopt(app: App, name: str, reason: str, approve: bool, sign_key: str | None)
         reason=reason,
         globs=regexes(chosen.policy),
         replaces=replaces,
+        replaces_events=replaces_events,
+        number=number,
     )
-    receipt = ledger.append([NewEvent(stream=STREAM, payload=payload)], seen={STREAM: own[-1] if own else 0})[0]
-    app.emit(
-        {**_summary(chosen), "adopted": True, "event_id": receipt.event_id, "replaces": replaces},
-        f"{chosen.line()} holds from now on ({receipt.event_id})",
-    )
+    receipt = ledger.append([NewEvent(stream=STREAM, payload=payload)], seen={STREAM: position})[0]
+    with app.state(ledger) as state:
+        now = in_force(state)
+    other = told(now, receipt.event_id)
+    document = {
+        **_summary(chosen),
+        "adopted": True,
+        "event_id": receipt.event_id,
+        "replaces": replaces,
+        "replaces_events": replaces_events,
+        "in_force": now.document() if now else None,
+    }
+    said = f"{chosen.line()} was adopted ({receipt.event_id}), but {other}" if other else ""
+    app.emit(document, said or f"{chosen.line()} holds from now on ({receipt.event_id})")
 
 
 def _summary(chosen: Chosen) -> dict[str, Any]:

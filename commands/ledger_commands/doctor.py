@@ -27,6 +27,7 @@ GIB = 2**30
 FREE_FAIL_BYTES = 200 * 2**20  # an append must still fit, with its index and a sealed segment
 FREE_WARN_BYTES = 5 * GIB
 CLOCK_AHEAD_S = 5.0
+DAY_S = 86_400
 UNREAD_TYPES_SHOWN = 100  # characters
 SIGNS = {"ok": "ok", "note": "-", "warn": "warn", "fail": "FAIL"}
 
@@ -132,6 +133,7 @@ def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
     yield _guarded("projections", "perfledger replay", lambda: _projections(app, ledger))
     yield from _approvals(ledger)
     yield _guarded("unread events", "perfledger sql 'FROM unread_events'", lambda: _unread(app, ledger))
+    yield _guarded("policies", "perfledger sql 'FROM policies'", lambda: _policies(app, ledger))
     yield _clock(head.recorded_us)
     yield _disk(ledger.path)
     yield Check("actor", "ok", f"events are written as {ledger.actor}")
@@ -206,13 +208,31 @@ def _unread(app: App, ledger: Ledger) -> Check:
     return Check("unread events", "warn", f"{total} passed over: {'; '.join(parts)}", mend)
 
 
+def _policies(app: App, ledger: Ledger) -> Check:
+    """Whether each adopted policy has one successor: two machines that adopted at once may have replaced the same."""
+    from projections.ci import approval
+    from projections.state.succession import in_force, rivals_told
+
+    with app.state(ledger) as state:
+        found = {"ci": approval.in_force(state), "metric": in_force(state, "metric")}
+    said = {kind: rivals_told(policy) for kind, policy in found.items() if policy and policy.rivals}
+    if said:
+        adopt = {"ci": "perfledger ci policy adopt FILE", "metric": "perfledger policy adopt FILE"}
+        helps = " && ".join(f"{adopt[kind]} --reason ..." for kind in said)
+        return Check("policies", "warn", "; ".join(said.values()), f"{helps}   # the one that is to hold")
+    names = ", ".join(f"{kind} policy {policy.name}" for kind, policy in found.items() if policy)
+    return Check("policies", "ok", f"in force: {names}" if names else "none adopted; the defaults hold")
+
+
 def _clock(recorded_us: int) -> Check:
     ahead = recorded_us / 1e6 - time.time()
     if ahead > CLOCK_AHEAD_S:
         return Check(
             "clock",
             "warn",
-            f"the last event is {ahead:.0f} s in the future: the clock was set back",
+            f"the last event is {ahead:.0f} s in the future: the clock was set back, or a pull brought events of a "
+            "machine whose clock is ahead"
+            + ("; other machines leave what is recorded here aside until its time" if ahead > DAY_S else ""),
             "timedatectl set-ntp true",
         )
     return Check("clock", "ok", "not behind the last event")

@@ -58,20 +58,39 @@ def adopt(app: App, file: str, reason: str) -> int:
 
     from ledger.events.policies import MetricPolicyAdopted
     from projections.results.window import adopted_policy
+    from projections.state.succession import in_force, successor, told
 
     chosen = read_policy_file(file)
     ledger = app.ledger()
+    position = ledger.head().position
     with app.state(ledger) as state:
         before = adopted_policy(state)
+        replaces, number = successor(state, "metric")
     digest = ledger.evidence.put(Path(file).read_bytes(), "application/yaml")
     payload = MetricPolicyAdopted(
-        name=chosen.name, policy=chosen.as_dict(), digest=chosen.digest(), sha256=digest, reason=reason
+        name=chosen.name,
+        policy=chosen.as_dict(),
+        digest=chosen.digest(),
+        sha256=digest,
+        reason=reason,
+        replaces_events=replaces,
+        number=number,
     )
-    receipt = ledger.append([NewEvent(stream=STREAM, payload=payload)])[0]
+    receipt = ledger.append([NewEvent(stream=STREAM, payload=payload)], seen={STREAM: position})[0]
+    with app.state(ledger) as state:
+        now = in_force(state, "metric")
     changes = differences(before.as_dict(), chosen.as_dict())
     lines = [f"adopted {chosen.name} ({chosen.digest()[:12]})"]
     lines += [f"  {name}: {old} -> {new}" for name, (old, new) in changes.items()] or ["  nothing changes"]
-    app.emit({"event_id": receipt.event_id, "digest": chosen.digest(), "changes": changes}, "\n".join(lines))
+    lines += [f"but {said}" for said in [told(now, receipt.event_id)] if said]
+    document = {
+        "event_id": receipt.event_id,
+        "digest": chosen.digest(),
+        "changes": changes,
+        "replaces_events": replaces,
+        "in_force": now.document() if now else None,
+    }
+    app.emit(document, "\n".join(lines))
     return 0
 
 

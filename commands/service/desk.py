@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from commands.ci.chosen import Chosen, adopted, default
+from commands.ci.chosen import Chosen, choose, default
 from ledger.event import Event, NewEvent
 from ledger.events.checks import CommandDecided, CommentReceived, PullRequestObserved
 from projections.ci import slash
@@ -41,7 +41,7 @@ class CommandDesk:
         self._heads: dict[tuple[str, int], _Head] = {}
         self._open: dict[tuple[str, int], CommentReceived] = {}
         self._decided: set[tuple[str, int]] = set()
-        self._policy: tuple[str, Chosen] | None = None
+        self._policy: Chosen | None = None
 
     def after(self, ledger: Ledger, events: Sequence[NewEvent]) -> None:
         """Decide what is open, when there may be something: at the start, and when a comment came."""
@@ -51,7 +51,7 @@ class CommandDesk:
     def decide(self, ledger: Ledger) -> int:
         """Read what is new and decide every open comment. Return how many decisions were recorded."""
         self._catch_up(ledger)
-        chosen = self._policy[1] if self._policy else default()
+        chosen = self._policy or default()
         new = [event for comment in self._open.values() for event in self.decisions(chosen, comment)]
         self._open.clear()
         count = sum(not receipt.duplicate for receipt in ledger.append(new)) if new else 0
@@ -83,17 +83,18 @@ class CommandDesk:
         return found
 
     def _catch_up(self, ledger: Ledger) -> None:
+        adopted = False
         for origin in ledger.origins():
             head = ledger.head(origin).position
             for event in ledger.read(origin=origin, after=self._read_to.get(origin, 0), types=TYPES):
-                self._take(event)
+                adopted = adopted or event.type == "CiPolicyAdopted"
+                if ledger.counts(event):
+                    self._take(event)
             self._read_to[origin] = head
+        if adopted:
+            self._policy = choose(ledger, None)
 
     def _take(self, event: Event) -> None:
-        if event.type == "CiPolicyAdopted":
-            if self._policy is None or event.recorded_at > self._policy[0]:
-                self._policy = (event.recorded_at, adopted(event.body()["policy"], event.event_id))
-            return
         payload = event.typed()
         if isinstance(payload, PullRequestObserved):
             head = _Head(payload.updated_at or event.recorded_at, event.recorded_at, payload.head_sha, payload.head_ref)

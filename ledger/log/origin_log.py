@@ -41,10 +41,11 @@ JOURNAL_BYTES_MAX = 4 * 2**20  # an append seals past this, so that readers neve
 
 @dataclass(frozen=True)
 class Author:
-    """Who writes, as every event of an append says it."""
+    """Who writes, as every event of an append says it, and the time (microseconds UTC) that all of it comes after."""
 
     actor: str
     host: str
+    after_us: int = 0
 
 
 class OriginLog(LogReader):
@@ -188,7 +189,7 @@ class OriginLog(LogReader):
     ) -> tuple[list[Event], list[bytes], Head]:
         """Give positions, versions, times and hashes to new events. Returns them, their lines and the head after."""
         assert self._heads is not None
-        position, previous, now = head.position, head.hash, head.recorded_us
+        position, previous, now = head.position, head.hash, max(head.recorded_us, author.after_us)
         versions: dict[str, int] = {}
         events: list[Event] = []
         lines: list[bytes] = []

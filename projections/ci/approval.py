@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ledger.identity.signing import Signed
-from projections.authority import approvals, in_force
+from projections.authority import approvals
+from projections.authority import in_force as authority_in_force
 from projections.authority.policy import CI_POLICY
+from projections.state import succession
+from projections.state.succession import InForce
 
 if TYPE_CHECKING:
-    from ledger.ledger import Ledger
     from projections.state.state import State
 
 
@@ -19,25 +20,25 @@ def decision(digest: str, replaces: str | None) -> Signed:
     return Signed(CI_POLICY, f"after {replaces or 'none'}", digest)
 
 
-def holds(ledger: Ledger) -> Callable[[str, str | None], bool]:
-    """Return a predicate of (digest, replaces): whether that adoption has the approvals it needs here."""
-    authority = in_force.load(ledger)
-
-    def enough(digest: str, replaces: str | None) -> bool:
-        return approvals.approved(ledger, authority, decision(digest, replaces))
-
-    return enough
+def in_force(state: State) -> InForce | None:
+    """Return the CI policy in force at the moment the state is at: of those that have their approvals, as they are
+    today, the one that nothing replaced. None when none was adopted."""
+    return succession.in_force(state, "ci", _approved(state))
 
 
-def current(state: State) -> dict[str, Any] | None:
-    """Return the row of the CI policy in force (policy, digest, event_id) at the moment the state is at, or None.
+def successor(state: State) -> tuple[list[str], int]:
+    """Return what the next adoption replaces, by event id, and its number. See `succession.successor`."""
+    return succession.successor(state, "ci", _approved(state))
 
-    Of those adopted by then the newest that has its approvals, as they are today.
-    """
-    rows = state.rows(
-        "SELECT p.policy, p.digest, p.event_id, f.replaces "
-        "FROM policies AS p JOIN fact_ci_policy AS f USING (event_id) "
-        "WHERE p.kind = 'ci' ORDER BY p.adopted_at DESC, f.origin DESC, f.position DESC"
-    )
-    enough = holds(state.ledger) if rows else None
-    return next((row for row in rows if enough is not None and enough(row["digest"], row["replaces"])), None)
+
+def _approved(state: State) -> list[str]:
+    """Return the adoptions, by event id, that have the approvals they need here."""
+    rows = state.rows("SELECT digest, replaces, event_id FROM policies WHERE kind = 'ci'")
+    if not rows:
+        return []
+    authority = authority_in_force.load(state.ledger)
+    return [
+        row["event_id"]
+        for row in rows
+        if approvals.approved(state.ledger, authority, decision(row["digest"], row["replaces"]))
+    ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import canonical
 from projections.ci import history
-from projections.ci.approval import current
+from projections.ci.approval import in_force
 from projections.ci.gate import GateVerdict, settle
 from projections.ci.policy import from_data
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def merge_gate(state: State) -> Iterator[dict[str, Any]]:
     """Yield a row for each merge condition of each pull request, under the CI policy in force at that moment."""
-    adopted = current(state)
+    adopted = in_force(state)
     if adopted is None:
         return
-    policy = from_data(canonical.decode(adopted["policy"]), where=f"event {adopted['event_id']}")
+    policy = from_data(canonical.decode(adopted.policy), where=f"event {adopted.event_id}")
     for known in history.of_pulls(state):
         recorded = {one.input.event_id: one.input.recorded_at for one in known}
         verdict = settle(policy, (one.input for one in known))
-        yield from _rows(verdict, recorded, adopted["digest"])
+        yield from _rows(verdict, recorded, adopted.digest)
 
 
 def _rows(verdict: GateVerdict, recorded: dict[str, str], digest: str) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,10 @@ class FactPin(Fact, table=True):
 
 
 class FactMetricPolicy(Fact, table=True):
-    """A metric policy adopted. `policy` is JSON with every limit and rule spelled out."""
+    """A metric policy adopted. `policy` is JSON with every limit and rule spelled out.
+
+    replaces_events: the event ids of those it took over from, as JSON; null when it names none.
+    """
 
     __tablename__ = "fact_metric_policy"
     name: str
@@ -26,3 +29,5 @@ class FactMetricPolicy(Fact, table=True):
     policy: str
     window_length: int
     reason: str
+    replaces_events: str | None
+    number: int

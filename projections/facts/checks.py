@@ -121,7 +121,11 @@ class FactDelivery(Fact, table=True):
 
 
 class FactCiPolicy(Fact, table=True):
-    """A CI policy adopted. `policy` is JSON with every rule spelled out, `globs` its patterns as expressions."""
+    """A CI policy adopted. `policy` is JSON with every rule spelled out, `globs` its patterns as expressions.
+
+    replaces: digest of the one it took over from. replaces_events: the event ids of those, as JSON; null when it
+    names none.
+    """
 
     __tablename__ = "fact_ci_policy"
     name: str
@@ -130,6 +134,8 @@ class FactCiPolicy(Fact, table=True):
     globs: str
     reason: str
     replaces: str | None
+    replaces_events: str | None
+    number: int
 
 
 class FactReseedSource(Fact, table=True):

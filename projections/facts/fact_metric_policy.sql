@@ -1,5 +1,7 @@
 SELECT recorded_at, learned_at, origin, position, event_id, 0 AS item,
        p.name, p.digest, CAST(p.policy AS VARCHAR) AS policy,
-       CAST(json_extract_string(p.policy, '$.window') AS BIGINT) AS window_length, p.reason
-FROM (SELECT *, json_transform(payload, '{"name":"VARCHAR","digest":"VARCHAR","policy":"JSON","reason":"VARCHAR"}') AS p
+       CAST(json_extract_string(p.policy, '$.window') AS BIGINT) AS window_length, p.reason,
+       NULLIF(CAST(p.replaces_events AS VARCHAR), 'null') AS replaces_events, COALESCE(p.number, 0) AS number
+FROM (SELECT *, json_transform(payload, '{"name":"VARCHAR","digest":"VARCHAR","policy":"JSON","reason":"VARCHAR",
+        "replaces_events":"JSON","number":"BIGINT"}') AS p
       FROM arrivals WHERE type = 'MetricPolicyAdopted')

@@ -87,7 +87,9 @@ CREATE TABLE fact_ci_policy (
     policy VARCHAR NOT NULL,
     globs VARCHAR NOT NULL,
     reason VARCHAR NOT NULL,
-    replaces VARCHAR
+    replaces VARCHAR,
+    replaces_events VARCHAR,
+    number BIGINT NOT NULL
 );
 
 CREATE TABLE fact_command (
@@ -178,7 +180,9 @@ CREATE TABLE fact_metric_policy (
     digest VARCHAR NOT NULL,
     policy VARCHAR NOT NULL,
     window_length BIGINT NOT NULL,
-    reason VARCHAR NOT NULL
+    reason VARCHAR NOT NULL,
+    replaces_events VARCHAR,
+    number BIGINT NOT NULL
 );
 
 CREATE TABLE fact_observation (

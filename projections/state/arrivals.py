@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.event import Event, known_type
 from ledger.log.segment import first_of, info
-from ledger.readable import AHEAD_MAX_US
+from ledger.readable import AHEAD_MAX_US, ORDERED_BY_NAME
 from projections.state import catalogue
 from projections.state.engine import Connection, quote
 from projections.state.unread import Arrived, Fault, set_aside
@@ -140,8 +140,9 @@ def _learned(connection: Connection, batch: Batch, everything: str, pulls: Seque
     )
     pulled = " UNION ALL ".join([f"({fresh})", *(f"SELECT * FROM {p} WHERE origin = '{own}'" for p in pulls)])
     connection.execute(f"CREATE OR REPLACE TEMP TABLE known_pulls AS {pulled}")
+    unordered = " OR ".join(f"(type = '{n}' AND schema_version >= {v})" for n, v in ORDERED_BY_NAME.items())
     return f"""
-        SELECT *, CASE WHEN origin = '{own}' THEN recorded_at
+        SELECT *, CASE WHEN origin = '{own}' OR {unordered} THEN pulled_at
                   ELSE greatest(pulled_at, make_timestamptz(epoch_us(recorded_at) - {AHEAD_MAX_US})) END AS learned_at
         FROM (SELECT e.*, CASE WHEN e.origin = '{own}' THEN e.recorded_at ELSE k.learned_at END AS pulled_at
               FROM ({everything}) e

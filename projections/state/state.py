@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ledger import canonical
+from ledger import canonical, identifiers
 from ledger.errors import BadInput, Unavailable
-from ledger.identifiers import clock, format_time, parse_time
+from ledger.identifiers import format_time, parse_time
 from ledger.readable import BAD_PAYLOAD
 from projections.state import arrivals, catalogue, computed, engine, narrowing, stopping, store
 from projections.state.unread import Arrived
@@ -96,7 +96,7 @@ class State:
         from projections.state.supposed import supposed
 
         state = cls(ledger, engine.connect(), as_of=FOREVER, as_recorded=FOREVER)
-        state._batch = arrivals.Batch(ledger.origin, {}, tail=supposed(events, origin=ledger.origin))
+        state._batch = arrivals.Batch(ledger.origin, {}, tail=supposed(events, ledger))
         state._load_newest(state._batch)
         return state
 
@@ -119,7 +119,7 @@ class State:
         if supposing:
             from projections.state.supposed import supposed
 
-            batch.tail += supposed(supposing, origin=self.ledger.origin)
+            batch.tail += supposed(supposing, self.ledger)
         if batch.files or batch.tail:
             self._load_newest(batch)
         return base, recent
@@ -179,9 +179,9 @@ class State:
         stamped.
         """
         last = max([m.counts_from_us for m in metas if m] + [self._newest.counts_from_us if self._newest else 0])
-        if last <= clock():
+        if last <= identifiers.clock():
             return FOREVER
-        return format_time(max(clock(), self.ledger.head().recorded_us))
+        return format_time(max(identifiers.clock(), self.ledger.head().recorded_us))
 
     def _moment(self, when: str) -> str:
         """Return the time at which this ledger knew what `when` names."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ledger.event import Event, NewEvent, encode_payload, load_catalogue
-from ledger.identifiers import format_time
+from ledger.identifiers import format_time, next_time
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
 
 FIRST = 2**62  # beyond every position of a log
 
 
-def supposed(events: Sequence[NewEvent], *, origin: str) -> list[Event]:
-    """Return events as if `origin` had recorded them just now, after all it has. They have no hashes."""
+def supposed(events: Sequence[NewEvent], ledger: Ledger) -> list[Event]:
+    """Return events as if a ledger had recorded them just now, after all it has. They have no hashes."""
     versions = {kind.name: kind.schema_version for kind in load_catalogue().values()}
-    now = format_time(time.time_ns() // 1000)
+    now = format_time(next_time(ledger.head().recorded_us))
     return [
         Event(
             actor="",
@@ -28,7 +31,7 @@ def supposed(events: Sequence[NewEvent], *, origin: str) -> list[Event]:
             hash="",
             host="",
             key=event.key,
-            origin=origin,
+            origin=ledger.origin,
             payload=msgspec.Raw(encode_payload(event.payload)),
             position=FIRST + index,
             prev_hash="",

@@ -165,8 +165,8 @@ def other_ones(kind: EventType) -> Iterator[Spoilt]:
     for field in found.fields:
         holds = {type(option) for option in _options(field.type)}
         if holds & {inspect.IntType, inspect.FloatType, inspect.AnyType, inspect.DictType}:
-            value = HUGE if holds & {inspect.IntType, inspect.FloatType} else {"n": HUGE}
-            text = json.dumps({**whole, field.encode_name: value}, sort_keys=True)
+            large: Any = HUGE if holds & {inspect.IntType, inspect.FloatType} else {"n": HUGE}
+            text = json.dumps({**whole, field.encode_name: large}, sort_keys=True)
             how = f"{kind.name}: {field.encode_name} has an integer outside 64 bits"
             yield Spoilt(kind.name, kind.schema_version, text.encode(), "bad_payload", how)
     name = next(iter(whole))

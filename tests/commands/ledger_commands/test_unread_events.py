@@ -81,7 +81,7 @@ def here(tmp_path: Path) -> Ledger:
 def answers(call: Call) -> dict[str, tuple[int, str]]:
     """Exit code and output of every command."""
     found = {name: call(*arguments) for name, arguments in COMMANDS.items()}
-    return {name: (one.code, one.stderr if one.code == 70 else "") for name, one in found.items()}
+    return {name: (one.code, one.err if one.code == 70 else "") for name, one in found.items()}
 
 
 def everything(ledger: Ledger) -> dict[str, Counter[str]]:
@@ -135,7 +135,7 @@ def test_no_event_of_a_newer_peer_or_of_the_wrong_shape_stops_a_command_or_chang
     assert {name for name in before if before[name] - after[name] or after[name] - before[name]} <= PULLED
     assert answers(in_process) == codes
     in_process("verify", code=0)
-    told = in_process("doctor", "--json").json()
+    told = in_process("doctor", "--json").json
     about = next(check for check in told["checks"] if check["name"] == "unread events")
     assert about["state"] == "warn" and str(len(made)) in about["message"] and "b" in about["message"]
 
