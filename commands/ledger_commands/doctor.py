@@ -134,6 +134,7 @@ def _ledger(app: App, *, fast: bool) -> Iterator[Check]:
     yield from _approvals(ledger)
     yield _guarded("unread events", "perfledger sql 'FROM unread_events'", lambda: _unread(app, ledger))
     yield _guarded("policies", "perfledger sql 'FROM policies'", lambda: _policies(app, ledger))
+    yield from _signing(ledger)
     yield _clock(head.recorded_us)
     yield _disk(ledger.path)
     yield Check("actor", "ok", f"events are written as {ledger.actor}")
@@ -146,6 +147,22 @@ def _approvals(ledger: Ledger) -> Iterator[Check]:
         yield from (Check("approvals", *finding) for finding in list(findings(ledger)))
     except PerfledgerError as error:
         yield Check("approvals", "fail", error.message, error.hint)
+
+
+def _signing(ledger: Ledger) -> Iterator[Check]:
+    """Look at the signing key and the kept checkpoint, where there are any."""
+    from ledger.proofs import checkpoints, keys
+
+    path = keys.default_path(ledger)
+    try:
+        kept = checkpoints.read(ledger, ledger.origin)
+        key = keys.load(path, ledger.origin) if path.exists() else None
+    except PerfledgerError as error:
+        yield Check("signing", "fail", error.message, error.hint)
+        return
+    if kept or key:
+        signed = f"{kept.size:,} events are signed" if kept else "nothing is signed yet"
+        yield Check("signing", "ok", f"{signed}; the key is {key.verifier if key else 'not in the ledger'}")
 
 
 def _guarded(name: str, fix: str, look: Callable[[], Check]) -> Check:

@@ -43,6 +43,21 @@ def test_a_damaged_log_is_found_and_named(cli: Run, tmp_path: Path) -> None:
     assert by_name(cli("doctor", "--fast", "--json"))["verify"]["state"] == "note"
 
 
+def test_a_signing_key_that_others_may_read_and_a_changed_checkpoint_are_named(cli: Run, tmp_path: Path) -> None:
+    cli("init", "--origin", "bed", code=0)
+    assert "signing" not in by_name(cli("doctor", "--fast", "--json"))
+    cli("checkpoint", "sign", code=0)
+    assert "2 events are signed" in by_name(cli("doctor", "--fast", "--json"))["signing"]["message"]
+    key, kept = tmp_path / ".perfledger/signing-key", tmp_path / ".perfledger/log/bed/checkpoint"
+    key.chmod(0o644)
+    found = by_name(cli("doctor", "--fast", "--json", code=1))["signing"]
+    assert found["state"] == "fail" and found["fix"].startswith("chmod 600")
+    key.chmod(0o600)
+    kept.write_bytes(kept.read_bytes().replace(b"\n2\n", b"\n3\n"))
+    found = by_name(cli("doctor", "--fast", "--json", code=1))["signing"]
+    assert found["state"] == "fail" and "is not the checkpoint that was kept there" in found["message"]
+
+
 def test_tokens_are_named_and_never_shown(cli: Run) -> None:
     secret = "hf_" + "x" * 34
     done = cli("doctor", "--json", env={"HF_TOKEN": secret, "GITHUB_TOKEN": "ghp_other"})
