@@ -48,7 +48,7 @@ def _in_force(authority: Authority) -> Finding:
 def _edited(ledger: Ledger, authority: Authority) -> Finding | None:
     """Compare the pin with the last one that a command of this ledger recorded."""
     last = None
-    for event in ledger.read(origin=ledger.origin, types=["ReseedPolicyPinned"]):
+    for event in ledger.read_counted(origin=ledger.origin, types=["ReseedPolicyPinned"]):
         last = event.body()["digest"]
     pinned = authority.pin.sha256 if authority.pin else None
     if last == pinned:

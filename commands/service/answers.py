@@ -81,7 +81,8 @@ class Answerer:
     def _take_new(self, ledger: Ledger) -> None:
         """Read the decisions since the last time."""
         head = ledger.head().position
-        for event in ledger.read(origin=ledger.origin, after=self._read_to, types=["CommandDecided"]):
+        new = ledger.read(origin=ledger.origin, after=self._read_to, types=["CommandDecided"])
+        for event in filter(ledger.counts, new):
             decided = event.typed()
             if isinstance(decided, CommandDecided) and _age_s(event.recorded_at) < AGE_SECONDS_MAX:
                 self._open += [

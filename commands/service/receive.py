@@ -46,7 +46,7 @@ def receive(app: App, file: str, event: str, source: str, delivery: str | None) 
     CommandDesk().after(ledger, new)
     answers = [
         e.body()
-        for e in ledger.read(types=["CommandDecided"])
+        for e in ledger.read_counted(types=["CommandDecided"])
         if e.body()["comment_id"] in {getattr(n.payload, "comment_id", None) for n in new}
     ]
     duplicate = receipts[0].duplicate

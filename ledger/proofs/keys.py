@@ -117,6 +117,8 @@ def known(ledger: Ledger, origin: str) -> list[VerifierKey]:
     """Return the keys that an origin's log names for its checkpoints, oldest first."""
     found = []
     for event in ledger.read(origin=origin, types=[NAMED]):
+        if event.why_unreadable() is not None:
+            continue
         try:
             key = VerifierKey.parse(str(event.body()["verifier_key"]))
         except (BadInput, KeyError, TypeError):

@@ -148,6 +148,7 @@ def canonical_ones(kind: EventType, named: dict[str, Any] | None = None) -> Iter
     yield made({**whole, "zz_deep": _nested(DEEP)}, now, "bad_payload", "nested too deep")
     for version in range(1, now):
         yield made({"zz": 1}, version, "bad_payload", "an old one with nothing in it")
+        yield made([1], version, "bad_payload", "an old one that is an array")
 
 
 def _nested(levels: int) -> list[Any]:
