@@ -21,17 +21,19 @@ class PerfledgerError(Exception):
     """An error that reaches the user as one sentence, a hint and an exit code.
 
     `code` is the stable snake_case name scripts match on; `hint` is the next step; `details` are the
-    values of the sentence, JSON-ready.
+    values of the sentence, JSON-ready. None of the three tells a credential, whatever they were made of.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, code: str, hint: str = "", **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        from ledger.outside.redaction import told  # here, so that a start without an error does not pay for it
+
+        self.message: str = told(message)
+        super().__init__(self.message)
         self.code = code
-        self.hint = hint
-        self.details = details
+        self.hint: str = told(hint)
+        self.details: dict[str, Any] = told(details)
 
 
 class Refused(PerfledgerError):

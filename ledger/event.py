@@ -20,6 +20,7 @@ from ledger.event_types import known_type as known_type
 from ledger.event_types import load_catalogue as load_catalogue
 from ledger.event_types import type_of as type_of
 from ledger.event_types import upcast as upcast
+from ledger.outside.redaction import clean_urls
 from ledger.readable import UNKNOWN_TYPE, Unreadable, payload_of, why_unreadable
 
 GENESIS_HASH = "0" * 64
@@ -109,11 +110,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 def encode_payload(payload: EventPayload) -> bytes:
     """Return the canonical bytes of a payload, checked against its own types.
 
+    A URL loses the credentials it holds: what is appended is kept for ever, and pushed.
+
     Raises `BadInput` naming the type and field when a value does not fit.
     """
     name = type_of(payload).name
     try:
-        return _encoded(payload)
+        return clean_urls(_encoded(payload))
     except msgspec.ValidationError as error:
         raise BadInput(f"{name}: {error}", code="bad_payload", type=name) from None
     except BadInput as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from commands.calibrate.session_options import open_session, run_dir_options
 from commands.cli.app import App, command
+from ledger.outside import shown
 from projections.calibration.audit import audit_lines, readiness
 
 
@@ -19,7 +20,7 @@ def audit(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | N
     session = open_session(app, run_dir, stages_yaml=stages_yaml, repo_root=repo_root).session
     result = readiness(session)
     document = {"session": session.id, "model": session.plan.model, **result.as_json()}
-    app.emit(document, lambda: "\n".join(audit_lines(session, result)))
+    app.emit(document, lambda: shown.text_of(audit_lines(session, result)))
     if not result.ready and not app.as_json:
         app.note(f"not ready: {'; '.join(result.reasons)}")
     return 0 if result.ready else 1

@@ -24,6 +24,7 @@ from commands.cli.app import App, command
 from ledger.errors import BadInput, Refused
 from ledger.event import NewEvent
 from ledger.events.calibrations import CalibrationReported
+from ledger.outside import shown
 from projections.calibration.audit import Readiness, readiness
 from projections.calibration.session import Session
 
@@ -57,7 +58,7 @@ def report(app: App, run_dir: Path, stages_yaml: Path | None, repo_root: Path | 
                 hint=f"perfledger calibrate audit {run_dir}",
                 reasons=list(result.reasons),
             )
-        streams.note("\n".join(lines))
+        streams.note(shown.text_of(lines))
         return 1
     if dry_run or past:
         contents = contents_of(

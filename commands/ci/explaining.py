@@ -9,6 +9,7 @@ from commands.ci.chosen import choose_in
 from commands.ci.work import names
 from commands.cli.app import App
 from commands.explain.command import headline
+from ledger.outside import shown
 from projections.ci import history
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ def explain_gate(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any]
         chosen = choose_in(state, None)
         verdict = judge(chosen.policy, history.of_pull(state, seen["repository"], seen["number"]))
     document = {"policy": chosen.document(), **as_document(verdict, chosen.policy.aggregates)}
-    lines = [headline(event), text(verdict, chosen.line()), "", "events:"]
+    lines = [headline(event), *text(verdict, chosen.line()).split("\n"), "", "events:"]
     for condition in verdict.conditions:
         lines += [f"  {condition.id:<14} {_event_line(ledger, one)}" for one in condition.event_ids]
-    return document, "\n".join(lines)
+    return document, shown.text_of(lines)
 
 
 def explain_command(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any], str]:
@@ -76,7 +77,7 @@ def explain_command(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, 
     if comment:
         lines.append(f"comment  {comment.event_id} by {comment.body()['author']}: {comment.body()['body'][:200]!r}")
     lines += [f"post     {post.event_id} {post.body()['kind']} {post.body()['subject']}" for post in posts]
-    return document, "\n".join(lines)
+    return document, shown.text_of(lines)
 
 
 def explain_post(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any], str]:
@@ -99,7 +100,7 @@ def explain_post(_app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any
         f"outcome  {said}",
         *(f"rests on {_event_line(ledger, one)}" for one in plan["basis"]),
     ]
-    return {"outcomes": [outcome.as_dict() for outcome in outcomes]}, "\n".join(lines)
+    return {"outcomes": [outcome.as_dict() for outcome in outcomes]}, shown.text_of(lines)
 
 
 def _event_line(ledger: Ledger, event_id: str) -> str:

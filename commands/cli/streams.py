@@ -12,6 +12,7 @@ import click
 
 from ledger.errors import PerfledgerError
 from ledger.outside import shown
+from ledger.outside.redaction import told, without_credentials
 
 
 def prepare() -> None:
@@ -42,7 +43,7 @@ def say(text: str) -> None:
     reads them, at once or later in a log: what a terminal would obey is written out wherever stdout goes.
     """
     try:
-        click.echo(shown.terminal(text, lines=True))
+        click.echo(shown.terminal(without_credentials(text), lines=True))
     except BrokenPipeError:
         _discard(1)
 
@@ -60,9 +61,9 @@ def write(pieces: Iterable[bytes]) -> None:
 
 
 def note(text: str) -> None:
-    """Print to stderr; a failure to print does not stop the command."""
+    """Print to stderr, no credential in it; a failure to print does not stop the command."""
     try:
-        click.echo(shown.terminal(text, lines=True), err=True)
+        click.echo(shown.terminal(told(text), lines=True), err=True)
     except OSError:
         _discard(2)
 
@@ -91,7 +92,9 @@ def report(error: PerfledgerError, *, as_json: bool) -> None:
             click.echo(to_json({"error": document}))
             told = True
     if not told:
-        note(f"perfledger: {error.message}" + (f"\n  next: {error.hint}" if error.hint else ""))
+        # what follows a line end may be data of somebody else, and must not look like a line of ours
+        message, hint = (text.replace("\n", "\n      ") for text in (error.message, error.hint))
+        note(f"perfledger: {message}" + (f"\n  next: {hint}" if hint else ""))
     close()
 
 

@@ -14,6 +14,7 @@ import click
 from commands.cli.app import App, command, load
 from ledger.errors import BadInput
 from ledger.event import Event, recorded_order
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -89,7 +90,7 @@ def explain_plainly(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
         lines.append(f"  {len(before)} events before it and {len(around) - len(before)} after it in {event.stream}:")
         lines += [f"    {e.recorded_at}  {e.type}  {e.event_id}" for e in around[-20:]]
     stream = [{"event_id": e.event_id, "type": e.type, "recorded_at": e.recorded_at} for e in around]
-    return {"caused_by": cause, "stream": stream}, "\n".join(lines)
+    return {"caused_by": cause, "stream": stream}, shown.text_of(lines)
 
 
 def headline(event: Event) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from commands.cli.app import App
 from commands.explain.command import headline
 from commands.results.check_summary import asides, number, percent
+from ledger.outside import shown
 from projections.results.metric_policy import CATALOGUE
 from projections.results.record_shape import METRICS
 
@@ -59,7 +60,7 @@ def explain_verdict(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
     lines.append(
         f"policy          {verdict['policy']['name']}, digest {verdict['policy_digest'][:12]}; all of it with --json"
     )
-    return document, "\n".join(lines)
+    return document, shown.text_of(lines)
 
 
 def _metric_lines(verdict: dict[str, Any]) -> list[str]:
@@ -138,7 +139,7 @@ def explain_result(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, An
     lines.append(f"  for the baseline: {mine[0]['why']}" if mine else "  not known at that moment")
     lines += [f"  judged {row['recorded_at']}  {row['status']}  {row['event_id']}" for row in verdicts]
     lines += [f"  in the window of {row['event_id']}  {row['status']}" for row in used]
-    return document, "\n".join(lines)
+    return document, shown.text_of(lines)
 
 
 def explain_pin(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any], str]:
@@ -151,4 +152,4 @@ def explain_pin(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, Any],
         f"  {_values(body['medians'])}",
     ]
     lines += [f"  from {event_id}  {_origin(rows.get(event_id))}" for event_id in body["result_event_ids"]]
-    return {"pin": body, "results": list(rows.values())}, "\n".join(lines)
+    return {"pin": body, "results": list(rows.values())}, shown.text_of(lines)

@@ -10,6 +10,7 @@ from commands.ledger_commands.events import bound
 from ledger.errors import BadInput
 from ledger.events.calibrations import RepeatImported
 from ledger.events.observations import RepeatObserved
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.event import Event
@@ -44,7 +45,7 @@ def explain_applied(app: App, ledger: Ledger, event: Event) -> tuple[dict[str, A
         lines.append("  it cites no observation")
     if planned:
         lines.append(f"  announced by {planned[0]}")
-    return document, "\n".join(lines)
+    return document, shown.text_of(lines)
 
 
 def _cited(app: App, ledger: Ledger, change: dict[str, Any]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ import msgspec
 from commands.cli.app import App, command
 from ledger import children
 from ledger.errors import BadInput, PerfledgerError
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -61,7 +62,7 @@ def doctor(app: App, fast: bool) -> int:
             if check.fix:
                 lines.append(f"{'':>4}  {'':<{width}}  fix: {check.fix}")
         verdict = "nothing to fix" if not failed else f"{failed} to fix"
-        return "\n".join([*lines, "", verdict + (f", {warned} warning(s)" if warned else "")])
+        return shown.text_of([*lines, "", verdict + (f", {warned} warning(s)" if warned else "")])
 
     app.emit(document, text)
     return 1 if failed else 0

@@ -9,6 +9,7 @@ import click
 from commands.cli.app import App, command
 from ledger.errors import Damaged
 from ledger.layout import outside_ledger
+from ledger.outside.redaction import without_credentials
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -28,8 +29,8 @@ def replay(app: App, check: bool, into: str | None) -> int:
             outside_ledger(file, ledger.path)
         counts = fill(ledger, into)
         app.emit(
-            {"into": _without_password(into), "rows": counts},
-            f"{sum(counts.values())} rows in {len(counts)} tables written to {_without_password(into)}",
+            {"into": without_credentials(into), "rows": counts},
+            f"{sum(counts.values())} rows in {len(counts)} tables written to {without_credentials(into)}",
         )
         return 0
     if check:
@@ -60,9 +61,3 @@ def _check(app: App, ledger: Ledger) -> int:
     rows = sum(int(text.split()[0]) for text in rebuilt.values())
     app.emit(document, f"replay equals live: {len(rebuilt)} fact tables, {rows} rows, byte for byte")
     return 0
-
-
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).render_as_string(hide_password=True)

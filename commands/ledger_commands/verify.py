@@ -12,6 +12,7 @@ from commands.cli import streams
 from commands.cli.app import App, command
 from ledger.errors import BadInput, Damaged
 from ledger.layout import outside_ledger
+from ledger.outside import shown
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -103,12 +104,12 @@ def _ledger(app: App, asked: Asked) -> int:
         "notes": report.notes,
     }
     for note in report.notes:
-        app.note(f"note: {note}")
+        app.note(f"note: {shown.terminal(note)}")
     if not report.ok:
         first = report.findings[0]
         if not app.as_json:
             for finding in report.findings:
-                streams.say(f"{finding.rule}: {finding.file}: {finding.message}")
+                streams.say(shown.terminal(f"{finding.rule}: {finding.file}: {finding.message}"))
         raise Damaged(
             f"{len(report.findings)} broken rule(s); the first: {first.rule} in {first.file}: {first.message}",
             code="ledger_damaged",

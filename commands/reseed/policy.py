@@ -10,6 +10,7 @@ from commands.cli.app import App, command
 from commands.reseed.work.approval import signers_digest
 from commands.reseed.work.policy_change import Asked, carry_out, terms, to_endorse
 from ledger.errors import BadInput
+from ledger.outside import shown
 from projections.authority import in_force
 from projections.authority.policy import ACTS, APPROVALS_MAX, NONE, as_json
 
@@ -68,7 +69,7 @@ def policy(app: App, asked: Asked) -> None:
             )
         known = {row["event_id"] for row in rows}
     authority = in_force.load(ledger, known=known)
-    app.emit(_document(authority, changed), lambda: "\n".join(_lines(authority, changed)))
+    app.emit(_document(authority, changed), lambda: shown.text_of(_lines(authority, changed)))
 
 
 def _document(authority: Authority, changed: str | None) -> dict[str, Any]:

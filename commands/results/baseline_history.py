@@ -14,6 +14,7 @@ from commands.cli.targets import resolve_target, target_options
 from commands.results.baseline_reading import WHY_SQL
 from commands.results.check_summary import number
 from ledger.errors import Inconclusive
+from ledger.outside import shown
 from projections.results.metric_policy import CATALOGUE
 from projections.results.record_shape import METRICS, median
 
@@ -55,7 +56,7 @@ def _history_text(target: str, rows: list[dict[str, Any]]) -> str:
     used = [m for m in METRICS if any(row[m] is not None for row in rows)]
     labels = [CATALOGUE[m].label for m in used]
     return (
-        target
+        shown.terminal(target)
         + "\n"
         + table(
             ["time", "commit", *labels, "status", "for the baseline"],

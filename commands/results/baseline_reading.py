@@ -11,6 +11,7 @@ from commands.cli.app import App, command
 from commands.cli.numbers import Whole
 from commands.cli.targets import resolve_target, target_options
 from commands.results.check_summary import number
+from ledger.outside import shown
 from projections.results.metric_policy import CATALOGUE
 from projections.results.record_shape import METRICS, median
 
@@ -149,7 +150,8 @@ def _show_text(document: Mapping[str, Any]) -> str:
     from commands.cli.output import table
 
     cohort = ", ".join(f"{k}={v}" for k, v in document["cohort"].items())
-    lines = [document["target"], f"  {cohort}", f"  {document['counted']} of {document['results']} results count", ""]
+    lines = [shown.terminal(document["target"]), f"  {shown.terminal(cohort)}"]
+    lines += [f"  {document['counted']} of {document['results']} results count", ""]
     rows = [
         [
             CATALOGUE[m].label,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 # Controls, and what is seen as nothing or turns the direction of writing: the Unicode property
 # Default_Ignorable_Code_Point without the two selectors of ordinary emoji (U+FE0E, U+FE0F), the line ends that are
@@ -49,6 +50,11 @@ def terminal(text: str, *, lines: bool = False) -> str:
     if lines:
         return _LINES.sub(lambda found: found[1] or _written(found[0]), text)
     return _CELL.sub(lambda found: _written(found[0]), text)
+
+
+def text_of(lines: Iterable[str]) -> str:
+    """Return lines as one text for a terminal, in which no line is begun by what somebody else wrote."""
+    return "\n".join(terminal(line) for line in lines)
 
 
 def styled(text: str) -> str:

@@ -106,11 +106,16 @@ class HubRepo:
 
         def look(api: HfApi) -> dict[str, RemoteFile]:
             try:
-                entries = list(
-                    api.list_repo_tree(
-                        self.repo_id, path_in_repo=under or None, recursive=True, revision=revision, repo_type="dataset"
+                with hub_session.at_home(self.endpoint):
+                    entries = list(
+                        api.list_repo_tree(
+                            self.repo_id,
+                            path_in_repo=under or None,
+                            recursive=True,
+                            revision=revision,
+                            repo_type="dataset",
+                        )
                     )
-                )
             except EntryNotFoundError:
                 return {}
             return _files(entries)

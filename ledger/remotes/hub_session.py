@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ledger.errors import BadInput, PerfledgerError, Unavailable
@@ -109,6 +111,7 @@ def _make_client_class() -> type[httpx2.Client]:
 
         def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             keep_token_home(request)
+            keep_looks_home(request)
             # the library passes timeout=None for some calls, which would wait for ever
             given = request.extensions.get("timeout") or {}
             limit = timeout_s()
@@ -153,6 +156,33 @@ def keep_token_home(request: httpx2.Request) -> None:
     given = request.headers.get("authorization", "")
     if given in _homes and origin_of(request.url) not in _homes[given]:
         del request.headers["authorization"]
+
+
+@contextmanager
+def at_home(endpoint: str) -> Iterator[None]:
+    """Ask nobody but the Hub itself in this block: looks, whose next page a server names."""
+    import httpx2
+
+    held = _home.set(origin_of(httpx2.URL(endpoint)))
+    try:
+        yield
+    finally:
+        _home.reset(held)
+
+
+_home: ContextVar[str | None] = ContextVar("_home", default=None)
+
+
+def keep_looks_home(request: httpx2.Request) -> None:
+    """Refuse a request of a look to another server than the Hub. Raises `Unavailable`."""
+    home, asked = _home.get(), origin_of(request.url)
+    if home is not None and asked != home:
+        raise Unavailable(
+            f"the Hub at {home} names a next page at {asked}, which is another server; it was not asked, and nothing "
+            "was taken",
+            code="hub_page_elsewhere",
+            hint="check HF_ENDPOINT, or tell the Hub's owner",
+        )
 
 
 def busy_from(error: httpx2.TransportError) -> Busy:

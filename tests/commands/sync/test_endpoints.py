@@ -159,16 +159,17 @@ def test_an_imported_history_is_brought_up_to_date_from_where_it_came(
     assert on("alpha", "sync", "pull", "--json", at=theirs, code=2).json["error"]["code"] == "remote_elsewhere"
 
 
-def test_a_listing_that_goes_on_at_another_server_does_not_take_the_token_there(
+def test_a_listing_that_goes_on_at_another_server_is_refused_and_that_server_is_not_asked(
     on: On, hubs: tuple[HubServer, HubServer], tmp_path: Path
 ) -> None:
     ours, theirs = hubs
     record(on, tmp_path, 1)
     on("alpha", "sync", "push", "--remote", URL, at=ours, code=0)
     ours.page_size, ours.pages_at = 1, theirs.endpoint
-    on("beta", "sync", "pull", "--remote", URL, at=ours)
-    assert theirs.requests != [] and set(theirs.tokens_seen) == {""}
-    assert WRITE_TOKEN in ours.tokens_seen
+    told = on("beta", "sync", "pull", "--remote", URL, "--json", at=ours, code=4).json["error"]
+    assert told["code"] == "hub_page_elsewhere" and "another server" in told["message"]
+    assert theirs.requests == [] and WRITE_TOKEN in ours.tokens_seen
+    assert WRITE_TOKEN not in json.dumps(told)
 
 
 def test_events_of_versions_that_kept_no_address_are_read_as_before(
