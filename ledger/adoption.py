@@ -16,6 +16,7 @@ from ledger.errors import BadInput, Conflict, Damaged
 from ledger.event import NewEvent
 from ledger.events.origins import EventsPulled
 from ledger.log import lock, segment
+from ledger.log.parquet_pages import TooMuch
 from ledger.verification.border import Border
 from ledger.verification.rules import Finding
 
@@ -103,7 +104,10 @@ def _about(path: Path, origin: str, position: int) -> segment.SegmentInfo:
     """Return what a staged segment says of itself. Raises `Damaged` when it is not a segment of this origin."""
     file = f"log/{origin}/{path.name}"
     try:
+        segment.refuse_bomb(path)
         info = segment.info(path)
+    except TooMuch as error:
+        raise refusal(Finding("segment-unreadable", origin, file, position + 1, str(error))) from None
     except Damaged as error:
         raise refusal(Finding("segment-unreadable", origin, file, position + 1, error.message)) from None
     if info.origin != origin:

@@ -6,12 +6,15 @@ import base64
 import contextlib
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from ledger.limits import PARQUET
+from ledger.log import parquet_pages
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 MISMATCH = "its bytes do not match its digest"
@@ -149,6 +152,14 @@ def _errors() -> tuple[type[Exception], ...]:
 
     arrow = sys.modules.get("pyarrow")  # a tail is read without it
     return (OSError, KeyError, TypeError, ValueError, *((arrow.ArrowException,) if arrow else ()))
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse a pack of unknown make that takes more to read than one of ours. Raises `parquet_pages.TooMuch`."""
+    import pyarrow as pa
+
+    shape = pa.schema([("sha256", pa.string()), ("size", pa.int64()), ("data", pa.binary())])
+    parquet_pages.check(path, shape, shape.names, replace(PARQUET, columns=3))
 
 
 def pack_digests(path: Path) -> list[str]:

@@ -22,6 +22,7 @@ import msgspec
 from ledger.errors import Damaged
 from ledger.event import Event
 from ledger.identifiers import TIME_MAX_US, TIME_MIN_US, format_time
+from ledger.log import parquet_pages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -240,6 +241,11 @@ def batches(path: Path, rows: int = ROW_GROUP_EVENTS) -> Iterator[pa.RecordBatch
         if isinstance(error, OSError) and not isinstance(error, pa.ArrowException) and error.errno:
             raise
         raise _damaged(path, error) from None
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse a segment of unknown make that takes more to read than one of ours. Raises `parquet_pages.TooMuch`."""
+    parquet_pages.check(path, schema(), _DICTIONARIES)
 
 
 def _require_shape(found: pa.Schema) -> None:

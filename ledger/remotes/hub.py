@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.errors import BadInput
+from ledger.limits import LIMITS
 from ledger.remotes import hub_session
+from ledger.remotes.bounded import Listing, gather
 from ledger.remotes.hub_access import HubAccess, access_to
 from ledger.remotes.remote import Remote, RemoteFile, Snapshot, Taken, Upload, safe_path
 from ledger.remotes.retry import Busy, RetryPolicy, Unsure, asking
@@ -76,6 +78,7 @@ class HubRepo:
         self.access = access or access_to(repo_id)
         self.token = token if token is not None else self.access.token
         self.endpoint = self.access.endpoint
+        self.limits = LIMITS
         self._api: HfApi | None = None
 
     @property
@@ -105,20 +108,15 @@ class HubRepo:
         from huggingface_hub.errors import EntryNotFoundError
 
         def look(api: HfApi) -> dict[str, RemoteFile]:
-            try:
-                with hub_session.at_home(self.endpoint):
-                    entries = list(
-                        api.list_repo_tree(
-                            self.repo_id,
-                            path_in_repo=under or None,
-                            recursive=True,
-                            revision=revision,
-                            repo_type="dataset",
-                        )
-                    )
-            except EntryNotFoundError:
-                return {}
-            return _files(entries)
+            listing = Listing(self.repo_id, self.limits)
+            entries = api.list_repo_tree(
+                self.repo_id, path_in_repo=under or None, recursive=True, revision=revision, repo_type="dataset"
+            )
+            with hub_session.at_home(self.endpoint), hub_session.on_each_get(listing.page):
+                try:
+                    return _files(entries, listing)
+                except EntryNotFoundError:
+                    return {}
 
         return self._call(look)
 
@@ -146,9 +144,12 @@ class HubRepo:
             url = hf_hub_url(self.repo_id, file.path, repo_type="dataset", revision=revision, endpoint=self.endpoint)
             # not hf_hub_download: that asks twice per file and keeps a cache; the digest of the tree is checked here
             headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-            response = get_session().get(url, headers=headers)
-            hf_raise_for_status(response)
-            return bytes(response.content)
+            with get_session().stream("GET", url, headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                hf_raise_for_status(response)
+                what = f"bytes of {file.path}"
+                return gather(response.iter_bytes(), most=file.size, what=what, limits=self.limits)
 
         data = self._call(get)
         if not file.is_content(data):
@@ -205,15 +206,20 @@ class HubRepo:
             )
 
 
-def _files(entries: Iterable[Any]) -> dict[str, RemoteFile]:
+def _files(entries: Iterable[Any], listing: Listing | None = None) -> dict[str, RemoteFile]:
     """Turn the library's listing into ours; folders have no blob id."""
     found = {}
     for entry in entries:
+        if listing is not None:
+            listing.file(entry.path)
         if hasattr(entry, "blob_id"):
             lfs = entry.lfs
+            size = lfs.size if lfs else entry.size
+            if not isinstance(size, int):
+                raise ValueError("a size that is no number")
             found[entry.path] = RemoteFile(
                 path=safe_path(entry.path),
-                size=lfs.size if lfs else entry.size,
+                size=size,
                 git_sha1=None if lfs else entry.blob_id,
                 sha256=lfs.sha256 if lfs else None,
             )
@@ -244,6 +250,7 @@ class HubRemote(Remote):
 
     def snapshot(self) -> Snapshot:
         """Return the tree below the prefix at the newest commit."""
+        self.repo.limits = self.limits
         revision = self.repo.head()
         files = self.repo.tree(revision, self._prefix.rstrip("/"))
         cut = len(self._prefix)

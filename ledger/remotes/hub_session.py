@@ -9,13 +9,16 @@ no token can be in it.
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ledger.errors import BadInput, PerfledgerError, Unavailable
+from ledger.limits import LIMITS
+from ledger.remotes.bounded import gather
 from ledger.remotes.retry import Busy, Moved, asked_to_wait
 from ledger.remotes.timeout import timeout_s
 
@@ -116,9 +119,15 @@ def _make_client_class() -> type[httpx2.Client]:
             given = request.extensions.get("timeout") or {}
             limit = timeout_s()
             fallback = {"connect": min(CONNECT_TIMEOUT_S, limit), "read": limit, "write": limit, "pool": limit}
+            request.headers["accept-encoding"] = "gzip, deflate"
             request.extensions["timeout"] = {k: given.get(k) or v for k, v in fallback.items()}
+            if request.method == "GET" and (look := getattr(_watched, "look", None)) is not None:
+                look(str(request.url))
+            whole = not options.pop("stream", False)
             try:
-                response = super().send(request, **options)
+                response = super().send(request, stream=True, **options)
+                if whole:
+                    _read_bounded(response)
             except httpx2.TransportError as error:
                 raise busy_from(error) from None
             status = response.status_code
@@ -129,6 +138,32 @@ def _make_client_class() -> type[httpx2.Client]:
             return response
 
     return OnePolicyClient
+
+
+_watched = threading.local()
+
+
+@contextmanager
+def on_each_get(look: Callable[[str], None]) -> Iterator[None]:
+    """Call `look` with the address of each GET that this thread sends; what it raises is raised to the caller."""
+    _watched.look = look
+    try:
+        yield
+    finally:
+        _watched.look = None
+
+
+def _read_bounded(response: httpx2.Response) -> None:
+    """Read an answer that is not a file, to a limit that holds for what it is decompressed to as well."""
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "deflate"):  # others make gigabytes of the smallest piece that is read
+        response.close()
+        raise Busy(f"sent an answer in the coding {coding[:20]!r}, which was not asked for", sent=False)
+    try:
+        data = gather(response.iter_bytes(), most=LIMITS.answer_bytes, what="bytes in an answer", limits=LIMITS)
+    finally:
+        response.close()
+    response._content = data  # where the client's own `read` puts it
 
 
 _homes: dict[str, set[str]] = {}  # the header a token is sent in, to the origins it may be sent to
@@ -237,7 +272,7 @@ def raise_translated(error: Exception, repo_id: str, *, token: str | None, at: s
             if response.status_code == 401 and token is None:
                 raise no_token(repo_id, at, withheld=withheld) from None
             _raise_for_status(response, repo_id, token=token, at=at)
-    if isinstance(error, (ValueError, KeyError, TypeError)):
+    if isinstance(error, (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)):
         # a proxy's login page, for example: status 200 and not what was asked for
         raise Busy("sent an answer that is not a Hub's") from None
     raise error

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ledger.errors import Unavailable
+from ledger.limits import LIMITS, Limits
 from ledger.remotes.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Remote(ABC):
 
     url: str
     policy: RetryPolicy
+    limits: Limits = LIMITS
     address: HubAddress | None = None  # of the Hub it is at, which its URL does not name; events remember it
     files_per_write: int | None = None  # a push of more is split, each part whole in itself
 

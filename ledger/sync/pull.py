@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hashlib import file_digest
 from pathlib import Path
 
 from ledger import disk
 from ledger.adoption import adopt
 from ledger.errors import Conflict, Damaged, PerfledgerError
-from ledger.evidence.pieces import Problem, check_pack, is_content
+from ledger.evidence.pieces import Problem, check_pack, refuse_bomb
 from ledger.layout import ORIGIN_PATTERN
 from ledger.ledger import Ledger
 from ledger.log import lock, segment
+from ledger.log.parquet_pages import TooMuch
 from ledger.remotes.remote import Remote, Snapshot
 from ledger.remotes.retry import asking
 from ledger.sync import checkpoint, outbox, signed
@@ -202,6 +205,10 @@ def _pull_evidence(
         if path.startswith("evidence/") and path not in held and not path.startswith(own) and _is_evidence(path)
     ]
     bad: dict[str, PerfledgerError] = {}
+    for path in fresh:
+        if (error := _too_large(remote, snapshot, path)) is not None:
+            bad.setdefault(path.split("/")[1], error)
+    fresh = [path for path in fresh if _too_large(remote, snapshot, path) is None]
     good: list[tuple[str, Path]] = []
     for path, data in _download(remote, snapshot, fresh):
         staged = staging / path
@@ -224,9 +231,14 @@ def _pull_evidence(
 def _wrong_evidence(staged: Path, path: str) -> str | None:
     """Return what is wrong with an evidence file, or None. Every row of a pack has the digest it claims."""
     if path.startswith("evidence/sha256/"):
-        return None if is_content(staged.read_bytes(), staged.name) else "it is not what its name says"
+        with staged.open("rb") as file:
+            return None if file_digest(file, "sha256").hexdigest() == staged.name else "it is not what its name says"
     if len(staged.stem) != PACK_DIGEST_LENGTH:
         return "it is not named by its content"
+    try:
+        refuse_bomb(staged)
+    except TooMuch as error:
+        return str(error)
     problem = next((found for found in check_pack(staged, path) if isinstance(found, Problem)), None)
     return f"{problem.digest[:12]} {problem.reason}".strip() if problem else None
 
@@ -249,16 +261,50 @@ def _is_evidence(path: str) -> bool:
 
 
 def _download(remote: Remote, snapshot: Snapshot, paths: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield (path, bytes), a few requests at a time, in the order of `paths`."""
+    """Yield (path, bytes) in the order of `paths`, a few requests at a time and never much more than memory is for.
 
-    def get(path: str) -> tuple[str, bytes]:
-        return path, asking(lambda: remote.read(snapshot, path), remote.policy, name=remote.url)
+    Raises `Damaged` (`remote_file_too_large`) for a file that is listed with a size that none of ours has.
+    """
 
-    if not paths:
-        return
+    def get(path: str) -> bytes:
+        return asking(lambda: remote.read(snapshot, path), remote.policy, name=remote.url)
+
+    limits = remote.limits
+    waiting: deque[tuple[str, int, Future[bytes]]] = deque()
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        for start in range(0, len(paths), DOWNLOADS_AT_ONCE * 4):
-            yield from pool.map(get, paths[start : start + DOWNLOADS_AT_ONCE * 4])
+        try:
+            for path in paths:
+                size = snapshot.files[path].size
+                if (error := _too_large(remote, snapshot, path)) is not None:
+                    raise error
+                while waiting and (
+                    len(waiting) >= DOWNLOADS_AT_ONCE * 4
+                    or sum(one[1] for one in waiting) + size > limits.in_flight_bytes
+                ):
+                    first, _, data = waiting.popleft()
+                    yield first, data.result()
+                waiting.append((path, size, pool.submit(get, path)))
+            while waiting:
+                first, _, data = waiting.popleft()
+                yield first, data.result()
+        finally:
+            for _, _, data in waiting:
+                data.cancel()
+
+
+def _too_large(remote: Remote, snapshot: Snapshot, path: str) -> Damaged | None:
+    """Return the refusal of a file by its listed size, or None."""
+    size, limits = snapshot.files[path].size, remote.limits
+    most = limits.large_file_bytes if path.startswith("evidence/sha256/") else limits.file_bytes
+    if 0 <= size <= most:
+        return None
+    return Damaged(
+        f"{remote.url}/{path} is listed with {size:,} bytes, at most {most:,} are taken; it was not fetched",
+        code="remote_file_too_large",
+        hint="no perfledger writes such a file: look at who put it there, and delete it",
+        rule="too-large",
+        file=path,
+    )
 
 
 class _staging:  # noqa: N801  (used as a context manager only)
