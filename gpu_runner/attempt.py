@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gpu_runner import caches, compose, gate, hosts, telemetry
+from gpu_runner import caches, compose, gate, hosts, interrupts, processes, telemetry
 from gpu_runner.extract import Extracted, ResultFiles, extract
 from gpu_runner.gate import Grant
-from gpu_runner.interrupts import name_of
 from gpu_runner.keeping import keep_log, keep_telemetry
 from gpu_runner.launch import Attended, Launch
 from gpu_runner.nvml import Nvml
@@ -114,8 +113,9 @@ class AttemptRun:
                     unit=request.unit,
                     repeat=request.repeat,
                     repeat_id=self.repeat_id,
-                    by=name_of(interrupt),
+                    by=interrupts.name_of(interrupt),
                     killed_pids=sorted(self.running.ended),
+                    stuck_pids=sorted(self.running.stuck),
                 )
             )
             raise
@@ -136,6 +136,7 @@ class AttemptRun:
                 basetemp=str(place.basetemp),
                 command=[self.redactor.text(part) for part in command],
                 git_sha=git_sha,
+                started_ticks=processes.ticks_now(),
             )
         )
 
@@ -143,7 +144,7 @@ class AttemptRun:
         """Watch the run until it ends or has to be ended; leaving here, nothing of it is left."""
         if self.nvml and self.grant:
             self.sampler = telemetry.Sampler(self.nvml, self.grant.gpus, self.request.telemetry_hz, self.running.owns)
-        with self.running, self.sampler or contextlib.nullcontext():
+        with interrupts.pauses(self.running.tell_paused), self.running, self.sampler or contextlib.nullcontext():
             next_word = time.monotonic() + PROGRESS_S
             while not self.running.wait(self.request.limits.poll_s):
                 now = time.monotonic()
@@ -202,8 +203,8 @@ class AttemptRun:
         )
 
     def _left_behind(self) -> list[str]:
-        """Processes that could not be ended, and memory that did not come back."""
-        problems = []
+        """What was done to keeper and runner, processes that could not be ended, memory that did not come back."""
+        problems = self.running.troubles
         if self.running.stuck:
             problems.append(
                 f"stuck processes: pid {', '.join(map(str, self.running.stuck))} did not end even on SIGKILL; they "

@@ -1,20 +1,23 @@
 """The small process between a runner and its repeat, so that nothing of a repeat can outlive the runner.
 
-    perfledger (runner)  --pipe-->  keeper (child subreaper)  -->  pytest (own session)  -->  servers, daemons, ...
+    perfledger (runner)  --socket--  keeper (child subreaper)  -->  pytest (own session)  -->  servers, daemons, ...
 
 Being a child subreaper, the keeper is the ancestor of everything the repeat ever starts, daemons included: "descends
-from the keeper" is exactly "belongs to this repeat". It ends that tree when pytest is done, when told to, and
-when the pipe from the runner closes, which the kernel does even for a runner killed with SIGKILL.
+from the keeper" is exactly "belongs to this repeat". It ends that tree when pytest is done, when told to, when the
+socket to the runner closes, which the kernel does even for a runner killed with SIGKILL, and when the runner is gone.
 
-It speaks JSON lines on stdout: `{"pid": n}`, then `{"exit": status}` (negative: the signal), then
-`{"ended": [pids], "stuck": [pids]}`. It starts with every repeat, hence standard library only. The command's variables
-come in a file, apart from its own: PYTHONPATH, sitecustomize and tokens are the command's affair.
+It speaks JSON lines: `{"pid": n}`, `{"continued": n}` each time it found the runner stopped by nobody at its terminal
+and continued it, `{"exit": status}` (negative: the signal), and last `{"ended": [pids], "stuck": [pids]}`. The runner
+says PAUSED before its user stops it, and RESUMED after. A socket, not a pipe: a process of the same user can open the
+other end of a pipe through /proc and keep it open.
+
+It starts with every repeat, hence standard library only. The command's variables come in a file, apart from its
+own: PYTHONPATH, sitecustomize and tokens are the command's affair.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -24,17 +27,20 @@ import time
 from typing import Any
 
 from gpu_runner import processes
+from gpu_runner.subreaper import LOOK_AGAIN_S, LOOKS_MAX, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-LOOKS_MAX = 400
-LOOK_AGAIN_S = 0.005
+PAUSED, RESUMED = b"p", b"r"
+RUNNER_LOOK_S = 1.0
 
 
 class Keeper:
     """Starts one command, waits for it or for the end of the runner, and ends what is left."""
 
-    def __init__(self, command: list[str], env: dict[bytes, bytes], log_fd: int, grace_s: float) -> None:
+    def __init__(self, runner: int, command: list[str], env: dict[bytes, bytes], log_fd: int, grace_s: float) -> None:
+        found = processes.read(runner)
+        self.runner = found if found is not None and os.getppid() == runner else None
+        self.paused = False
+        self.continued = 0
         self.command = command
         self.env = env
         self.log_fd = log_fd
@@ -53,19 +59,46 @@ class Keeper:
         self.child = self._start()
         self.tell(pid=self.child)
         while self.status is None:
-            ready, _, _ = select.select([0, wake_read], [], [])
-            stopped = 0 in ready
+            ready, _, _ = select.select([0, wake_read], [], [], RUNNER_LOOK_S)
+            stopped = 0 in ready and not self._hear()
             if wake_read in ready:
                 woken = os.read(wake_read, 4096)
                 stopped |= any(signum != signal.SIGCHLD for signum in woken)
             self.reap()
-            if stopped:
+            if stopped or not self._runner_runs():
                 break
         if self.status is not None:
             self.tell(exit=self.status)
         ended, stuck = processes.end(self.tree, self.grace_s, self.reap)
         self.reap()
         self.tell(ended=sorted(ended), stuck=sorted(stuck), exit=self.status)
+        # The last thing of a repeat may have been to stop the runner, which then has not heard that.
+        while self._runner_runs():
+            if select.select([0], [], [], RUNNER_LOOK_S)[0] and not self._hear():
+                break
+
+    def _hear(self) -> bool:
+        """Take in what the runner says; False when it wants us to stop, or closed the socket by dying."""
+        try:
+            said = os.read(0, 4096)
+        except OSError:
+            return False
+        if said:
+            self.paused = said.endswith(PAUSED)
+        return bool(said)
+
+    def _runner_runs(self) -> bool:
+        """Return whether the runner lives; one that is stopped, though no user paused it, is continued.
+
+        Else a repeat that sends SIGSTOP to its runner would keep the GPUs locked until somebody comes to look.
+        """
+        runner = self.runner and processes.read(self.runner.pid)
+        if not runner or runner != self.runner:
+            return False
+        if runner.stopped and not self.paused and processes.send(runner, signal.SIGCONT):
+            self.continued += 1
+            self.tell(continued=self.continued)
+        return True
 
     def reap(self) -> bool:
         """Collect every child that ended; remember how the command itself did. False when no child is left at all."""
@@ -94,8 +127,10 @@ class Keeper:
 
     def tell(self, **message: Any) -> None:
         """Write one JSON line to the runner; a runner that is gone hears nothing."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(1, json.dumps(message).encode() + b"\n")
+        line = json.dumps(message).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            while line:  # a signal may cut a long write
+                line = line[os.write(1, line) :]
 
     def _start(self) -> int:
         keeper = os.getpid()
@@ -120,21 +155,13 @@ class Keeper:
             os._exit(127)
 
 
-def prctl(option: int, value: int) -> None:
-    """Call prctl(2). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
 def main() -> None:
-    """`log_fd env_fd grace_s inherited_fds command...`; stdin is the pipe whose end means: stop."""
-    log_fd, env_fd, grace_s, inherited, *command = sys.argv[2:]
+    """`runner log_fd env_fd grace_s inherited_fds command...`; stdin and stdout are the socket, its end means: stop."""
+    runner, log_fd, env_fd, grace_s, inherited, *command = sys.argv[2:]
     # GPU locks (and the log) are held by this process, not by what it starts
     for fd in (int(log_fd), *(int(part) for part in inherited.split(",") if part)):
         os.set_inheritable(fd, False)
     with open(int(env_fd), "rb") as file:  # noqa: PTH123  (a descriptor, not a path)
         pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
         env = {name: value for name, _, value in pairs}
-    Keeper(command, env, int(log_fd), float(grace_s)).run()
+    Keeper(int(runner), command, env, int(log_fd), float(grace_s)).run()

@@ -2,7 +2,7 @@
 
 A keeper ends its repeat when the runner dies, so normally nothing is left. When both were killed at once (a container's
 memory limit, `kill -9` on everything), processes of the repeat may still hold a GPU: the log says which marker
-they carry, and nothing else is ever touched.
+they carry and when their repeat began, and `processes.left_behind` what is never touched.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def end_leftovers(started: Iterable[RepeatStarted], *, grace_s: float = 5.0) -> 
     ended: list[EventPayload] = []
     for attempt in started:
         killed: set[int] = set()
+        stuck: set[int] = set()
         if (attempt.host, attempt.boot_id) == (host, boot):
-            killed, _stuck = processes.end_marked(attempt.repeat_id, grace_s)
+            killed, stuck = processes.end_left_behind(attempt.repeat_id, attempt.started_ticks, grace_s)
         ended.append(
             RepeatInterrupted(
                 unit=attempt.unit,
@@ -33,6 +34,7 @@ def end_leftovers(started: Iterable[RepeatStarted], *, grace_s: float = 5.0) -> 
                 repeat_id=attempt.repeat_id,
                 by="runner died",
                 killed_pids=sorted(killed),
+                stuck_pids=sorted(stuck),
             )
         )
     return ended

@@ -123,7 +123,8 @@ class EnvironmentSeen(EventPayload):
 class RepeatStarted(EventPayload):
     """An attempt of a repeat is being launched. repeat_id: marks every process of it (`PERFLEDGER_REPEAT_ID`).
 
-    log and basetemp are absolute paths on `host`; boot_id tells whether its processes can still exist.
+    log and basetemp are absolute paths on `host`; boot_id tells whether its processes can still exist, and
+    started_ticks (clock ticks since that boot) that no process of it is older; null in events of older versions.
     """
 
     unit: str
@@ -137,13 +138,15 @@ class RepeatStarted(EventPayload):
     basetemp: str
     command: list[str]
     git_sha: str | None = None
+    started_ticks: int | None = None
 
 
 @event_type()
 class RepeatInterrupted(EventPayload):
     """A repeat ended without an observation: a signal to the runner, or an earlier runner that died.
 
-    killed_pids: processes of the repeat that had to be ended. by: `SIGINT`, `SIGTERM`, `runner died`.
+    killed_pids: processes of the repeat that had to be ended. stuck_pids: those that did not end even on SIGKILL.
+    by: `SIGINT`, `SIGTERM`, `runner died`.
     """
 
     unit: str
@@ -151,6 +154,7 @@ class RepeatInterrupted(EventPayload):
     repeat_id: str
     by: str
     killed_pids: list[int] = []
+    stuck_pids: list[int] = []
 
 
 @event_type()

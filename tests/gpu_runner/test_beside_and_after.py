@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from gpu_runner import hosts, processes
 from gpu_runner.background import Background
 from gpu_runner.leftovers import end_leftovers
 from ledger.events.observations import RepeatInterrupted, RepeatStarted
+from tests.gpu_runner.hostile import orphan
 from tests.gpu_runner.machine import Sleeper
 from tests.waiting import until
 
@@ -81,19 +82,15 @@ def started(repeat_id: str, **changes: Any) -> RepeatStarted:
 
 
 def test_what_a_dead_runner_left_is_ended_and_only_that(sleeper: Sleeper) -> None:
-    env = {**os.environ, processes.MARKER: "left-1"}
-    code = "import time; time.sleep(600)"
-    left = subprocess.Popen([sys.executable, "-c", code], env=env, start_new_session=True)
-    other = subprocess.Popen([sys.executable, "-c", code], env={**env, processes.MARKER: "left-2"})
+    left, other = orphan("left-1"), orphan("left-2")
     innocent = sleeper.start("left-1")
     elsewhere = started("left-2", host="another-host", repeat=2)
     before_reboot = started("left-2", boot_id="0" * 36, repeat=3)
     events = end_leftovers([started("left-1"), elsewhere, before_reboot], grace_s=1.0)
-    assert left.wait(120) != 0 and other.poll() is None and innocent.poll() is None
+    assert processes.read(left.pid) is None and processes.read(other.pid) == other and innocent.poll() is None
     assert [(e.repeat_id, e.by, e.killed_pids) for e in events if isinstance(e, RepeatInterrupted)] == [
         ("left-1", "runner died", [left.pid]),
         ("left-2", "runner died", []),
         ("left-2", "runner died", []),
     ]
-    other.kill()
-    other.wait()
+    processes.send(other, signal.SIGKILL)

@@ -13,6 +13,7 @@ import pytest
 
 from gpu_runner import processes
 from gpu_runner.launch import Attended, Launch
+from gpu_runner.subreaper import is_subreaper
 from tests.gpu_runner.machine import Sleeper
 from tests.waiting import until
 
@@ -154,6 +155,7 @@ RUNNER = """
 import os, sys
 from pathlib import Path
 from gpu_runner.launch import Attended, Launch
+from gpu_runner.subreaper import is_subreaper
 launch = Launch([sys.executable, "-c", sys.argv[1]], Path("."), dict(os.environ), Path("log"))
 running = Attended(launch, repeat_id=sys.argv[2], grace_s=0.5)
 running.wait(600)
@@ -173,7 +175,7 @@ def test_nothing_of_a_repeat_outlives_a_runner_that_was_killed(tmp_path: Path, s
     until(lambda: not any(map(alive, pids)) and not processes.marked(repeat_id))
 
 
-def test_when_the_keeper_itself_is_killed_the_marker_finds_what_is_left(
+def test_when_the_keeper_itself_is_killed_what_is_left_comes_to_the_runner_and_is_ended(
     attend: Callable[..., Attended], tmp_path: Path
 ) -> None:
     running = attend(FAMILY + "time.sleep(600)", repeat_id="lost-keeper", grace_s=0.5)
@@ -184,10 +186,10 @@ def test_when_the_keeper_itself_is_killed_the_marker_finds_what_is_left(
     os.kill(keeper.parent, signal.SIGKILL)
     assert running.wait(120) and running.lost and running.exit_code is None
     running.settle()
-    # the command dies with its keeper; what it had daemonised is found by its environment
+    # the command dies with its keeper; what it had daemonised is a child of this process now
     until(lambda: not alive(int(running.pid or 0)))
-    assert not alive(session) and not alive(forked) and processes.marked("lost-keeper") == set()
-    os.kill(wiped, signal.SIGKILL)  # this one wiped its marker as well: only a living keeper can know it
+    assert not any(map(alive, (session, wiped, forked))) and processes.marked("lost-keeper") == set()
+    assert {session, wiped, forked} <= set(running.ended) and not is_subreaper()
 
 
 def test_a_process_is_only_signalled_while_it_is_the_one_that_was_meant(sleeper: Sleeper) -> None:
