@@ -14,6 +14,7 @@ from tests.e2e.tiny_project import git, make
 from tests.gpu_runner.hostile import KNOWS, living, noted
 
 RUN = ("calibrate", "run", "--model", "tiny", "--stages", "slow_speed", "--repeats", "1", "--output-dir", "runs/a")
+LIGHT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 # Obeys a variable, so that the repository is the same afterwards.
 HOSTILE = f"""{KNOWS}
@@ -47,8 +48,8 @@ def ask(cli: Any, project: Path, query: str) -> list[dict[str, Any]]:
 def test_a_test_that_kills_its_keeper_is_recorded_and_the_session_resumes(
     project: Path, tmp_path: Path, cli: Any
 ) -> None:
-    pids = {"PIDS": str(tmp_path / "pids")}
-    cli(*RUN, "--skip-precheck", cwd=project, env={"HOSTILE": "keeper", **pids})
+    pids = {"PIDS": str(tmp_path / "pids"), **LIGHT}
+    cli(*RUN, "--skip-precheck", "--max-passes", "1", cwd=project, env={"HOSTILE": "keeper", **pids})
     assert len(noted(tmp_path)) == 4 * 3 and living(noted(tmp_path)) == []
     (seen,) = ask(cli, project, "SELECT status, environment_problems FROM observations")
     assert seen["status"] == "failed" and "the keeper of the repeat was killed" in seen["environment_problems"]
@@ -61,7 +62,7 @@ def test_a_test_that_kills_its_keeper_is_recorded_and_the_session_resumes(
 def test_a_test_that_kills_runner_and_keeper_leaves_what_resume_ends_by_its_marker(
     project: Path, tmp_path: Path, cli: Any
 ) -> None:
-    pids = {"PIDS": str(tmp_path / "pids")}
+    pids = {"PIDS": str(tmp_path / "pids"), **LIGHT}
     run = [PERFLEDGER, *RUN, "--skip-precheck"]
     killed = subprocess.run(run, cwd=project, env=clean_env(HOSTILE="both", **pids), stdout=subprocess.DEVNULL)
     assert killed.returncode == -9
