@@ -127,7 +127,10 @@ class Attended:
         if not self.over or self.lost:
             self.lost = True
             self._keeper.kill()
-            self._keeper.wait()
+            # Not waited for: while a debugger of the repeat holds it, it stays a zombie that only that can collect.
+            keeper = processes.read(self._keeper.pid)
+            if keeper is not None:
+                processes.end(lambda: {keeper} if processes.read(keeper.pid) == keeper else set(), 0.0)
             # without its keeper, the tree has come to us
             ended, stuck = processes.end(self._orphans.look, self.grace_s)
             self.ended = sorted({*self.ended, *ended})
@@ -135,7 +138,8 @@ class Attended:
         self.over = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._keeper.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._keeper.wait(processes.KILL_LIMIT_S if self.lost else None)
         self._socket.close()
         self._orphans.close(self._keeper.pid)
 
@@ -177,7 +181,7 @@ class Attended:
         Its socket does not tell: a process that got hold of it can keep it open after the keeper's death.
         """
         children_now = self._orphans.note_own()
-        if self._keeper.poll() is not None:
+        if self._keeper.poll() is not None or processes.read(self._keeper.pid) is None:
             return True
         self._orphans.own(children_now)
         keeper = processes.read(self._keeper.pid)

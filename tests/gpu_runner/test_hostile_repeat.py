@@ -165,6 +165,36 @@ time.sleep(600)
     assert len(noted(tmp_path)) == 1 and living(noted(tmp_path)) == []
 
 
+TRACES = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+tracer = os.fork()
+if tracer == 0:
+    os.setsid()
+    if libc.ptrace(16, KEEPER, None, None):  # PTRACE_ATTACH
+        os._exit(9)
+    os.waitpid(KEEPER, 0x40000000)  # __WALL
+    note(os.getpid())
+    time.sleep(600)
+while not os.path.exists(PIDS):
+    if os.waitpid(tracer, os.WNOHANG)[0]: raise SystemExit(9)
+    time.sleep(0.01)
+"""
+
+
+def test_a_keeper_that_is_held_by_a_debugger_is_given_up_after_its_time(
+    attend: Callable[[str], Attended], tmp_path: Path
+) -> None:
+    running = attend(TRACES)
+    running._patience_s = 1.0
+    until(lambda: running.wait(0.1))
+    if running.exit_code == 9:
+        pytest.skip("this kernel lets no process trace another")
+    running.settle()
+    assert running.lost and running.exit_code is None
+    assert len(noted(tmp_path)) == 1 and living(noted(tmp_path)) == [] and running.stuck == []
+
+
 def test_many_processes_are_ended_with_and_without_a_keeper(attend: Callable[[str], Attended], tmp_path: Path) -> None:
     running = attend("""
         for _ in range(200):
