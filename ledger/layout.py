@@ -47,15 +47,27 @@ def find(given: str | os.PathLike[str] | None) -> Path:
     """
     if given is not None:
         path = Path(given)
+        check_name(path)
         for candidate in (path, path / FOLDER_NAME):
             if (candidate / "ledger.toml").is_file():
                 return candidate
         raise BadInput(f"no ledger at {path}", code="no_ledger", hint=f"perfledger init {path}")
     here = Path.cwd()
+    check_name(here)
     for folder in (here, *here.parents):
         if (folder / FOLDER_NAME / "ledger.toml").is_file():
             return folder / FOLDER_NAME
     raise BadInput("no ledger here; run `perfledger init`", code="no_ledger", hint="perfledger init")
+
+
+def check_name(path: Path) -> None:
+    """Raise `BadInput` for a folder whose name no engine and no library takes, before anything is written there."""
+    if any("\udc80" <= sign <= "\udcff" for sign in str(path)):
+        raise BadInput(
+            f"the folder {str(path)!a} has a name that is not UTF-8, and no ledger can be there",
+            code="folder_not_utf8",
+            hint="rename the folder, or give another with --ledger DIR",
+        )
 
 
 def read_description(path: Path) -> Description:

@@ -70,6 +70,7 @@ class Ledger:
         from ledger.events.origins import LedgerCreated
 
         folder = Path(path)
+        layout.check_name(folder.absolute())
         if folder.name != layout.FOLDER_NAME:
             folder = folder / layout.FOLDER_NAME
         name = layout.check_origin(origin or default_origin())

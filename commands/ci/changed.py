@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ledger.errors import BadInput, Unavailable
+from ledger.outside.files import read_bytes
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 GIT_SECONDS_MAX = 60
@@ -78,7 +78,7 @@ def _unicode(name: str) -> str:
 
 
 def _lines(path: str) -> list[str]:
-    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    data = sys.stdin.buffer.read() if path == "-" else read_bytes(path)
     text = data.decode("utf-8", "replace")
     separator = "\0" if "\0" in text else "\n"
     return [line.removesuffix("\r") for line in text.split(separator)]

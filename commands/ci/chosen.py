@@ -9,6 +9,7 @@ import click
 
 from commands.cli.app import App
 from ledger.errors import BadInput
+from ledger.outside.files import read_bytes
 from projections.ci import policy as rules
 from projections.ci.policy import Policy
 
@@ -62,7 +63,7 @@ def load(name: str) -> Chosen:
             hint=f"shipped: {', '.join(shipped_names())}",
             policy=name,
         )
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

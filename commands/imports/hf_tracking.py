@@ -22,6 +22,7 @@ from commands.intake.recording import recorded_event
 from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.results import RecordRewritten, RecordVanished, ResultRecorded
+from ledger.outside.files import read_bytes
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -157,7 +158,7 @@ def _bring_in(
     with app.progress(files, label=f"importing {report.source}", length=len(files)) as progress:
         for found in progress:
             try:
-                data = Path(found.absolute).read_bytes()
+                data = read_bytes(found.absolute)
             except OSError as error:
                 report.skipped.append({"path": found.relative, "reason": error.strerror or str(error)})
                 continue

@@ -17,6 +17,7 @@ from commands.intake.formats.measured import Measured, Unreadable
 from commands.intake.recording import recorded_event
 from ledger.errors import BadInput
 from ledger.event import NewEvent
+from ledger.outside.files import read_bytes
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -30,7 +31,7 @@ def github_action_benchmark(app: App, file: str) -> int:
     Each bench becomes a target SUITE/NAME@unknown; time units become latency in seconds, rates
     throughput, sizes memory in MB. Importing again adds only new runs.
     """
-    data = Path(file).read_bytes()
+    data = read_bytes(file)
     try:
         value = action_format.parse(data)
     except Unreadable as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger import disk
 from ledger.errors import BadInput
 from ledger.event import NewEvent
 from ledger.events.reseeds import ReseedPolicyAdopted, ReseedPolicyPinned
+from ledger.outside.files import read_bytes
 from ledger.pins import APPROVAL_POLICY, Pin, read_pin, write_pin
 from projections.authority.policy import Document, bytes_of, check, digest_of, read
 
@@ -21,7 +21,7 @@ STREAM = "policy/reseed"
 
 def from_file(path: str | os.PathLike[str]) -> Document:
     """Read a policy file that is to be pinned. Raises `BadInput` for one that is none, or that nobody satisfies."""
-    document = read(Path(path).read_bytes(), where=str(path))
+    document = read(read_bytes(path), where=str(path))
     check(document)
     return document
 

@@ -20,6 +20,7 @@ from commands.cli.numbers import SECONDS_MAX
 from ledger.errors import BadInput
 from ledger.layout import outside_ledger
 from ledger.outside import shown
+from ledger.outside.files import read_bytes
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -170,7 +171,7 @@ def _parameter(text: str) -> tuple[str, str]:
 
 
 def _read(file: str) -> str:
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    data = sys.stdin.buffer.read() if file == "-" else read_bytes(file)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

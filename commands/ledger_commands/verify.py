@@ -13,6 +13,7 @@ from commands.cli.app import App, command
 from ledger.errors import BadInput, Damaged
 from ledger.layout import outside_ledger
 from ledger.outside import shown
+from ledger.outside.files import read_bytes
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -132,7 +133,7 @@ def _signed_checkpoint(path: str) -> Checkpoint | None:
     """Return what a file says if it is a signed checkpoint, None if it is JSON."""
     from ledger.proofs import notes
 
-    data = Path(path).read_bytes()
+    data = read_bytes(path)
     if data.lstrip()[:1] in (b"{", b""):
         return None
     try:
@@ -169,7 +170,7 @@ def _read_checkpoint(path: str) -> dict[str, Head]:
     from ledger.log.heads import Head
 
     try:
-        raw = json_text.decode(Path(path).read_bytes())
+        raw = json_text.decode(read_bytes(path))
         return {origin: Head(int(head["position"]), str(head["hash"])) for origin, head in raw["origins"].items()}
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadInput(

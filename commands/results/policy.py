@@ -8,6 +8,7 @@ import click
 
 from commands.cli.app import App, command, global_options
 from ledger.event import NewEvent
+from ledger.outside.files import read_bytes
 from projections.results.metric_policy import MetricPolicy, read_policy_file
 
 STREAM = "policy/metrics"
@@ -54,7 +55,6 @@ def check_file(app: App, file: str) -> int:
 @click.option("--reason", required=True, metavar="TEXT", help="Why results are judged by it from now on.")
 def adopt(app: App, file: str, reason: str) -> int:
     """Judge by FILE from now on, wherever no other policy is named. What was judged stays as it was."""
-    from pathlib import Path
 
     from ledger.events.policies import MetricPolicyAdopted
     from projections.results.window import adopted_policy
@@ -66,7 +66,7 @@ def adopt(app: App, file: str, reason: str) -> int:
     with app.state(ledger) as state:
         before = adopted_policy(state)
         replaces, number = successor(state, "metric")
-    digest = ledger.evidence.put(Path(file).read_bytes(), "application/yaml")
+    digest = ledger.evidence.put(read_bytes(file), "application/yaml")
     payload = MetricPolicyAdopted(
         name=chosen.name,
         policy=chosen.as_dict(),

@@ -18,6 +18,7 @@ from pathlib import Path
 from ledger.errors import Damaged
 from ledger.event import Event
 from ledger.log import chain
+from ledger.outside.files import open_regular
 
 NAME = "journal.jsonl"
 PADDING = b"\n\0"  # padding after the last line, without meaning
@@ -60,7 +61,7 @@ def read(path: Path, *, start: int = 0, check: bool = True) -> Journal:
 
 def _read_once(path: Path, *, start: int, check: bool) -> Journal:
     try:
-        file = open(path, "rb")  # noqa: SIM115, PTH123  (closed below; names the file in what it raises)
+        file = os.fdopen(open_regular(path), "rb")
     except FileNotFoundError:
         return Journal([], 0, b"", 0)
     with file:

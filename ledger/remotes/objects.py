@@ -257,6 +257,12 @@ def take_apart(url: str) -> tuple[str, str]:
             code="bad_remote_url",
             hint=f"{parts.scheme}://BUCKET/PREFIX; {_HINTS[scheme]}",
         )
+    if not path.isprintable():
+        raise BadInput(
+            f"the path of a {scheme}:// remote has a character that cannot be seen",
+            code="bad_remote_url",
+            hint="rename the folder; stores take no line ends and controls in names",
+        )
     if parts.query or parts.fragment:
         raise BadInput(
             f"a {scheme}:// remote has no ? and no # part, which would be no part of its path",
@@ -270,7 +276,8 @@ def _folder_of(url: str, path: str, *, create: bool) -> Path:
     """Return the folder of a `file://` URL. It must exist: writing below an unmounted share would look like success."""
     folder = Path(path)
     if create:
-        disk.make_directory(folder)
+        with contextlib.suppress(FileExistsError):  # a file in its place: said below
+            disk.make_directory(folder)
     if not folder.is_dir():
         raise BadInput(
             f"there is no folder {folder}; nothing was written",

@@ -16,6 +16,7 @@ import msgspec
 
 from ledger import canonical
 from ledger.errors import BadInput
+from ledger.outside.files import read_bytes
 from projections.facts import record
 from projections.results.record_shape import METRICS
 
@@ -154,13 +155,12 @@ def _refused(where: str, what: str) -> BadInput:
 
 def read_policy_file(path: str) -> MetricPolicy:
     """Read a YAML (or JSON) policy file. Raises `BadInput` naming the file and field."""
-    from pathlib import Path
 
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        data = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        data = YAML(typ="safe", pure=True).load(read_bytes(path).decode("utf-8"))
     except (YAMLError, UnicodeDecodeError, ValueError) as error:
         line = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise _refused(path, f"not readable as YAML: {line}") from None

@@ -18,7 +18,7 @@ from ledger.event import Event, known_type
 from ledger.log.segment import first_of, info
 from ledger.readable import AHEAD_MAX_US, ORDERED_BY_NAME
 from projections.state import catalogue
-from projections.state.engine import Connection, quote
+from projections.state.engine import Connection, place, quote
 from projections.state.unread import Arrived, Fault, set_aside
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _until(batch: Batch) -> str:
 
 
 def _files(paths: Sequence[Path]) -> str:
-    names = ", ".join(f"'{quote(str(p))}'" for p in paths)
+    names = ", ".join(f"'{quote(place(p))}'" for p in paths)
     return f"read_parquet([{names}], hive_partitioning = false)"
 
 

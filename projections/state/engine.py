@@ -7,6 +7,8 @@ import decimal
 import itertools
 import json
 import math
+import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # How the engine words a disk or a memory that failed; it has one class for these and for files it cannot read.
 OUTSIDE = ("Could not write", "No space left", "File too large", "Disk quota", "truncate")
+_PLAIN = re.compile(r"[A-Za-z0-9_./ ,=+@~:-]*")
+_folders: dict[tuple[str, int, int], int] = {}
 FILLED_AT_ONCE = 10_000  # rows of a table made from Python
 
 
@@ -104,9 +108,14 @@ def version() -> str:
 
 
 def connect(path: Path | None = None, **settings: Any) -> Connection:
-    """Open a database file, or one in memory, with times in UTC and no implicit reach to Python variables."""
+    """Open a database file, or one in memory, with times in UTC and no implicit reach to Python variables.
+
+    Raises `EngineOutside` for a file that the engine would look for at another place.
+    """
     import duckdb
 
+    if path is not None and not holds_databases(path):
+        raise EngineOutside(f"the engine writes no database below {path.parent}: its name has a ?, a \\ or no UTF-8")
     config: dict[str, Any] = {
         "python_enable_replacements": "false",
         "autoinstall_known_extensions": "false",
@@ -119,8 +128,36 @@ def connect(path: Path | None = None, **settings: Any) -> Connection:
     return connection
 
 
+def holds_databases(path: Path) -> bool:
+    """Whether the engine takes the name of a database file for what it is, with links followed."""
+    name = str(path.parent.resolve())
+    return "?" not in name and "\\" not in name and _is_unicode(name)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def place(path: Path) -> str:
+    """Return the path of a file to read that the engine takes for what it is.
+
+    It reads `?`, `*` and `[` as patterns, `\\` as `/`, and takes no name that is not UTF-8. A folder with such a name
+    is opened, and goes by the number of its descriptor, which stays open for the process.
+    """
+    if _PLAIN.fullmatch(str(path)):
+        return str(path)
+    folder = path.parent
+    seen = folder.stat()
+    key = (str(folder), seen.st_dev, seen.st_ino)
+    if key not in _folders:
+        _folders[key] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{_folders[key]}/{path.name}"
+
+
 def attach(connection: Connection, path: Path, name: str) -> bool:
     """Attach a database file read-only. Return False when there is none, or it is not a database."""
+    if not holds_databases(path):
+        return False
     try:
         connection.execute(f"ATTACH '{quote(str(path))}' AS {name} (READ_ONLY)")
     except EngineFailed:

@@ -148,7 +148,7 @@ def build(ledger: Ledger, target: Path, start: Meta, *, pulls: Path | None = Non
         raise Unavailable(
             f"cannot write {target}: {str(error).splitlines()[0]}",
             code="state_not_written",
-            hint="free some space and run it again; nothing recorded is affected",
+            hint="free some space, or rename the folder, and run it again; nothing recorded is affected",
         ) from error
     finally:
         _remove(temporary)

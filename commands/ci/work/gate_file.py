@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from commands.ci.work import names
 from ledger.errors import BadInput
 from ledger.identifiers import format_time, parse_time
+from ledger.outside.files import read_bytes
 from projections.ci.gate import ChangeSeen, Known, PullSeen, ReviewSeen
 from projections.ci.statuses import Report
 
@@ -68,7 +68,7 @@ def read(file: str) -> list[Known]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = sys.stdin.buffer.read() if file == "-" else read_bytes(file)
         text = data.decode("utf-8")
         pull = msgspec.convert(_plain(YAML(typ="safe", pure=True).load(text)), FilePull)
     except UnicodeDecodeError:

@@ -9,6 +9,7 @@ from typing import Any
 from commands.intake.formats import normalized, raw
 from commands.intake.formats.measured import Measured, Unreadable, parse_object
 from ledger.errors import BadInput
+from ledger.outside.files import read_bytes
 
 FORMATS = ("auto", raw.NAME, normalized.NAME)
 
@@ -51,7 +52,7 @@ def read_file(path: str, *, format_name: str = "auto", env: Mapping[str, str]) -
             hint="rename the file",
             file=ascii(path)[1:-1],
         )
-    data = Path(path).read_bytes()
+    data = read_bytes(path)
     try:
         value = parse_object(data)
     except Unreadable as error:

@@ -13,6 +13,7 @@ from ledger.event import EventPayload, NewEvent
 from ledger.events.reseeds import ReseedPolicyEndorsed
 from ledger.identity import names, signing
 from ledger.identity.signing import GOOD
+from ledger.outside.files import read_bytes
 from projections.authority import in_force
 from projections.authority.in_force import Authority
 from projections.authority.policy import NONE, Document, Policy, check, digest_of, new_lineage
@@ -89,7 +90,7 @@ def _changed(authority: Authority, asked: Asked) -> Document:
 
 def _signers(file: str) -> str:
     try:
-        text = Path(file).read_bytes().decode()
+        text = read_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"{file} is no UTF-8 text: {error}", code="no_signers", hint="write it in UTF-8") from None
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):

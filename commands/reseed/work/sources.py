@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from commands.intake.formats.measured import Unreadable, parse_object
 from ledger import canonical
 from ledger.errors import BadInput, Unavailable
+from ledger.outside.files import read_bytes
 from projections.facts.record import CORE
 from projections.results.identity import IDENTITY_FIELDS, gpu_of, model_of, target_of, uses_identity
 from projections.results.record_shape import METRICS, parse_instant, safe_float, storable
@@ -42,7 +43,7 @@ def read(names: Sequence[str]) -> list[Source]:
     places: dict[str, str] = {}
     contents: dict[str, str] = {}
     for name in names:
-        place = name if _is_url(name) else str(Path(name).resolve())
+        place = name if _is_url(name) else os.path.realpath(name)
         if place in places:
             raise _bad(shown(name), "", "is given twice", code="duplicate_source")
         places[place] = name
@@ -73,7 +74,7 @@ def _is_url(name: str) -> bool:
 def _read_file(name: str) -> bytes:
     if name.endswith((".md", ".markdown")):
         raise _bad(name, "", "is a Markdown summary; give the normalized JSON beside it", code="not_normalized")
-    return Path(name).read_bytes()
+    return read_bytes(name)
 
 
 def _record(name: str, data: bytes) -> dict[str, Any]:
