@@ -10,6 +10,7 @@ import msgspec
 from commands.ci import changed as changes
 from commands.ci.chosen import choose_at, policy_option
 from commands.cli.app import App, command
+from ledger.outside.shown import text_of
 from projections.ci import labels as rules
 
 
@@ -47,4 +48,4 @@ def _text(plan: rules.LabelPlan, policy: str) -> str:
         file = plan.because.get(label)
         lines.append(f"{label}" + (f"   because of {file}" if file else ""))
     lines += [f"stale: {label}" for label in plan.stale]
-    return "\n".join(lines)
+    return text_of(lines)

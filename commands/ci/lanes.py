@@ -13,6 +13,7 @@ from commands.ci.chosen import Chosen, choose_at, policy_option
 from commands.cli.app import App, command
 from commands.cli.output import table
 from ledger.errors import BadInput
+from ledger.outside.shown import terminal
 from projections.ci import lanes as rules
 
 
@@ -111,5 +112,6 @@ def _text(policy: str, files: list[str], shown: list[rules.LaneStart], document:
         lines.append(table(["tier", "lane", "TEST_TYPE", "min", "because"], rows, right=["min"]))
     if document["unwatched"]:
         names = document["unwatched"]
-        lines.append(f"no lane watches {len(names)} of them: {', '.join(names[:5])}" + (" ..." if names[5:] else ""))
+        some = terminal(", ".join(names[:5])) + (" ..." if names[5:] else "")
+        lines.append(f"no lane watches {len(names)} of them: {some}")
     return "\n".join(lines)

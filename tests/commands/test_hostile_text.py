@@ -114,7 +114,7 @@ class Filler:
             return {**MetricPolicy().as_dict(), "name": STORABLE}
         if name in TIMES:
             return "2026-06-01T10:00:00.000000Z"
-        if self.known and name in KNOWN:
+        if self.known and name in KNOWN and (KNOWN[name] is not None or isinstance(kind, info.UnionType)):
             return KNOWN[name]
         if isinstance(kind, info.StructType):
             return {field.encode_name: self.value(field.type, field.encode_name) for field in kind.fields}
