@@ -301,7 +301,7 @@ def _too_large(remote: Remote, snapshot: Snapshot, path: str) -> Damaged | None:
     return Damaged(
         f"{remote.url}/{path} is listed with {size:,} bytes, at most {most:,} are taken; it was not fetched",
         code="remote_file_too_large",
-        hint="no perfledger writes such a file: look at who put it there, and delete it",
+        hint="such a file is never written by this program: find out what put it there, and delete it",
         rule="too-large",
         file=path,
     )
