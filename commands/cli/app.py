@@ -343,7 +343,7 @@ def _hint_for(path: str) -> str:
 def _from_os(error: OSError) -> PerfledgerError:
     where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
     reason = error.strerror or str(error)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG):
         return BadInput(f"cannot open{where}: {reason}", code="file_not_found", hint=_hint_for(where.strip()))
     hint = {
         errno.ENOSPC: "free some space and run it again",

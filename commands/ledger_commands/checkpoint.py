@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands.cli.app import App, command, global_options
+from commands.cli.numbers import Whole
 from commands.ledger_commands.prove import OUTPUT, SIGNING_KEY, keys_of, signed_as_dict, signing_key_of, write
 from ledger.errors import BadInput, Refused
 
@@ -69,7 +70,7 @@ def show(app: App, origin: str | None, witnessed: bool, witness: tuple[str, ...]
 
 @command("request")
 @ORIGIN
-@click.option("--old", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="What the witness has.")
+@click.option("--old", type=Whole(0), default=0, show_default=True, metavar="N", help="What the witness has.")
 @OUTPUT
 def request(app: App, origin: str | None, old: int, output: str | None) -> None:
     """Write what a witness is sent for its co-signature: add-checkpoint of c2sp.org/tlog-witness.

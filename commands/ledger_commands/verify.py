@@ -134,7 +134,7 @@ def _signed_checkpoint(path: str) -> Checkpoint | None:
     from ledger.proofs import notes
 
     data = read_bytes(path)
-    if data.lstrip()[:1] in (b"{", b""):
+    if data.lstrip()[:1] in (b"{", b"[", b""):
         return None
     try:
         return notes.parse_checkpoint(notes.parse_note(data).text)
