@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 
 # Controls, and what is seen as nothing or turns the direction of writing: the Unicode property
 # Default_Ignorable_Code_Point without the two selectors of ordinary emoji (U+FE0E, U+FE0F), the line ends that are
@@ -20,25 +21,29 @@ _UNSEEN = (
 )
 # A mark that no data can hold, as it is drawn for this process: behind it stands a colour that we set ourselves.
 _OURS = f"\x00{os.urandom(8).hex()}\x00"
-_CELL = re.compile(f"[{_UNSEEN}]")
-_LINES = re.compile(rf"{_OURS}(\x1b\[[0-9;]*m)|(?![\n\t])[{_UNSEEN}]")
-_STYLE = re.compile(rf"{_OURS}\x1b\[[0-9;]*m")
+_CELL = f"[{_UNSEEN}]"
+_LINES = rf"{_OURS}(\x1b\[[0-9;]*m)|(?![\n\t])[{_UNSEEN}]"
+_STYLE = rf"{_OURS}\x1b\[[0-9;]*m"
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
-_BREAKS = re.compile(r"[\r\n\t\v\f\x85\u2028\u2029]+")
+_BREAKS = r"[\r\n\t\v\f\x85\u2028\u2029]+"
 _PUNCTUATION = r"!-/:-@\[-`{-~"
 # what begins markup, HTML, a link, a mention or a reference, wherever it stands in a line
-_MARKUP = re.compile(
-    rf"""(?P<escape> \\(?=[{_PUNCTUATION}]|$) | [`*<>|~$] | \](?=[(:]) | _(?=_*(?:\W|$)) | :(?=//) )
+_MARKUP = rf"""(?x)
+         (?P<escape> \\(?=[{_PUNCTUATION}]|$) | [`*<|~$] | \](?=[(:]) | _(?=_*(?:\W|$)) | :(?=//) )
        | (?P<entity> &(?=[\#\w]) )
        | (?P<apart> @(?=\w) | \#(?=[0-9]) | (?i:\bGH-)(?=[0-9]) )
-       | (?P<host> (?i:www)\. )""",
-    re.VERBOSE,
-)
-_BEGINS_BLOCK = re.compile(r"(?:\[(?=[ xX]\])|[#+=-]+(?=\s|$)|[-=]{3,}|[0-9]{1,9}(?=[.)](?:\s|$)))")
+       | (?P<host> (?i:www)\. )"""
+_BEGINS_BLOCK = r"(?:>|\[(?=[ xX]\])|[#+=-]+(?=\s|$)|[-=]{3,}|[0-9]{1,9}(?=[.)](?:\s|$)))"
 _APART = "&#8203;"  # a space without width, as an entity: readers see nothing, GitHub no mention and no reference
 
-_FORMULA = re.compile(r"[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_FORMULA = r"[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern when it is first used: most starts of a command need none."""
+    return re.compile(pattern)
 
 
 def terminal(text: str, *, lines: bool = False) -> str:
@@ -47,9 +52,11 @@ def terminal(text: str, *, lines: bool = False) -> str:
     lines: the text is of several lines, so line feeds, tabs and colours set by `styled` stay. Without it the text is
     a cell or a word of a sentence, and a line feed in it is written out as well.
     """
+    if text.isascii() and text.isprintable():
+        return text
     if lines:
-        return _LINES.sub(lambda found: found[1] or _written(found[0]), text)
-    return _CELL.sub(lambda found: _written(found[0]), text)
+        return _compiled(_LINES).sub(lambda found: found[1] or _written(found[0]), text)
+    return _compiled(_CELL).sub(lambda found: _written(found[0]), text)
 
 
 def text_of(lines: Iterable[str]) -> str:
@@ -64,14 +71,14 @@ def styled(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return text without the colours that `styled` marked, for a file."""
-    return _STYLE.sub("", text)
+    return _compiled(_STYLE).sub("", text)
 
 
 def json_text(text: str) -> str:
     r"""Return JSON text of the same value in which what cannot be seen is written as `\u202e`."""
     if text.isascii() and "\x7f" not in text:
         return text  # an encoder has escaped the other controls, and line feeds stand between values
-    return _CELL.sub(lambda found: found[0] if found[0] in "\n\t" else _as_json(found[0]), text)
+    return _compiled(_CELL).sub(lambda found: found[0] if found[0] in "\n\t" else _as_json(found[0]), text)
 
 
 def markdown(text: str) -> str:
@@ -79,17 +86,17 @@ def markdown(text: str) -> str:
 
     It makes no link, picture, mention, reference, HTML, markup, cell or line of its own, on GitHub neither.
     """
-    flat = terminal(_BREAKS.sub(" ", text)).strip()
-    begins = _BEGINS_BLOCK.match(flat)
+    flat = terminal(_compiled(_BREAKS).sub(" ", text)).strip()
+    begins = _compiled(_BEGINS_BLOCK).match(flat)
     if not begins:
-        return _MARKUP.sub(_defused, flat)
-    first, rest = begins[0], _MARKUP.sub(_defused, flat[begins.end() :])
+        return _compiled(_MARKUP).sub(_defused, flat)
+    first, rest = begins[0], _compiled(_MARKUP).sub(_defused, flat[begins.end() :])
     return f"{first}\\{rest}" if first.isdecimal() else f"\\{first}{rest}"
 
 
 def markdown_code(text: str) -> str:
     """Return text as a code span of Markdown, outside of tables. A backtick is shown as an apostrophe."""
-    flat = terminal(_BREAKS.sub(" ", text)).replace("`", "'")
+    flat = terminal(_compiled(_BREAKS).sub(" ", text)).replace("`", "'")
     return f"`{flat or ' '}`"
 
 
@@ -102,7 +109,7 @@ def html(text: str) -> str:
 
 def csv(text: str) -> str:
     """Return text for a CSV cell that a spreadsheet shows and does not compute: `'` is put before a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if _compiled(_FORMULA).match(text) else text
 
 
 def _written(sign: str) -> str:
