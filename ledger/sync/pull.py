@@ -7,6 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
@@ -111,8 +112,8 @@ def _pull_origin(
         return
     folder = staging / origin
     folder.mkdir()
-    staged = _stage(_download(remote, snapshot, fresh), folder)
-    pulled = adopt(ledger, origin, staged, remote=remote.url, address=remote.address)
+    with _downloads(remote, snapshot, fresh) as files:
+        pulled = adopt(ledger, origin, _stage(files, folder), remote=remote.url, address=remote.address)
     shutil.rmtree(folder)
     if pulled is not None:
         report.origins.append(PulledOrigin(origin, pulled.first, pulled.last, len(fresh)))
@@ -142,7 +143,8 @@ def _same_history(remote: Remote, snapshot: Snapshot, path: str, held: Path, sta
     if snapshot.files[path].is_content(held.read_bytes()):
         return
     theirs = staging / held.name
-    [(_, data)] = _download(remote, snapshot, [path])
+    with _downloads(remote, snapshot, [path]) as files:
+        [(_, data)] = files
     theirs.write_bytes(data)
     ours, other = segment.info(held), segment.info(theirs)
     if (ours.first, ours.last, ours.head_hash) != (other.first, other.last, other.head_hash):
@@ -210,15 +212,16 @@ def _pull_evidence(
             bad.setdefault(path.split("/")[1], error)
     fresh = [path for path in fresh if _too_large(remote, snapshot, path) is None]
     good: list[tuple[str, Path]] = []
-    for path, data in _download(remote, snapshot, fresh):
-        staged = staging / path
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_bytes(data)
-        wrong = _wrong_evidence(staged, path)
-        if wrong is None:
-            good.append((path, staged))
-        else:
-            bad.setdefault(path.split("/")[1], _evidence_refused(remote, path, wrong))
+    with _downloads(remote, snapshot, fresh) as files:
+        for path, data in files:
+            staged = staging / path
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_bytes(data)
+            wrong = _wrong_evidence(staged, path)
+            if wrong is None:
+                good.append((path, staged))
+            else:
+                bad.setdefault(path.split("/")[1], _evidence_refused(remote, path, wrong))
     for path, staged in good:
         if path.split("/")[1] not in bad or path.startswith("evidence/sha256/"):
             target = ledger.path / path
@@ -260,36 +263,42 @@ def _is_evidence(path: str) -> bool:
     return len(parts) == 3 and parts[2].endswith(".parquet") and bool(ORIGIN_PATTERN.fullmatch(parts[1]))
 
 
-def _download(remote: Remote, snapshot: Snapshot, paths: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield (path, bytes) in the order of `paths`, a few requests at a time and never much more than memory is for.
+@contextmanager
+def _downloads(remote: Remote, snapshot: Snapshot, paths: list[str]) -> Iterator[Iterator[tuple[str, bytes]]]:
+    """Give (path, bytes) in the order of `paths`, a few requests at a time and never much more than memory is for.
 
     Raises `Damaged` (`remote_file_too_large`) for a file that is listed with a size that none of ours has.
     """
+    pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
+    try:
+        yield _arriving(pool, remote, snapshot, paths)
+    finally:
+        # Here, and not when the iterator is collected: the collector may run in a thread that is just starting, and
+        # whoever starts it holds the lock that a shutdown takes.
+        pool.shutdown(cancel_futures=True)
 
+
+def _arriving(
+    pool: ThreadPoolExecutor, remote: Remote, snapshot: Snapshot, paths: list[str]
+) -> Iterator[tuple[str, bytes]]:
     def get(path: str) -> bytes:
         return asking(lambda: remote.read(snapshot, path), remote.policy, name=remote.url)
 
     limits = remote.limits
     waiting: deque[tuple[str, int, Future[bytes]]] = deque()
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        try:
-            for path in paths:
-                size = snapshot.files[path].size
-                if (error := _too_large(remote, snapshot, path)) is not None:
-                    raise error
-                while waiting and (
-                    len(waiting) >= DOWNLOADS_AT_ONCE * 4
-                    or sum(one[1] for one in waiting) + size > limits.in_flight_bytes
-                ):
-                    first, _, data = waiting.popleft()
-                    yield first, data.result()
-                waiting.append((path, size, pool.submit(get, path)))
-            while waiting:
-                first, _, data = waiting.popleft()
-                yield first, data.result()
-        finally:
-            for _, _, data in waiting:
-                data.cancel()
+    for path in paths:
+        size = snapshot.files[path].size
+        if (error := _too_large(remote, snapshot, path)) is not None:
+            raise error
+        while waiting and (
+            len(waiting) >= DOWNLOADS_AT_ONCE * 4 or sum(one[1] for one in waiting) + size > limits.in_flight_bytes
+        ):
+            first, _, data = waiting.popleft()
+            yield first, data.result()
+        waiting.append((path, size, pool.submit(get, path)))
+    while waiting:
+        first, _, data = waiting.popleft()
+        yield first, data.result()
 
 
 def _too_large(remote: Remote, snapshot: Snapshot, path: str) -> Damaged | None:

@@ -5,6 +5,8 @@ The rule is T1 of the trust design: what was adopted once would make `verify` sa
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,20 @@ def test_a_log_that_breaks_a_rule_is_refused_and_the_others_are_taken_in(
     assert not (reader.path / "incoming").exists()
     report = verify(reader)
     assert report.findings == [] and report.events == reader.head().position + 24
+
+
+def test_a_pull_that_refuses_a_log_leaves_no_thread(events: Events, shared: Path, reader: Ledger) -> None:
+    """Ended when it is refused: left to the garbage collector, threads can wait for each other without end."""
+    origin = next(iter(FORGERIES))
+    put(shared, origin, FORGERIES[origin][1](events), linked(events, origin))
+    before = set(threading.enumerate())
+    gc.disable()
+    try:
+        with pytest.raises(Damaged):
+            from_folder(reader, shared)
+        assert set(threading.enumerate()) <= before
+    finally:
+        gc.enable()
 
 
 def test_logs_that_break_a_rule_after_what_is_held_are_refused_from_there(
