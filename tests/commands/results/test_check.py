@@ -231,7 +231,7 @@ def test_the_markdown_summary_is_written_and_appended_and_every_cell_is_escaped(
     header, row = lines[4].split(" | "), lines[6].split(" | ")
     assert len(header) == len(row) == 14
     assert (
-        row[0] == r"| a\|b \<img src=x\>"
+        row[0] == r"| a\|b \<img src=x>"
         and row[2] == "1"
         and row[3] == "31.200 / 28.400"
         and row[5] == "10840.0 / 10840.0"
