@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gpu_runner.subreaper import is_subreaper
 from tests.gpu_runner.machine import Machine, Sleeper
 from tests.gpu_runner.repeats import Bench
 
@@ -81,3 +82,10 @@ def bench(tmp_path: Path) -> Bench:
     root = tmp_path / "repo"
     root.mkdir()
     return Bench(root)
+
+
+@pytest.fixture(autouse=True)
+def _no_orphans_are_adopted_for_ever() -> Iterator[None]:
+    """A runner that has ended adopts no orphans any more: the next test's would look like its own."""
+    yield
+    assert not is_subreaper()
