@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from gpu_runner import processes
+from tests.waiting import until
 
 # keeper and runner, as anybody finds them; and daemons that note their pid in the file $PIDS, or `pids` here.
 KNOWS = """
@@ -62,4 +63,5 @@ def orphan(repeat_id: str) -> processes.Process:
     done = subprocess.run([sys.executable, "-c", DAEMON], env=env, capture_output=True, text=True, check=True)
     process = processes.read(int(done.stdout))
     assert process is not None and process.parent != os.getpid()
+    until(lambda: process in processes.marked(repeat_id))  # its environment is to be seen a moment after it began
     return process

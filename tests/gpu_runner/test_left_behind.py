@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from tests.gpu_runner.machine import Machine
 from tests.waiting import until
 
 WAIT = "import time; time.sleep(600)"
+RUN = uuid.uuid4().hex[:8]
+
+
+def marker(name: str) -> str:
+    """Return a marker that no process of another run of these tests has."""
+    return f"{name}-{RUN}"
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def a_tick_later() -> int:
 
 def test_the_clock_of_start_times_is_the_kernels(copied: list[int]) -> None:
     before = processes.ticks_now()
-    process = orphan("clock")
+    process = orphan(marker("clock"))
     copied.append(process.pid)
     assert before <= process.start <= processes.ticks_now()
 
@@ -52,26 +59,27 @@ def test_what_carries_the_marker_is_ended_with_all_below_it(copied: list[int], t
     code = KNOWS + "sleeper(env={}); time.sleep(600)"
     start = f"os.execv(sys.executable, [sys.executable, '-c', {code!r}])"
     parent = f"import os, sys\nif os.fork() == 0:\n    os.setsid()\n    {start}"
-    subprocess.run([sys.executable, "-c", parent], env={**os.environ, MARKER: "left"}, cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", parent], env={**os.environ, MARKER: marker("left")}, cwd=tmp_path, check=True)
     until(lambda: noted(tmp_path))
     copied += noted(tmp_path)
-    ended, stuck = processes.end_left_behind("left", since, grace_s=5.0)
+    ended, stuck = processes.end_left_behind(marker("left"), since, grace_s=5.0)
     assert set(noted(tmp_path)) < ended and not stuck and living(noted(tmp_path)) == []
 
 
 def test_a_process_older_than_the_repeat_is_never_of_it(copied: list[int]) -> None:
     since = processes.ticks_now()  # its session may have begun a tick before the process itself
-    process = orphan("older")
+    process = orphan(marker("older"))
     copied.append(process.pid)
-    assert left_behind("older", since) == {process}
-    assert left_behind("older", a_tick_later()) == set()
+    assert left_behind(marker("older"), since) == {process}
+    assert left_behind(marker("older"), a_tick_later()) == set()
 
 
 def test_a_process_in_a_session_older_than_the_repeat_is_never_of_it() -> None:
     """Such as a command in a shell that was open before: no process can join a session."""
+    name = marker("shell")
     code = (
         "import os, subprocess, sys; input()\n"
-        f"child = subprocess.Popen([sys.executable, '-c', {WAIT!r}], env={{**os.environ, {MARKER!r}: 'shell'}})\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {WAIT!r}], env={{**os.environ, {MARKER!r}: {name!r}}})\n"
         "print(child.pid, flush=True); input(); child.kill(); child.wait()"
     )
     # what starts it is not below this process: those are spared for another reason
@@ -83,8 +91,9 @@ def test_a_process_in_a_session_older_than_the_repeat_is_never_of_it() -> None:
     shell.stdin.write("\n")
     shell.stdin.flush()
     child = processes.read(int(shell.stdout.readline()))
-    assert child is not None and child.start >= since and child in processes.marked("shell")
-    assert left_behind("shell", since) == set() and left_behind("shell") == {child}
+    assert child is not None and child.start >= since
+    until(lambda: child in processes.marked(name))  # its environment is to be seen a moment after it began
+    assert left_behind(name, since) == set() and left_behind(name) == {child}
     shell.communicate("\n")
 
 
@@ -92,11 +101,13 @@ def test_a_process_in_a_session_older_than_the_repeat_is_never_of_it() -> None:
 def test_another_users_process_is_never_of_it(copied: list[int]) -> None:
     code = "print(subprocess.Popen(['sleep', '600'], stdout=2).pid)"  # a program that every user may start
     code = f"import os, subprocess\nif os.fork() == 0:\n    os.setsid()\n    os.setuid(65534)\n    {code}"
-    env = {**os.environ, MARKER: "other-user"}
+    env = {**os.environ, MARKER: marker("other-user")}
     done = subprocess.run([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True, check=True)
     copied.append(int(done.stdout))
-    assert [process.pid for process in processes.marked("other-user")] == copied, "root can read its environment"
-    assert left_behind("other-user") == set()
+    assert [process.pid for process in processes.marked(marker("other-user"))] == copied, (
+        "root can read its environment"
+    )
+    assert left_behind(marker("other-user")) == set()
 
 
 def test_the_runner_what_it_runs_in_and_what_it_runs_are_never_of_it(tmp_path: Path) -> None:
@@ -122,8 +133,8 @@ def test_the_runner_what_it_runs_in_and_what_it_runs_are_never_of_it(tmp_path: P
 def test_a_copy_in_a_new_session_cannot_be_told_from_the_repeat() -> None:
     """The marker is random: whoever copies it into a session that began after the repeat, says to be of it."""
     since = processes.ticks_now()
-    process = orphan("copy")
-    assert processes.end_left_behind("copy", since, grace_s=5.0) == ({process.pid}, set())
+    process = orphan(marker("copy"))
+    assert processes.end_left_behind(marker("copy"), since, grace_s=5.0) == ({process.pid}, set())
 
 
 RUNNER = """
@@ -161,11 +172,11 @@ def test_a_wiped_environment_after_both_were_killed_cannot_be_known_but_by_the_g
 ) -> None:
     """It is left. The GPU it holds counts as taken, and is said to be in use by it."""
     since = processes.ticks_now()
-    keeper = stopped_keeper_and_dead_runner("both-killed", tmp_path)
+    keeper = stopped_keeper_and_dead_runner(marker("both-killed"), tmp_path)
     assert processes.send(keeper, signal.SIGKILL)
     until(lambda: not living([keeper.pid]))
     marked, wiped, forked = copied[:] = noted(tmp_path)
-    assert processes.end_left_behind("both-killed", since, grace_s=5.0)[1] == set()
+    assert processes.end_left_behind(marker("both-killed"), since, grace_s=5.0)[1] == set()
     assert living([marked, wiped, forked]) == [wiped, forked]
     machine.say(f"gpu 0 proc {wiped} 900")
     with Nvml() as nvml:
