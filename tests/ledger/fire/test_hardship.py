@@ -281,7 +281,7 @@ def test_a_folder_in_the_place_of_a_derived_file_is_named_and_may_go(
     path.unlink(missing_ok=True)
     path.mkdir()
     done = perfledger("record", record, cwd=tmp_path)
-    assert said_in_one_sentence(done, 2) == f"perfledger: cannot open {path}: it is a folder"
+    assert said_in_one_sentence(done, 2) == f"perfledger: cannot open {path}: Is a directory"
     assert "move it away, the file is made again" in done.err
     path.rename(tmp_path / "away")
     assert perfledger("record", record, cwd=tmp_path).code == 0
