@@ -20,8 +20,11 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     socket; OSError as `open` does.
     """
     descriptor = _open(path)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):  # said here: `fdopen` would name the descriptor
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        mode = os.fstat(descriptor).st_mode
         if stat.S_ISFIFO(mode):
             return _from_pipe(path, descriptor)
         if stat.S_ISREG(mode) or _is_null(descriptor):
