@@ -78,6 +78,7 @@ def test_the_guard_refuses_every_escape_by_itself(arena: Arena) -> None:
     with State.open(arena.ledger) as state:
         state.prepare("FROM results, baselines, events, fact_result")
         names = names_of(state.connection, dict.fromkeys([*catalogue.about(), "events"], ""))
+    sandbox.settle(arena.ledger)
     parser = duckdb.connect()
     for escape in map(arena.fill, ESCAPES):
         ((tree,),) = parser.execute("SELECT json_serialize_sql(?)", [escape]).fetchall()
