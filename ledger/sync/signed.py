@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from ledger.errors import BadInput, Conflict, Refused
 from ledger.ledger import Ledger
@@ -60,7 +61,7 @@ def pull(ledger: Ledger, remote: Remote, snapshot: Snapshot, origin: str, *, say
         if listed.size > NOTE_BYTES_MAX:
             say(f"{remote.url}/{path} was not kept: it has {listed.size:,} bytes, which no checkpoint has")
             continue
-        data = asking(lambda path=path: remote.read(snapshot, path), remote.policy, name=remote.url)  # type: ignore[misc]
+        data = asking(partial(remote.read, snapshot, path), remote.policy, name=remote.url)
         try:
             checkpoints.take(ledger, origin, data)
         except Conflict as error:

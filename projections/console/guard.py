@@ -190,7 +190,7 @@ class _Guard:
     def _check_column(self, node: dict[str, Any]) -> None:
         names = node["column_names"]
         if len(names) == 1 and names[0].lower() in REFUSED_COLUMNS:
-            raise self._refused(f"{names[0]} without the name of its relation, which is a function,", node)
+            raise self._refused(f"the function {names[0]} (a column of that name is written t.{names[0]})", node)
 
     def _check_function(self, node: dict[str, Any]) -> None:
         if id(node) in self.judged:
